@@ -1,0 +1,1 @@
+"""The Processing tools, one a file: parameters in, one options value to the core, a dict out."""

@@ -1,0 +1,1 @@
+"""What GeoDL computes, free of QGIS."""

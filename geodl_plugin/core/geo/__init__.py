@@ -1,0 +1,1 @@
+"""Windows, rasters and vectors."""

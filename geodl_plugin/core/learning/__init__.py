@@ -1,0 +1,1 @@
+"""From a folder of chips to a trained model."""

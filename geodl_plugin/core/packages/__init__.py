@@ -1,0 +1,1 @@
+"""Model definitions (.emd) and packages (.dlpk)."""

@@ -1,0 +1,1 @@
+"""Docks, dialogs and the thread that follows a worker; never imported headless."""

@@ -1,0 +1,1 @@
+"""The process that has torch, and the client that follows it."""
