@@ -1,0 +1,198 @@
+"""What all tools share: identity, help, errors, progress, the worker, styled outputs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qgis.core import (
+    QgsProcessingAlgorithm,
+    QgsProcessingContext,
+    QgsProcessingException,
+    QgsProcessingFeedback,
+    QgsProcessingParameterDefinition,
+    QgsSettings,
+)
+from qgis.PyQt.QtCore import QCoreApplication
+
+from ..core.errors import CancelledError, GeoDLError, InputError
+from ..core.progress import Progress
+from ..worker.client import run_task
+from .styling import LayerStyler
+
+PYTHON_SETTING = "geodl/python"
+
+
+class FeedbackProgress(Progress):
+    """Shows progress through Processing's feedback."""
+
+    def __init__(self, feedback: QgsProcessingFeedback) -> None:
+        self.feedback = feedback
+        self._message = ""
+
+    def update(self, fraction: float, message: str = "") -> None:
+        self.feedback.setProgress(100.0 * fraction)
+        if message and message != self._message:
+            self._message = message
+            self.feedback.setProgressText(message)
+
+    def epoch(self, record: dict[str, Any]) -> None:
+        figures = ", ".join(
+            f"{name.replace('_', ' ')} {value:.4g}"
+            for name, value in record.items()
+            if isinstance(value, float)
+        )
+        self.feedback.pushInfo(
+            f"Epoch {record.get('epoch')} of {record.get('epochs')}: {figures}"
+        )
+
+    def info(self, message: str) -> None:
+        self.feedback.pushInfo(message)
+
+    def warn(self, message: str) -> None:
+        if hasattr(self.feedback, "pushWarning"):
+            self.feedback.pushWarning(message)
+        else:
+            self.feedback.reportError(message)
+
+    def cancelled(self) -> bool:
+        return self.feedback.isCanceled()
+
+
+class GeoDLAlgorithm(QgsProcessingAlgorithm):
+    """The base of every tool.
+
+    A tool sets the identity attributes, adds its parameters in :meth:`add_parameters` and
+    works in :meth:`run`, which raises :class:`GeoDLError` for whatever the user can mend.
+    """
+
+    NAME = ""
+    LABEL = ""
+    GROUP = ""
+    GROUP_ID = ""
+    SUMMARY = ""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._stylers: dict[str, tuple[LayerStyler, str]] = {}
+
+    # Identity
+
+    def name(self) -> str:
+        return self.NAME
+
+    def displayName(self) -> str:  # noqa: N802
+        return QCoreApplication.translate("GeoDL", self.LABEL)
+
+    def group(self) -> str:
+        return QCoreApplication.translate("GeoDL", self.GROUP)
+
+    def groupId(self) -> str:  # noqa: N802
+        return self.GROUP_ID
+
+    def createInstance(self, config: dict[str, Any] | None = None) -> GeoDLAlgorithm:  # noqa: N802
+        return type(self)()
+
+    def shortDescription(self) -> str:  # noqa: N802
+        return self.SUMMARY.split("\n", 1)[0]
+
+    def shortHelpString(self) -> str:  # noqa: N802
+        """Compose the tool's help from its summary and the help of its parameters."""
+        lines = [self.SUMMARY.strip(), ""]
+        for parameter in self.parameterDefinitions():
+            if parameter.help():
+                lines.append(f"{parameter.description()}: {parameter.help()}")
+        return "\n".join(lines)
+
+    # Parameters
+
+    def add_parameters(self) -> None:
+        """Add the tool's parameters and outputs; every tool has its own."""
+
+    def initAlgorithm(self, config: dict[str, Any] | None = None) -> None:  # noqa: N802
+        self.add_parameters()
+
+    def add(
+        self, parameter: QgsProcessingParameterDefinition, help_text: str, advanced: bool = False
+    ) -> None:
+        """Add a parameter with its help."""
+        parameter.setHelp(help_text)
+        if advanced:
+            parameter.setFlags(
+                parameter.flags() | QgsProcessingParameterDefinition.Flag.FlagAdvanced
+            )
+        self.addParameter(parameter)
+
+    # Work
+
+    def run(
+        self,
+        parameters: dict[str, Any],
+        context: QgsProcessingContext,
+        progress: Progress,
+    ) -> dict[str, Any]:
+        """Do the work and return the outputs by name; every tool has its own."""
+        return {}
+
+    def processAlgorithm(  # noqa: N802
+        self,
+        parameters: dict[str, Any],
+        context: QgsProcessingContext,
+        feedback: QgsProcessingFeedback,
+    ) -> dict[str, Any]:
+        try:
+            return self.run(parameters, context, FeedbackProgress(feedback))
+        except CancelledError:
+            feedback.pushInfo(self.tr("Cancelled: nothing was kept."))
+            return {}
+        except GeoDLError as error:
+            raise QgsProcessingException(str(error)) from error
+
+    def run_worker(
+        self, task: str, options: dict[str, Any], progress: Progress
+    ) -> dict[str, Any]:
+        """Run a task in the worker process and return its result."""
+        return run_task(task, options, progress, python=QgsSettings().value(PYTHON_SETTING) or None)
+
+    # Values of parameters
+
+    def text(self, parameters: dict[str, Any], name: str, context: QgsProcessingContext) -> str:
+        """Return a text parameter without blanks around it."""
+        return (self.parameterAsString(parameters, name, context) or "").strip()
+
+    def output_path(
+        self, parameters: dict[str, Any], name: str, context: QgsProcessingContext
+    ) -> str:
+        """Return where a vector or raster output is to be written."""
+        path = self.parameterAsOutputLayer(parameters, name, context)
+        if path.startswith(("ogr:", "postgres:", "memory:")):
+            raise InputError(
+                f"'{path}' is not a file. Choose a file for the result, a GeoPackage for example."
+            )
+        return path
+
+    def style_output(self, path: str, styler: LayerStyler, title: str) -> None:
+        """Have a result layer styled and named when QGIS loads it, and its file carry the style.
+
+        Processing calls a post-processor only while something keeps it alive: this tool does.
+        """
+        styler.write_style(path)
+        self._stylers[path] = (styler, title)
+
+    def postProcessAlgorithm(  # noqa: N802
+        self, context: QgsProcessingContext, feedback: QgsProcessingFeedback
+    ) -> dict[str, Any]:
+        for path, (styler, title) in self._stylers.items():
+            if context.willLoadLayerOnCompletion(path):
+                details = context.layerToLoadOnCompletionDetails(path)
+                details.name = title
+                details.setPostProcessor(styler)
+                _KEPT.append(styler)
+        return {}
+
+    def tr(self, text: str) -> str:
+        """Translate a literal of the base class."""
+        return QCoreApplication.translate("GeoDL", text)
+
+
+# Post-processors run after the algorithm is gone.
+_KEPT: list[LayerStyler] = []

@@ -1,0 +1,113 @@
+"""Styles of result layers: applied when QGIS loads them, and carried by their files."""
+
+from __future__ import annotations
+
+from qgis.core import (
+    QgsCategorizedSymbolRenderer,
+    QgsFillSymbol,
+    QgsMapLayer,
+    QgsMarkerSymbol,
+    QgsPalettedRasterRenderer,
+    QgsProcessingContext,
+    QgsProcessingFeedback,
+    QgsProcessingLayerPostProcessorInterface,
+    QgsRasterLayer,
+    QgsRendererCategory,
+    QgsSymbol,
+    QgsVectorLayer,
+    QgsWkbTypes,
+)
+from qgis.PyQt.QtGui import QColor
+
+from ..core.samples.schema import Color, Schema
+
+
+class LayerStyler(QgsProcessingLayerPostProcessorInterface):
+    """Styles a layer; the base of the stylers below."""
+
+    def apply(self, layer: QgsMapLayer) -> None:
+        """Give ``layer`` its style."""
+
+    def open(self, path: str) -> QgsMapLayer:
+        """Open the layer of a result file."""
+        return QgsVectorLayer(path, "result", "ogr")
+
+    def write_style(self, path: str) -> None:
+        """Store the style in the GeoPackage, or as ``.qml`` beside any other file."""
+        layer = self.open(path)
+        if not layer.isValid():
+            return
+        self.apply(layer)
+        if path.lower().endswith(".gpkg"):
+            layer.saveStyleToDatabase("GeoDL", "", True, "")
+        else:
+            layer.saveNamedStyle(path.rsplit(".", 1)[0] + ".qml")
+
+    def postProcessLayer(  # noqa: N802
+        self,
+        layer: QgsMapLayer,
+        context: QgsProcessingContext,
+        feedback: QgsProcessingFeedback,
+    ) -> None:
+        self.apply(layer)
+        layer.triggerRepaint()
+
+
+class ClassStyler(LayerStyler):
+    """Styles a vector layer by the classes in one of its fields.
+
+    Args:
+        field: holds the class name or value.
+        colors: the colour of each value of the field.
+        filled: a half transparent fill beside the outline.
+    """
+
+    def __init__(self, field: str, colors: dict[str | int, Color], filled: bool = False) -> None:
+        super().__init__()
+        self.field = field
+        self.colors = colors
+        self.filled = filled
+
+    @classmethod
+    def of_schema(cls, schema: Schema, field: str, filled: bool = False) -> ClassStyler:
+        """Return a styler by class name in the colours of ``schema``."""
+        return cls(field, {each.name: each.color for each in schema.classes}, filled)
+
+    def apply(self, layer: QgsMapLayer) -> None:
+        point = layer.geometryType() == QgsWkbTypes.GeometryType.PointGeometry
+        categories = [
+            QgsRendererCategory(value, self._symbol(QColor(*color), point), str(value))
+            for value, color in self.colors.items()
+        ]
+        layer.setRenderer(QgsCategorizedSymbolRenderer(self.field, categories))
+
+    def _symbol(self, color: QColor, point: bool) -> QgsSymbol:
+        if point:
+            return QgsMarkerSymbol.createSimple({"color": color.name(), "size": "2"})
+        fill = QColor(color)
+        fill.setAlpha(90 if self.filled else 0)
+        return QgsFillSymbol.createSimple(
+            {
+                "color": f"{fill.red()},{fill.green()},{fill.blue()},{fill.alpha()}",
+                "outline_color": color.name(),
+                "outline_width": "0.4",
+            }
+        )
+
+
+class ClassRasterStyler(LayerStyler):
+    """Styles a class raster in the colours and with the names of its classes."""
+
+    def __init__(self, schema: Schema) -> None:
+        super().__init__()
+        self.schema = schema
+
+    def open(self, path: str) -> QgsMapLayer:
+        return QgsRasterLayer(path, "result", "gdal")
+
+    def apply(self, layer: QgsMapLayer) -> None:
+        classes = [
+            QgsPalettedRasterRenderer.Class(each.value, QColor(*each.color), each.name)
+            for each in self.schema.classes
+        ]
+        layer.setRenderer(QgsPalettedRasterRenderer(layer.dataProvider(), 1, classes))

@@ -1,0 +1,246 @@
+"""Reading rasters through GDAL."""
+
+from __future__ import annotations
+
+import contextlib
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from osgeo import gdal, gdal_array
+
+from ..errors import RasterError
+from .grid import GeoTransform, Window
+
+
+@dataclass(frozen=True)
+class Block:
+    """Pixels of a window.
+
+    Attributes:
+        pixels: array ``(bands, rows, cols)`` in the raster's data type; 0 where invalid.
+        valid: array ``(rows, cols)``, false outside the raster and where it has no data.
+    """
+
+    pixels: np.ndarray
+    valid: np.ndarray
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Keep GDAL from writing to standard error; its last message stays readable."""
+    gdal.PushErrorHandler("CPLQuietErrorHandler")
+    try:
+        yield
+    finally:
+        gdal.PopErrorHandler()
+
+
+def attempt(function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+    """Call a function of GDAL and return ``None`` when it fails.
+
+    QGIS from 3.38 turns GDAL's exceptions on and older ones do not: both end here alike.
+    """
+    with quiet():
+        gdal.ErrorReset()
+        try:
+            return function(*arguments, **options)
+        except RuntimeError:
+            return None
+
+
+def last_error() -> str:
+    """Return GDAL's last message without its line breaks."""
+    return " ".join(gdal.GetLastErrorMsg().split())
+
+
+class Raster:
+    """A raster opened for reading, or several joined to one mosaic.
+
+    A GDAL handle must not be shared between threads: each takes its own by :meth:`reopen`.
+    An alpha band is no band of the image but its mask.
+    """
+
+    def __init__(self, dataset: gdal.Dataset, sources: tuple[str, ...]) -> None:
+        self._dataset = dataset
+        self.sources = sources
+        self.name = Path(sources[0]).name
+        self.width: int = dataset.RasterXSize
+        self.height: int = dataset.RasterYSize
+        self.window = Window(0, 0, self.width, self.height)
+        self.geotransform = GeoTransform(*dataset.GetGeoTransform())
+        self.crs: str = dataset.GetProjection()
+        bands = [dataset.GetRasterBand(index + 1) for index in range(dataset.RasterCount)]
+        if not bands:
+            raise RasterError(f"'{self.name}' has no bands. Choose one of its subdatasets.")
+        data = [band for band in bands if band.GetColorInterpretation() != gdal.GCI_AlphaBand]
+        self._bands = data or bands
+        self.band_count = len(self._bands)
+        self.band_names = tuple(_band_name(band) for band in self._bands)
+        self.dtype = np.result_type(
+            *(gdal_array.GDALTypeCodeToNumericTypeCode(band.DataType) for band in self._bands)
+        )
+        self.nodata: float | None = self._bands[0].GetNoDataValue()
+        self._masks = _mask_bands(self._bands)
+        # A mask that is computed from a no-data value knows nothing of absent blocks.
+        by_value = self._bands[0].GetMaskFlags() & gdal.GMF_NODATA
+        self._coverage_bands = self._bands if by_value else self._masks
+        self.has_mask = bool(self._masks) or np.issubdtype(self.dtype, np.floating)
+
+    @classmethod
+    def open(cls, source: str | Path | Sequence[str | Path]) -> Raster:
+        """Open a raster, or several as one mosaic.
+
+        Raises:
+            RasterError: when a raster cannot be read, or several do not fit together.
+        """
+        one = isinstance(source, (str, Path))
+        paths = (str(source),) if one else tuple(str(path) for path in source)
+        if not paths:
+            raise RasterError("No raster was given. Choose one at least.")
+        if len(paths) == 1:
+            return cls(_open(paths[0]), paths)
+        return cls(_mosaic(paths), paths)
+
+    @property
+    def has_declared_mask(self) -> bool:
+        """Whether the file has a no-data value, a mask or an alpha band."""
+        return bool(self._masks)
+
+    def reopen(self) -> Raster:
+        """Return another handle of the same raster, for another thread."""
+        return Raster.open(self.sources)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._dataset = None
+        self._bands = []
+        self._masks = []
+        self._coverage_bands = []
+
+    def __enter__(self) -> Raster:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def read(self, window: Window, bands: Sequence[int] | None = None) -> Block:
+        """Read a window, which may reach beyond the raster.
+
+        Args:
+            window: in pixels.
+            bands: 0-based indexes, default all.
+
+        Raises:
+            RasterError: when a block cannot be read, with its place.
+        """
+        chosen = list(range(self.band_count)) if bands is None else list(bands)
+        pixels = np.zeros((len(chosen), window.height, window.width), self.dtype)
+        valid = np.zeros((window.height, window.width), bool)
+        inside = window.intersection(self.window)
+        if inside is None:
+            return Block(pixels, valid)
+        place = inside.slices(window)
+        for position, band in enumerate(chosen):
+            pixels[position][place] = self._read_band(self._bands[band], inside)
+        valid[place] = self._read_mask(inside, pixels[(slice(None), *place)])
+        if not valid[place].all():
+            pixels[:, ~valid] = 0
+        return Block(pixels, valid)
+
+    def is_empty(self, window: Window) -> bool:
+        """Return whether the file says, without reading pixels, that the window has no data."""
+        inside = window.intersection(self.window)
+        if inside is None:
+            return True
+        # Absent blocks read as no data only where the file has a no-data value or a mask.
+        return bool(self._masks) and all(
+            _is_absent(band, inside) for band in self._coverage_bands
+        )
+
+    def _read_band(self, band: gdal.Band, window: Window) -> np.ndarray:
+        array = attempt(band.ReadAsArray, window.col, window.row, window.width, window.height)
+        if array is None:
+            raise RasterError(
+                f"'{self.name}' cannot be read at column {window.col}, row {window.row}: "
+                f"{last_error() or 'unknown error'}. The file may be damaged."
+            )
+        return array
+
+    def _read_mask(self, window: Window, pixels: np.ndarray) -> np.ndarray:
+        valid = np.ones(pixels.shape[1:], bool)
+        if self._masks:
+            # A pixel that has no data in one band only, black in red say, is still a pixel.
+            valid = np.zeros(pixels.shape[1:], bool)
+            for mask in self._masks:
+                valid |= self._read_band(mask, window) > 0
+        if np.issubdtype(pixels.dtype, np.floating) and pixels.shape[0]:
+            valid &= np.isfinite(pixels).all(axis=0)
+        return valid
+
+
+def _open(path: str) -> gdal.Dataset:
+    dataset = attempt(gdal.OpenEx, path, gdal.OF_RASTER)
+    if dataset is None:
+        reason = last_error()
+        if not path.startswith(("/vsi", "http")) and ":" not in path and not Path(path).exists():
+            raise RasterError(f"There is no file '{path}'. Choose an existing raster.")
+        raise RasterError(f"'{path}' cannot be opened as a raster: {reason or 'unknown format'}.")
+    return dataset
+
+
+def _mosaic(paths: tuple[str, ...]) -> gdal.Dataset:
+    first = Raster.open(paths[0])
+    for path in paths[1:]:
+        with Raster.open(path) as other:
+            if other.band_count != first.band_count:
+                raise RasterError(
+                    f"'{first.name}' has {first.band_count} bands and '{other.name}' has "
+                    f"{other.band_count}. Join only rasters with the same bands."
+                )
+            if not _same_crs(first.crs, other.crs):
+                raise RasterError(
+                    f"'{first.name}' and '{other.name}' have different coordinate reference "
+                    "systems. Warp them to one before joining them."
+                )
+    # Gaps between rasters that have no data value of their own are told by an alpha band.
+    options = gdal.BuildVRTOptions(resolution="highest", addAlpha=not first.has_declared_mask)
+    target = f"/vsimem/geodl-{uuid.uuid4().hex}.vrt"
+    dataset = attempt(gdal.BuildVRT, target, list(paths), options=options)
+    if dataset is None:
+        raise RasterError(f"The rasters cannot be joined to one mosaic: {last_error()}.")
+    return dataset
+
+
+def _same_crs(one: str, other: str) -> bool:
+    from .vector import same_crs
+
+    return same_crs(one, other)
+
+
+def _band_name(band: gdal.Band) -> str:
+    if band.GetDescription():
+        return band.GetDescription()
+    color = gdal.GetColorInterpretationName(band.GetColorInterpretation())
+    return color if color not in ("Undefined", "Gray", "Palette") else f"Band_{band.GetBand()}"
+
+
+def _mask_bands(bands: Sequence[gdal.Band]) -> list[gdal.Band]:
+    """Return the bands that tell where the raster has data; none when it has data everywhere."""
+    flags = [band.GetMaskFlags() for band in bands]
+    if any(flag & gdal.GMF_ALL_VALID for flag in flags):
+        return []
+    if flags[0] & gdal.GMF_PER_DATASET:
+        return [bands[0].GetMaskBand()]
+    return [band.GetMaskBand() for band in bands]
+
+
+def _is_absent(band: gdal.Band, window: Window) -> bool:
+    answer = attempt(
+        band.GetDataCoverageStatus, window.col, window.row, window.width, window.height
+    )
+    flags = answer[0] if isinstance(answer, (tuple, list)) else answer
+    return flags == gdal.GDAL_DATA_COVERAGE_STATUS_EMPTY

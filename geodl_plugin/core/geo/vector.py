@@ -1,0 +1,312 @@
+"""Reading and writing vector layers through OGR."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from osgeo import gdal, ogr, osr
+
+from ..errors import VectorError
+from .raster import attempt, last_error
+
+DRIVERS = {
+    ".gpkg": "GPKG",
+    ".shp": "ESRI Shapefile",
+    ".geojson": "GeoJSON",
+    ".json": "GeoJSON",
+    ".fgb": "FlatGeobuf",
+}
+LAYER_OPTIONS = {"GPKG": ["SPATIAL_INDEX=YES", "GEOMETRY_NAME=geom", "FID=fid"]}
+FIELD_TYPES = {int: ogr.OFTInteger64, float: ogr.OFTReal, str: ogr.OFTString}
+FIELD_KINDS = {
+    ogr.OFTInteger: "integer",
+    ogr.OFTInteger64: "integer",
+    ogr.OFTReal: "real",
+    ogr.OFTString: "text",
+}
+GEOMETRIES = {
+    "Point": ogr.wkbPoint,
+    "Polygon": ogr.wkbPolygon,
+    "Unknown": ogr.wkbUnknown,
+    "None": ogr.wkbNone,
+}
+TRANSACTION = 20_000  # features between two commits
+Bounds = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class Feature:
+    """A feature: its identifier, geometry and attributes."""
+
+    fid: int
+    geometry: ogr.Geometry
+    attributes: Mapping[str, Any]
+
+    @property
+    def bounds(self) -> Bounds:
+        """The envelope ``(xmin, ymin, xmax, ymax)``."""
+        xmin, xmax, ymin, ymax = self.geometry.GetEnvelope()
+        return xmin, ymin, xmax, ymax
+
+    @property
+    def wkb(self) -> bytes:
+        """The geometry as well-known binary."""
+        return bytes(self.geometry.ExportToWkb())
+
+
+class VectorReader:
+    """A vector layer opened for reading.
+
+    Raises:
+        VectorError: when the file or the layer in it cannot be opened.
+    """
+
+    def __init__(self, path: str | Path, layer: str | None = None) -> None:
+        self.path = str(path)
+        self.name = Path(self.path).stem if layer is None else layer
+        self._dataset = attempt(gdal.OpenEx, self.path, gdal.OF_VECTOR)
+        if self._dataset is None:
+            raise VectorError(
+                f"'{self.path}' cannot be opened as a vector layer: {last_error() or 'no file'}."
+            )
+        self._layer = self._dataset.GetLayerByName(layer) if layer else self._dataset.GetLayer(0)
+        if self._layer is None:
+            raise VectorError(f"There is no layer '{layer or 0}' in '{self.path}'.")
+        reference = self._layer.GetSpatialRef()
+        self.crs: str = reference.ExportToWkt() if reference is not None else ""
+        definition = self._layer.GetLayerDefn()
+        self.fields: dict[str, str] = {}
+        for index in range(definition.GetFieldCount()):
+            field = definition.GetFieldDefn(index)
+            self.fields[field.GetName()] = FIELD_KINDS.get(field.GetType(), "other")
+
+    @property
+    def count(self) -> int:
+        """How many features there are."""
+        return self._layer.GetFeatureCount()
+
+    @property
+    def geometry_type(self) -> str:
+        """The name of the layer's geometry type, "Polygon" for example."""
+        return ogr.GeometryTypeToName(self._layer.GetGeomType())
+
+    def field(self, name: str) -> str:
+        """Return the name of a field as it is spelt in the layer.
+
+        Raises:
+            VectorError: when there is no such field, with those that there are.
+        """
+        for field in self.fields:
+            if field.lower() == name.lower():
+                return field
+        raise VectorError(
+            f"There is no field '{name}' in '{self.name}'. "
+            f"Its fields are: {', '.join(self.fields) or 'none'}."
+        )
+
+    def features(
+        self,
+        bounds: Bounds | None = None,
+        crs: str = "",
+        fields: Sequence[str] | None = None,
+    ) -> Iterator[Feature]:
+        """Yield the features that have a geometry.
+
+        Args:
+            bounds: only those whose envelope meets these bounds, in ``crs`` if that is given.
+            crs: transform the geometries to this coordinate reference system.
+            fields: only these attributes; default all.
+        """
+        transform = transformation(self.crs, crs)
+        if bounds is not None:
+            own = bounds if transform is None else transform_bounds(bounds, crs, self.crs)
+            self._layer.SetSpatialFilterRect(*own)
+        names = list(self.fields) if fields is None else list(fields)
+        self._layer.ResetReading()
+        for feature in self._layer:
+            geometry = feature.GetGeometryRef()
+            if geometry is None or geometry.IsEmpty():
+                continue
+            geometry = geometry.Clone()
+            if transform is not None and geometry.Transform(transform) != 0:
+                raise VectorError(
+                    f"Feature {feature.GetFID()} of '{self.name}' cannot be transformed to the "
+                    "raster's coordinate reference system."
+                )
+            yield Feature(
+                feature.GetFID(), geometry, {name: feature.GetField(name) for name in names}
+            )
+        self._layer.SetSpatialFilter(None)
+
+    def unique_values(self, field: str) -> list[Any]:
+        """Return the different values of a field that are not empty, sorted."""
+        name = self.field(field)
+        self._layer.ResetReading()
+        values = {feature.GetField(name) for feature in self._layer}
+        return sorted(value for value in values if value is not None)
+
+
+class VectorWriter:
+    """Writes a vector layer under a temporary name and renames it when it is whole.
+
+    Args:
+        path: the file to write; its extension chooses the format, ``.gpkg`` if unknown.
+        crs: well-known text, "" for none.
+        fields: names and types (``int``, ``float`` or ``str``).
+        geometry: "Polygon", "Point", "Unknown" or "None".
+
+    Raises:
+        VectorError: when the file cannot be written.
+    """
+
+    def __init__(
+        self, path: str | Path, crs: str, fields: Mapping[str, type], geometry: str = "Polygon"
+    ) -> None:
+        self.path = Path(path)
+        driver = DRIVERS.get(self.path.suffix.lower())
+        if driver is None:
+            raise VectorError(
+                f"'{self.path.name}' is no known vector file. "
+                f"Use one of the extensions {', '.join(DRIVERS)}."
+            )
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._temporary = self.path.with_name(
+            f"{self.path.stem}.part-{os.getpid()}{self.path.suffix}"
+        )
+        self._driver = ogr.GetDriverByName(driver)
+        self._dataset = attempt(self._driver.CreateDataSource, str(self._temporary))
+        if self._dataset is None:
+            raise VectorError(f"'{self.path}' cannot be written: {last_error()}.")
+        self._layer = self._dataset.CreateLayer(
+            self.path.stem,
+            spatial_reference(crs) if crs else None,
+            GEOMETRIES[geometry],
+            LAYER_OPTIONS.get(driver, []),
+        )
+        for name, kind in fields.items():
+            self._layer.CreateField(ogr.FieldDefn(name, FIELD_TYPES[kind]))
+        self._fields = list(fields)
+        self.count = 0
+        self._dataset.StartTransaction()
+
+    def write_polygon(self, rings: Sequence[np.ndarray], attributes: Mapping[str, Any]) -> None:
+        """Write a polygon from rings of map coordinates ``(n, 2)``; the first is the outer one."""
+        polygon = ogr.Geometry(ogr.wkbPolygon)
+        for ring in rings:
+            line = ogr.Geometry(ogr.wkbLinearRing)
+            for x, y in ring:
+                line.AddPoint_2D(float(x), float(y))
+            line.CloseRings()
+            polygon.AddGeometry(line)
+        self.write(polygon, attributes)
+
+    def write(self, geometry: ogr.Geometry | None, attributes: Mapping[str, Any]) -> None:
+        """Write a feature; attributes that are no fields are left out."""
+        feature = ogr.Feature(self._layer.GetLayerDefn())
+        for position, name in enumerate(self._fields):
+            value = attributes.get(name)
+            if value is not None:
+                feature.SetField(position, value)
+        if geometry is not None:
+            feature.SetGeometry(geometry)
+        if attempt(self._layer.CreateFeature, feature) != 0:
+            reason = last_error()
+            self.abort()
+            raise VectorError(f"'{self.path}' cannot be written: {reason}.")
+        self.count += 1
+        if self.count % TRANSACTION == 0:
+            self._dataset.CommitTransaction()
+            self._dataset.StartTransaction()
+
+    def finish(self) -> Path:
+        """Close the file, give it its name and return that."""
+        self._dataset.CommitTransaction()
+        self._layer = None
+        self._dataset = None
+        if self.path.exists():
+            attempt(self._driver.DeleteDataSource, str(self.path))
+        for part in self._parts(self._temporary):
+            part.replace(self.path.with_name(self.path.stem + part.suffix))
+        return self.path
+
+    def abort(self) -> None:
+        """Remove what was written."""
+        self._layer = None
+        self._dataset = None
+        for part in self._parts(self._temporary):
+            part.unlink()
+
+    def __enter__(self) -> VectorWriter:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        if self._dataset is None:
+            return
+        if kind is None:
+            self.finish()
+        else:
+            self.abort()
+
+    @staticmethod
+    def _parts(path: Path) -> list[Path]:
+        # A shapefile is several files of one stem.
+        return [each for each in path.parent.iterdir() if each.stem == path.stem]
+
+
+def spatial_reference(crs: str) -> osr.SpatialReference:
+    """Return OSR's object of a coordinate reference system, x before y.
+
+    Raises:
+        VectorError: when the text names none.
+    """
+    reference = osr.SpatialReference()
+    if attempt(reference.SetFromUserInput, crs) != 0:
+        raise VectorError(f"'{crs[:60]}' is no coordinate reference system.")
+    reference.SetAxisMappingStrategy(osr.OAMS_TRADITIONAL_GIS_ORDER)
+    return reference
+
+
+def same_crs(one: str, other: str) -> bool:
+    """Return whether two coordinate reference systems are the same; unknown equals any."""
+    if not one or not other or one == other:
+        return True
+    return bool(spatial_reference(one).IsSame(spatial_reference(other)))
+
+
+def transformation(source: str, target: str) -> osr.CoordinateTransformation | None:
+    """Return the transformation between two systems, or ``None`` when nothing is to be done."""
+    if same_crs(source, target):
+        return None
+    transform = attempt(
+        osr.CoordinateTransformation, spatial_reference(source), spatial_reference(target)
+    )
+    if transform is None:
+        raise VectorError(
+            "There is no transformation between the coordinate reference systems of the labels "
+            "and the raster. Reproject the layer first."
+        )
+    return transform
+
+
+def transform_bounds(bounds: Bounds, source: str, target: str) -> Bounds:
+    """Return the bounds, in ``target``, of ``bounds`` in ``source``; edges are densified."""
+    transform = transformation(source, target)
+    if transform is None:
+        return bounds
+    xmin, ymin, xmax, ymax = bounds
+    ratios = np.linspace(0, 1, 21)
+    edge = [
+        *((xmin + (xmax - xmin) * t, y) for t in ratios for y in (ymin, ymax)),
+        *((x, ymin + (ymax - ymin) * t) for t in ratios for x in (xmin, xmax)),
+    ]
+    points = np.array(transform.TransformPoints(edge))[:, :2]
+    points = points[np.isfinite(points).all(axis=1)]
+    if not len(points):
+        raise VectorError("The layer lies outside the area of the coordinate reference system.")
+    (xmin, ymin), (xmax, ymax) = points.min(axis=0), points.max(axis=0)
+    return float(xmin), float(ymin), float(xmax), float(ymax)
