@@ -1,0 +1,104 @@
+"""Runs one task inside the worker, and turns whatever happens into one event."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from typing import Any
+
+from ..core.errors import CancelledError, GeoDLError, MissingLibraryError, WorkerError
+from .protocol import NO_TELEMETRY, Channel, WorkerProgress, error_event
+from .tasks import PACKAGE, task_named
+
+OLDEST_PYTHON = (3, 9)
+
+# Names in the import statement and names that people know.
+LIBRARIES = {
+    "torch": "PyTorch",
+    "torchvision": "torchvision",
+    "lightning": "Lightning",
+    "segmentation_models_pytorch": "segmentation-models-pytorch",
+    "osgeo": "GDAL",
+    "numpy": "NumPy",
+}
+
+SETUP_HINT = (
+    "Run the tool 'Set up deep learning libraries' with the action INSTALL, or name another "
+    "Python."
+)
+
+
+def run_request(channel: Channel) -> int:
+    """Read the request, run its task, send the result or the error; return the exit code."""
+    os.environ.update(NO_TELEMETRY)
+    try:
+        _check_python()
+        name, options = channel.request()
+        task = task_named(name)
+        # Importing is part of the run: a library may be missing.
+        result = task.load()(task.options(options), WorkerProgress(channel))
+    except BaseException as error:
+        unexpected = not isinstance(error, GeoDLError)
+        if unexpected:
+            traceback.print_exc()
+        channel.send(error_event(as_geodl_error(error), unexpected))
+        return 1
+    channel.send({"event": "result", "result": result or {}})
+    return 0
+
+
+def as_geodl_error(error: BaseException) -> GeoDLError:
+    """Return the error whose message is one sentence for the user."""
+    if isinstance(error, GeoDLError):
+        return error
+    if isinstance(error, ImportError):
+        return _missing_library(error)
+    if _is_out_of_memory(error):
+        return WorkerError(out_of_memory_sentence(error))
+    if isinstance(error, KeyboardInterrupt):
+        return CancelledError()
+    return WorkerError(f"The task failed unexpectedly: {describe(error)}.")
+
+
+def describe(error: BaseException) -> str:
+    """Return an exception as part of a sentence: its class and its first line."""
+    lines = str(error).strip().splitlines()
+    name = type(error).__name__
+    return f"{name}: {lines[0].rstrip('.')[:300]}" if lines else name
+
+
+def out_of_memory_sentence(error: BaseException) -> str:
+    """Return what to do when the memory of the device or the machine does not suffice."""
+    where = "graphics card" if "cuda" in str(error).lower() else "machine"
+    return (
+        f"The memory of the {where} does not suffice. Use a smaller batch size or a smaller "
+        "tile or chip size."
+    )
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    # torch's own class is known by name: it must not be imported for this question.
+    return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+
+
+def _missing_library(error: ImportError) -> GeoDLError:
+    top = (error.name or "").split(".")[0]
+    if top == PACKAGE:
+        return WorkerError(f"A part of GeoDL is missing: {describe(error)}. Install it again.")
+    name = LIBRARIES.get(top, top or "A library")
+    if isinstance(error, ModuleNotFoundError):
+        return MissingLibraryError(f"{name} is not installed in {sys.executable}. {SETUP_HINT}")
+    return MissingLibraryError(
+        f"{name} cannot be loaded in {sys.executable} ({describe(error)}). Run the tool 'Set "
+        "up deep learning libraries' with the action REPAIR."
+    )
+
+
+def _check_python() -> None:
+    if sys.version_info < OLDEST_PYTHON:
+        found: Any = ".".join(map(str, sys.version_info[:3]))
+        raise WorkerError(
+            f"{sys.executable} is Python {found}, but GeoDL needs 3.9 or newer. Name another "
+            "Python."
+        )
