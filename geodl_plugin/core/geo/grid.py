@@ -59,6 +59,11 @@ class GeoTransform:
         """Return the six numbers in GDAL's order."""
         return (self.x_origin, self.col_x, self.row_x, self.y_origin, self.col_y, self.row_y)
 
+    def as_world_file(self) -> tuple[float, float, float, float, float, float]:
+        """Return the six numbers of a world file, whose origin is a pixel's centre."""
+        x, y = self.to_map(np.array([[0.5, 0.5]]))[0]
+        return (self.col_x, self.col_y, self.row_x, self.row_y, float(x), float(y))
+
     def to_map(self, pixels: np.ndarray) -> np.ndarray:
         """Return map coordinates ``(n, 2)`` of pixel positions ``(n, 2)`` given as (col, row)."""
         points = np.asarray(pixels, dtype=float)
