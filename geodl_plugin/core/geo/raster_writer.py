@@ -75,7 +75,7 @@ def write_chip(
     if target is None or attempt(target.FlushCache) not in (None, 0) or last_error():
         raise RasterError(f"'{path}' cannot be written: {last_error() or 'unknown error'}.")
     if path.suffix in WORLD_FILES:
-        lines = "".join(f"{number:.12g}\n" for number in geotransform.as_world_file())
+        lines = "".join(f"{number:.15g}\n" for number in geotransform.as_world_file())
         path.with_suffix(WORLD_FILES[path.suffix]).write_text(lines, encoding="ascii")
 
 

@@ -1,0 +1,195 @@
+"""Model packages (.dlpk): a zip of a definition and the files it names.
+
+A package is hostile input: no absolute path, no "..", no link, a limit on the size.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+
+from ..errors import ModelError
+from .definition import ModelDefinition, read_definition
+
+SIZE_LIMIT = 20 * 1024**3  # bytes of a package's files together, unpacked
+RATIO_LIMIT = 1000  # unpacked to packed size of a file; weights hardly shrink
+SEVEN_ZIP = b"7z\xbc\xaf\x27\x1c"
+
+
+class Package:
+    """An opened model: its definition and its files; close it to remove what was unpacked."""
+
+    def __init__(
+        self, name: str, definition: ModelDefinition, folder: Path | None, temporary: bool
+    ) -> None:
+        self.name = name
+        self.definition = definition
+        self._folder = folder
+        self._temporary = temporary
+
+    def file(self, name: str) -> Path:
+        """Return the path of a file of the model.
+
+        Raises:
+            ModelError: when the model has no such file, or it lies outside the model's folder.
+        """
+        folder = self._folder
+        plain = name.replace("\\", "/")
+        path = None if folder is None else (folder / plain).resolve()
+        if path is None or folder is None or not path.is_relative_to(folder.resolve()):
+            raise ModelError(f"'{self.name}' has no file '{name}' of its own.")
+        if not path.is_file():
+            raise ModelError(f"'{self.name}' lacks its file '{name}'. Get the model again.")
+        return path
+
+    def close(self) -> None:
+        """Remove what was unpacked."""
+        if self._temporary and self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    def __enter__(self) -> Package:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+
+def open_package(model: str | Path) -> Package:
+    """Open a model with all its files.
+
+    Args:
+        model: path of a ``.dlpk`` or ``.emd``, or the JSON text of a definition.
+
+    Raises:
+        ModelError: when it is no model, or not a safe one.
+    """
+    text = str(model).strip()
+    if text.startswith("{"):
+        return Package("model", ModelDefinition.from_json(text), None, temporary=False)
+    path = _existing(text)
+    if path.suffix.lower() == ".emd":
+        return Package(path.name, read_definition(path), path.parent, temporary=False)
+    folder = Path(tempfile.mkdtemp(prefix="geodl-model-"))
+    try:
+        with _open_zip(path) as archive:
+            entries = _checked(archive, path.name)
+            name = _definition_name(entries, path.name)
+            for entry in entries:
+                archive.extract(entry, folder)
+        definition = read_definition(folder / name)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    definition.name = path.name
+    return Package(path.name, definition, (folder / name).parent, temporary=True)
+
+
+def peek_definition(model: str | Path) -> ModelDefinition:
+    """Read a model's definition alone, without unpacking its weights.
+
+    Raises:
+        ModelError: as :func:`open_package`.
+    """
+    text = str(model).strip()
+    if text.startswith("{") or text.lower().endswith(".emd"):
+        with open_package(text) as package:
+            return package.definition
+    path = _existing(text)
+    with _open_zip(path) as archive:
+        name = _definition_name(_checked(archive, path.name), path.name)
+        try:
+            content = archive.read(name).decode("utf-8-sig")
+        except (OSError, ValueError, zipfile.BadZipFile) as error:
+            raise ModelError(f"'{path.name}' is damaged: {error}. Get it again.") from error
+    return ModelDefinition.from_json(content, path.name)
+
+
+def write_package(
+    path: str | Path, definition: ModelDefinition, files: Mapping[str, Path | bytes]
+) -> Path:
+    """Write a package under a temporary name and rename it when it is whole.
+
+    Args:
+        path: of the ``.dlpk``; the definition inside takes its stem.
+        definition: what the ``.emd`` says.
+        files: names inside the package with their contents or where these lie.
+
+    Raises:
+        ModelError: when the file cannot be written.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.part-{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+            archive.writestr(f"{path.stem}.emd", definition.to_json())
+            for name, content in files.items():
+                if isinstance(content, bytes):
+                    archive.writestr(name, content)
+                else:
+                    archive.write(content, name)
+        temporary.replace(path)
+    except OSError as error:
+        raise ModelError(f"The package '{path}' cannot be written: {error}.") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path
+
+
+def _existing(text: str) -> Path:
+    path = Path(text)
+    try:
+        exists = path.is_file()
+    except OSError:  # a text that is too long for a path
+        exists = False
+    if not exists:
+        raise ModelError(
+            f"There is no model '{text[:200]}'. Choose a model package (.dlpk) or definition (.emd)."
+        )
+    return path
+
+
+def _open_zip(path: Path) -> zipfile.ZipFile:
+    try:
+        with path.open("rb") as file:
+            start = file.read(6)
+        if start == SEVEN_ZIP:
+            raise ModelError(
+                f"'{path.name}' is packed with 7-Zip. Unpack it and choose its .emd file."
+            )
+        return zipfile.ZipFile(path)
+    except (zipfile.BadZipFile, OSError) as error:
+        raise ModelError(
+            f"'{path.name}' is not a model package: {error}. "
+            "Choose a model package (.dlpk) or definition (.emd)."
+        ) from error
+
+
+def _checked(archive: zipfile.ZipFile, name: str) -> list[zipfile.ZipInfo]:
+    entries = [entry for entry in archive.infolist() if not entry.is_dir()]
+    total = sum(entry.file_size for entry in entries)
+    bomb = any(entry.file_size > RATIO_LIMIT * (entry.compress_size + 1024) for entry in entries)
+    if total > SIZE_LIMIT or bomb:
+        raise ModelError(f"'{name}' unpacks to {total} bytes, which no model needs. Do not use it.")
+    for entry in entries:
+        inside = PurePosixPath(entry.filename.replace("\\", "/"))
+        link = stat.S_ISLNK(entry.external_attr >> 16)
+        if inside.is_absolute() or ".." in inside.parts or ":" in inside.parts[0] or link:
+            raise ModelError(
+                f"'{name}' holds '{entry.filename}', which would leave the package. Do not use it."
+            )
+    return entries
+
+
+def _definition_name(entries: list[zipfile.ZipInfo], name: str) -> str:
+    found = [entry.filename for entry in entries if entry.filename.lower().endswith(".emd")]
+    if len(found) != 1:
+        raise ModelError(
+            f"'{name}' holds {len(found)} model definitions (.emd). A package has exactly one."
+        )
+    return found[0]

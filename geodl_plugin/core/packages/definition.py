@@ -1,0 +1,177 @@
+"""Model definitions (.emd): JSON that describes a model, as ArcGIS reads and writes it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, MutableMapping
+from pathlib import Path
+from typing import Any
+
+from ..errors import ModelError
+from ..samples.schema import ClassDefinition, Schema, default_color
+
+# The spellings that are met in real files, without blanks and in lower case.
+TASKS = {
+    "objectdetection": "ObjectDetection",
+    "objectiondetection": "ObjectDetection",
+    "imageclassification": "ImageClassification",
+    "objectclassification": "ObjectClassification",
+    "instancedetection": "InstanceDetection",
+    "panopticsegmenter": "PanopticSegmenter",
+    "superresolution": "SuperResolution",
+    "cyclegan": "CycleGAN",
+    "pix2pix": "Pix2Pix",
+}
+PURPOSE = {
+    "ObjectDetection": ("detects objects", "Detect objects"),
+    "ImageClassification": ("classifies pixels", "Classify pixels"),
+    "ObjectClassification": ("classifies objects", "Classify objects"),
+}
+
+
+class CaselessDict(MutableMapping[str, Any]):
+    """A dict of JSON whose keys match without regard to case and keep their first spelling."""
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        self._values: dict[str, Any] = {}
+        self._spelling: dict[str, str] = {}
+        self.update(values)
+
+    def __getitem__(self, key: str) -> Any:
+        return self._values[self._spelling[key.lower()]]
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self._values[self._spelling.setdefault(key.lower(), key)] = value
+
+    def __delitem__(self, key: str) -> None:
+        del self._values[self._spelling.pop(key.lower())]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+
+class ModelDefinition:
+    """A model definition; keys that are not known survive reading and writing.
+
+    Raises:
+        ModelError: when a property is asked for that the definition lacks or spells wrong.
+    """
+
+    def __init__(self, values: Mapping[str, Any], name: str = "model") -> None:
+        self.values = CaselessDict(values)
+        self.name = name
+
+    @classmethod
+    def from_json(cls, text: str, name: str = "model") -> ModelDefinition:
+        """Read a definition; raise :class:`ModelError` when the text is none."""
+        try:
+            values = json.loads(text)
+        except ValueError:
+            values = None
+        if not isinstance(values, dict):
+            raise ModelError(f"'{name}' is no model definition: it is not a JSON object.")
+        return cls(values, name)
+
+    def to_json(self) -> str:
+        """Return the definition as text."""
+        return json.dumps(dict(self.values), indent=2, ensure_ascii=False)
+
+    @property
+    def task(self) -> str:
+        """The model type: "ObjectDetection", "ImageClassification", "ObjectClassification"…"""
+        spelt = str(self.values.get("ModelType", ""))
+        task = TASKS.get(spelt.replace(" ", "").lower())
+        if task is None:
+            raise ModelError(
+                f"'{self.name}' has the model type '{spelt}', which is not known. "
+                f"Known are: {', '.join(PURPOSE)}."
+            )
+        return task
+
+    def require_task(self, task: str) -> None:
+        """Raise :class:`ModelError` unless the model is made for ``task``."""
+        if self.task != task:
+            does, tool = PURPOSE.get(self.task, (f"is a {self.task} model", ""))
+            way_out = f"Use the tool '{tool}'." if tool else "There is no tool for it yet."
+            raise ModelError(f"'{self.name}' {does}. {way_out}")
+
+    @property
+    def schema(self) -> Schema:
+        """The classes."""
+        entries = self.values.get("Classes") or []
+        return Schema.of(class_of_json(entry, place) for place, entry in enumerate(entries))
+
+    @property
+    def geodl(self) -> dict[str, Any]:
+        """What only GeoDL needs: how to rebuild the network; empty in others' models."""
+        entry = self.values.get("GeoDL")
+        return entry if isinstance(entry, dict) else {}
+
+    @property
+    def tile_size(self) -> int:
+        """Side of the image that the network was trained on, in pixels."""
+        return self._integer("ImageWidth")
+
+    @property
+    def band_count(self) -> int:
+        """How many bands the network takes."""
+        return int(self.geodl.get("band_count") or len(self.extract_bands) or 3)
+
+    @property
+    def extract_bands(self) -> tuple[int, ...]:
+        """The bands the network takes, 0-based; empty when the definition names none."""
+        bands = self.values.get("ExtractBands")
+        if not isinstance(bands, list) or not all(isinstance(band, int) for band in bands):
+            return ()
+        return tuple(bands)
+
+    @property
+    def model_file(self) -> str:
+        """The name of the weights' file."""
+        name = self.values.get("ModelFile")
+        if not isinstance(name, str) or not name:
+            raise ModelError(f"'{self.name}' names no model file.")
+        return name.replace("\\", "/").rpartition("/")[2]
+
+    def _integer(self, key: str) -> int:
+        value = self.values.get(key)
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or value < 1:
+            raise ModelError(f"'{self.name}' has no usable {key}: {value!r}.")
+        return int(value)
+
+
+def class_of_json(entry: Mapping[str, Any], place: int) -> ClassDefinition:
+    """Return the class of an entry of ``Classes``, in either of its two spellings.
+
+    Raises:
+        ModelError: when the entry has no value.
+    """
+    fields = CaselessDict(entry) if isinstance(entry, Mapping) else CaselessDict({})
+    value = fields.get("Value", fields.get("ClassValue"))
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise ModelError(f"The class {entry!r} has no value. Give it a whole number.")
+    color = fields.get("Color") or []
+    rgb = [part for part in color if isinstance(part, (int, float)) and 0 <= part <= 255]
+    return ClassDefinition(
+        int(value),
+        str(fields.get("Name", fields.get("ClassName", int(value)))),
+        (int(rgb[0]), int(rgb[1]), int(rgb[2])) if len(rgb) == 3 else default_color(place),
+    )
+
+
+def class_to_json(each: ClassDefinition) -> dict[str, Any]:
+    """Return a class as an entry of ``Classes``."""
+    return {"Value": each.value, "Name": each.name, "Color": list(each.color)}
+
+
+def read_definition(path: str | Path) -> ModelDefinition:
+    """Read an .emd file; raise :class:`ModelError` when it cannot be read."""
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ModelError(f"The model definition '{path}' cannot be read: {error}.") from error
+    return ModelDefinition.from_json(text, path.name)
