@@ -1,0 +1,1 @@
+"""Training-data folders: export, reading, statistics, one file a format."""
