@@ -156,7 +156,8 @@ def manage(
         CancelledError: when the user cancelled.
     """
     _check_options(options)
-    directory = Path(options.directory).expanduser() if options.directory else managed_directory()
+    named = Path(options.directory).expanduser().absolute()
+    directory = named if options.directory else managed_directory()
     if options.action == "REMOVE":
         return remove(directory)
     if options.python:
@@ -165,10 +166,7 @@ def manage(
         return check(progress, setting, directory if options.directory else None)
     from .installer import install
 
-    install(options, directory, progress)
-    return prove(
-        PythonChoice(str(python_in(directory)), "the environment that GeoDL manages"), progress
-    )
+    return install(options, directory, progress)
 
 
 def check(

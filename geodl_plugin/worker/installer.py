@@ -16,7 +16,15 @@ from urllib.request import Request, urlopen
 from ..core.errors import CancelledError, InputError, WorkerError
 from ..core.progress import Progress, duration
 from . import requirements
-from .environment import EnvironmentOptions, is_current, read_marker, write_marker
+from .environment import (
+    EnvironmentOptions,
+    PythonChoice,
+    Status,
+    is_current,
+    prove,
+    read_marker,
+    write_marker,
+)
 from .interpreters import ask, own_python, python_in
 from .processes import WINDOWS, LineReader, clean_environment, kill_tree, start_process
 
@@ -31,7 +39,7 @@ FREE_SPACE = {"cpu": 3, "cuda": 12}  # GB that the installation needs while it w
 EXPECTED_PACKAGES = 60
 
 
-def install(options: EnvironmentOptions, directory: Path, progress: Progress) -> None:
+def install(options: EnvironmentOptions, directory: Path, progress: Progress) -> Status:
     """Build the environment, or finish, adopt or repair the one that is there.
 
     The marker says "ready" only after the self-test has passed. What this call created is
@@ -41,9 +49,10 @@ def install(options: EnvironmentOptions, directory: Path, progress: Progress) ->
         WorkerError: when a step failed, in one sentence.
         CancelledError: when the user cancelled.
     """
+    choice = PythonChoice(str(python_in(directory)), "the environment that GeoDL manages")
     if options.action == "INSTALL" and is_current(directory):
         progress.info(f"The environment in {directory} is complete.")
-        return
+        return prove(choice, progress)
     base = options.base or own_python()
     if base is None:
         raise WorkerError(
@@ -52,19 +61,28 @@ def install(options: EnvironmentOptions, directory: Path, progress: Progress) ->
     existed = directory.exists()
     if existed:
         _check_ours(options, directory)
-    device = _device(options)
-    _check_space(directory, device, options.action)
+    indexes = _indexes(_device(options), options.wheels)
+    _check_space(options, directory, indexes)
     try:
-        _build(options, directory, base, device, progress)
+        _build(options, directory, base, indexes, progress)
+        progress.update(0.95, "Testing the environment")
+        status = prove(choice, Share(progress, 0.95))
+        write_marker(directory, "ready", versions=status.versions, base=base)
     except BaseException:
         if not existed:
             shutil.rmtree(directory, ignore_errors=True)
         raise
+    return status
 
 
 def _build(
-    options: EnvironmentOptions, directory: Path, base: str, device: str, progress: Progress
+    options: EnvironmentOptions,
+    directory: Path,
+    base: str,
+    indexes: Sequence[str],
+    progress: Progress,
 ) -> None:
+    """Create the environment where there is none, and install what it lacks."""
     clear = options.action == "REPAIR"
     if clear or not python_in(directory).exists():
         progress.update(0.0, "Creating the environment")
@@ -75,15 +93,23 @@ def _build(
         constraints = Path(folder) / "constraints.txt"
         constraints.write_text(numpy_constraint(base), encoding="utf-8")
         pip = Pip(python, constraints, options.wheels, progress)
-        for index in _indexes(device, options.wheels):
+        for index in indexes:
             if pip.install_torch(index):
                 break
         pip.install(["-r", str(requirements.LIST)])
-    from .environment import PythonChoice, prove
 
-    progress.update(0.95, "Testing the environment")
-    status = prove(PythonChoice(python, "the new environment"), Progress())
-    write_marker(directory, "ready", versions=status.versions, base=base)
+
+class Share(Progress):
+    """The last part of a task, which goes its own way from 0 to 1."""
+
+    def __init__(self, whole: Progress, start: float) -> None:
+        self._start = start
+        self._whole = whole
+        self.info, self.warn = whole.info, whole.warn
+        self.cancelled = whole.cancelled
+
+    def update(self, fraction: float, message: str = "") -> None:
+        self._whole.update(self._start + (1 - self._start) * fraction, message)
 
 
 def numpy_constraint(base: str) -> str:
@@ -262,14 +288,19 @@ def _reachable(address: str) -> bool:
     return False
 
 
-def _check_space(directory: Path, device: str, action: str) -> None:
-    if action == "INSTALL" and python_in(directory).exists():
+def _check_space(
+    options: EnvironmentOptions, directory: Path, indexes: Sequence[str]
+) -> None:
+    """Refuse before the first download when the disk is too small for the last one."""
+    if options.action == "INSTALL" and python_in(directory).exists():
         return
+    # Without PyTorch's own index the one build for Linux is that for CUDA.
+    small = not sys.platform.startswith("linux") or any("/cpu" in index for index in indexes)
+    needed = FREE_SPACE["cpu" if small or options.wheels else "cuda"]
     place = directory
     while not place.exists() and place != place.parent:
         place = place.parent
     free = shutil.disk_usage(place).free / 1e9
-    needed = FREE_SPACE[device]
     if free < needed:
         raise WorkerError(
             f"{place} has {free:.1f} GB free, but the libraries need {needed} GB. Free some "
