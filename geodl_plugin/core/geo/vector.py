@@ -20,6 +20,7 @@ DRIVERS = {
     ".geojson": "GeoJSON",
     ".json": "GeoJSON",
     ".fgb": "FlatGeobuf",
+    ".csv": "CSV",
 }
 LAYER_OPTIONS = {"GPKG": ["SPATIAL_INDEX=YES", "GEOMETRY_NAME=geom", "FID=fid"]}
 FIELD_TYPES = {int: ogr.OFTInteger64, float: ogr.OFTReal, str: ogr.OFTString}
@@ -32,6 +33,7 @@ FIELD_KINDS = {
 GEOMETRIES = {
     "Point": ogr.wkbPoint,
     "Polygon": ogr.wkbPolygon,
+    "MultiPolygon": ogr.wkbMultiPolygon,
     "Unknown": ogr.wkbUnknown,
     "None": ogr.wkbNone,
 }
@@ -52,6 +54,11 @@ class Feature:
         """The envelope ``(xmin, ymin, xmax, ymax)``."""
         xmin, xmax, ymin, ymax = self.geometry.GetEnvelope()
         return xmin, ymin, xmax, ymax
+
+    @property
+    def area(self) -> float:
+        """The area in square units of the geometry's coordinates; 0 for points and lines."""
+        return float(self.geometry.GetArea())
 
     @property
     def wkb(self) -> bytes:
@@ -143,6 +150,13 @@ class VectorReader:
             )
         self._layer.SetSpatialFilter(None)
 
+    def union(self, crs: str = "") -> ogr.Geometry:
+        """Return all geometries joined to one, in ``crs`` if that is given."""
+        joined = ogr.Geometry(ogr.wkbPolygon)
+        for feature in self.features(crs=crs):
+            joined = joined.Union(feature.geometry) or joined
+        return joined
+
     def unique_values(self, field: str) -> list[Any]:
         """Return the different values of a field that are not empty, sorted."""
         name = self.field(field)
@@ -158,7 +172,7 @@ class VectorWriter:
         path: the file to write; its extension chooses the format, ``.gpkg`` if unknown.
         crs: well-known text, "" for none.
         fields: names and types (``int``, ``float`` or ``str``).
-        geometry: "Polygon", "Point", "Unknown" or "None".
+        geometry: a key of :data:`GEOMETRIES`; "MultiPolygon" takes polygons too.
 
     Raises:
         VectorError: when the file cannot be written.
@@ -213,6 +227,8 @@ class VectorWriter:
             if value is not None:
                 feature.SetField(position, value)
         if geometry is not None:
+            if self._layer.GetGeomType() == ogr.wkbMultiPolygon:
+                geometry = ogr.ForceToMultiPolygon(geometry)
             feature.SetGeometry(geometry)
         if attempt(self._layer.CreateFeature, feature) != 0:
             reason = last_error()
