@@ -187,7 +187,7 @@ class WorkerProcess:
         if self._stray and not self._spoke:
             return WorkerError(
                 f"'{self.python}' did not start a worker but answered "
-                f"\"{self._stray[0][:100]}\". Choose a Python 3.9 or newer that has PyTorch."
+                f'"{self._stray[0][:100]}". Choose a Python 3.9 or newer that has PyTorch.'
             )
         reason = explain_exit(self._process.poll())
         if reason.hint:

@@ -145,9 +145,7 @@ def write_marker(directory: Path, state: str, **facts: Any) -> None:
     temporary.replace(directory / MARKER)
 
 
-def manage(
-    options: EnvironmentOptions, progress: Progress, setting: str | None = None
-) -> Status:
+def manage(options: EnvironmentOptions, progress: Progress, setting: str | None = None) -> Status:
     """Check, install, repair or remove; the tool, the button and ``make setup`` call this.
 
     Raises:
@@ -169,9 +167,7 @@ def manage(
     return install(options, directory, progress)
 
 
-def check(
-    progress: Progress, setting: str | None = None, directory: Path | None = None
-) -> Status:
+def check(progress: Progress, setting: str | None = None, directory: Path | None = None) -> Status:
     """Return what the worker would use, proved by the self-test; install nothing."""
     try:
         if directory is not None:

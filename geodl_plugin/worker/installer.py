@@ -128,9 +128,7 @@ def numpy_constraint(base: str) -> str:
 class Pip:
     """Runs pip in an environment and tells how far it is."""
 
-    def __init__(
-        self, python: str, constraints: Path, wheels: str, progress: Progress
-    ) -> None:
+    def __init__(self, python: str, constraints: Path, wheels: str, progress: Progress) -> None:
         self._python = python
         self._progress = progress
         self._options = ["--no-input", "--disable-pip-version-check", "-c", str(constraints)]
@@ -195,7 +193,8 @@ def _package_of(line: str) -> str:
 def follow(command: Sequence[str], what: str, progress: Progress) -> Iterator[str]:
     """Run a command and yield its lines; raise when it fails or the user cancels.
 
-    While it is silent an empty line comes five times a second. The caller's errors come first: a line that starts with ``ERROR`` is the caller's to tell.
+    While it is silent an empty line comes five times a second. A line that starts with
+    ``ERROR`` is the caller's to tell; without one the last line goes into the error.
     """
     try:
         process = start_process(command, clean_environment({"PYTHONUTF8": "1"}))
@@ -288,9 +287,7 @@ def _reachable(address: str) -> bool:
     return False
 
 
-def _check_space(
-    options: EnvironmentOptions, directory: Path, indexes: Sequence[str]
-) -> None:
+def _check_space(options: EnvironmentOptions, directory: Path, indexes: Sequence[str]) -> None:
     """Refuse before the first download when the disk is too small for the last one."""
     if options.action == "INSTALL" and python_in(directory).exists():
         return

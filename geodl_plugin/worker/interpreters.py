@@ -34,9 +34,7 @@ def _candidates() -> list[Path]:
     major, minor = sys.version_info[:2]
     executable = Path(sys.executable) if sys.executable else Path()
     found = [executable] if executable.name.lower().startswith("python") else []
-    programs = (
-        ["python3.exe", "python.exe"] if WINDOWS else [f"python{major}.{minor}", "python3"]
-    )
+    programs = ["python3.exe", "python.exe"] if WINDOWS else [f"python{major}.{minor}", "python3"]
     folders = [Path(sys.exec_prefix), Path(sys.base_exec_prefix), executable.parent]
     for folder in folders:
         for part in (folder / "bin", folder):

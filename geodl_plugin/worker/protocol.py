@@ -167,9 +167,7 @@ class WorkerProgress(Progress):
         if now - self._sent < self.interval and fraction < 1:
             return
         self._sent = now
-        self._channel.send(
-            {"event": "progress", "fraction": float(fraction), "message": message}
-        )
+        self._channel.send({"event": "progress", "fraction": float(fraction), "message": message})
 
     def epoch(self, record: dict[str, Any]) -> None:
         self._channel.send({"event": "epoch", "record": record})

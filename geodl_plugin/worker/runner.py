@@ -24,8 +24,7 @@ LIBRARIES = {
 }
 
 SETUP_HINT = (
-    "Run the tool 'Set up deep learning libraries' with the action INSTALL, or name another "
-    "Python."
+    "Run the tool 'Set up deep learning libraries' with the action INSTALL, or name another Python."
 )
 
 

@@ -14,12 +14,10 @@ from ..core.progress import Progress
 from .requirements import names
 
 # A raster that GDAL reads and that needs no GDAL to write.
-GRID = (
-    "ncols 3\nnrows 2\nxllcorner 0\nyllcorner 0\ncellsize 1\nNODATA_value -9\n1 2 3\n4 5 6\n"
-)
+GRID = "ncols 3\nnrows 2\nxllcorner 0\nyllcorner 0\ncellsize 1\nNODATA_value -9\n1 2 3\n4 5 6\n"
 
 
-def run(options: dict[str, Any], progress: Progress) -> dict[str, Any]:
+def run(_options: dict[str, Any], progress: Progress) -> dict[str, Any]:
     """Run the self-test.
 
     Returns:
@@ -108,9 +106,7 @@ def available_devices() -> list[dict[str, str]]:
     devices = []
     if torch.cuda.is_available():
         for index in range(torch.cuda.device_count()):
-            devices.append(
-                {"name": f"cuda:{index}", "label": torch.cuda.get_device_name(index)}
-            )
+            devices.append({"name": f"cuda:{index}", "label": torch.cuda.get_device_name(index)})
     mps = getattr(torch.backends, "mps", None)
     if mps is not None and mps.is_available():
         devices.append({"name": "mps", "label": "Apple GPU"})

@@ -51,9 +51,7 @@ TASKS = {
     "selftest": Task(f"{PACKAGE}.worker.selftest", "run"),
     "train": Task(f"{_LEARNING}.train", "train", f"{_LEARNING}.options", "TrainingOptions"),
     "detect": Task(f"{_INFERENCE}.detect", "run", f"{_INFERENCE}.options", "DetectionOptions"),
-    "classify_pixels": Task(
-        f"{_INFERENCE}.pixels", "run", f"{_INFERENCE}.options", "PixelOptions"
-    ),
+    "classify_pixels": Task(f"{_INFERENCE}.pixels", "run", f"{_INFERENCE}.options", "PixelOptions"),
     "classify_objects": Task(
         f"{_INFERENCE}.objects", "run", f"{_INFERENCE}.options", "ObjectOptions"
     ),
