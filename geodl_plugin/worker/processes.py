@@ -121,6 +121,8 @@ class LineReader:
                     break
                 self._put(line)
         self._put(None)
+        with contextlib.suppress(OSError):
+            stream.close()
 
     def _put(self, line: bytes | None) -> None:
         while not self._closed.is_set():
