@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import html
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from ..samples.schema import default_color
 from .chart import curves_svg
+from .confusion import Confusion
 from .matching import Curve, Score
 
 STYLE = """
@@ -186,3 +188,46 @@ def _score_table(scores: Sequence[Score]) -> str:
         for score in scores
     ]
     return table(header, rows)
+
+
+def pixel_sentence(confusion: Confusion) -> str:
+    """Return how much of the result agrees with the reference, as a sentence."""
+    return (
+        f"{confusion.overall_accuracy:.1%} of {confusion.total:,} compared pixels have the class "
+        f"of the reference; the mean intersection over union is {confusion.mean_iou:.3f}."
+    )
+
+
+def pixel_page(confusion: Confusion) -> str:
+    """Return the report on a class raster."""
+    rows = [
+        [name, *(f"{count:,}" for count in counts), f"{total:,}"]
+        for name, counts, total in zip(
+            confusion.names, confusion.counts.tolist(), confusion.results.tolist()
+        )
+    ]
+    columns = [*(f"{count:,}" for count in confusion.references.tolist()), f"{confusion.total:,}"]
+    ratios = zip(
+        confusion.users_accuracy, confusion.producers_accuracy, confusion.iou, confusion.f1
+    )
+    classes = [
+        [name, *(ratio(None if math.isnan(value) else float(value)) for value in values)]
+        for name, values in zip(confusion.names, ratios)
+    ]
+    parts = [
+        lead(pixel_sentence(confusion)),
+        figures(
+            {
+                "Overall accuracy": confusion.overall_accuracy,
+                "Mean IoU": confusion.mean_iou,
+                "Kappa": confusion.kappa,
+                "F1, mean of classes": confusion.macro_f1,
+            }
+        ),
+        heading("Classes"),
+        table(["Class", "User's accuracy", "Producer's accuracy", "IoU", "F1"], classes),
+        heading("Confusion matrix, in pixels"),
+        note("Rows: class in the result. Columns: class in the reference."),
+        table(["", *confusion.names, "Total"], [*rows, ["Total", *columns]], len(rows)),
+    ]
+    return page("Assessment of pixels", parts)

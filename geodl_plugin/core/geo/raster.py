@@ -161,6 +161,22 @@ class Raster:
             _is_absent(band, inside) for band in self._coverage_bands
         )
 
+    def is_blank(self, window: Window) -> bool:
+        """Return whether a window has no data, as far as its masks tell; pixels stay unread."""
+        inside = window.intersection(self.window)
+        if inside is None or self.is_empty(inside):
+            return True
+        return bool(self._masks) and not any(
+            self._read_band(mask, inside).any() for mask in self._masks
+        )
+
+    def class_names(self) -> dict[int, str]:
+        """Return the names of the pixel values, as the file tells them; empty when it does not."""
+        band = self._bands[0]
+        names = dict(enumerate(band.GetCategoryNames() or ()))
+        names.update(_attribute_names(band.GetDefaultRAT()))
+        return {value: name for value, name in names.items() if name}
+
     def _read_band(self, band: gdal.Band, window: Window) -> np.ndarray:
         array = attempt(band.ReadAsArray, window.col, window.row, window.width, window.height)
         if array is None:
@@ -226,6 +242,26 @@ def _band_name(band: gdal.Band) -> str:
         return band.GetDescription()
     color = gdal.GetColorInterpretationName(band.GetColorInterpretation())
     return color if color not in ("Undefined", "Gray", "Palette") else f"Band_{band.GetBand()}"
+
+
+def _attribute_names(table: gdal.RasterAttributeTable | None) -> dict[int, str]:
+    if table is None:
+        return {}
+    columns = {table.GetUsageOfCol(index): index for index in range(table.GetColumnCount())}
+    value = columns.get(gdal.GFU_MinMax)
+    name = columns.get(gdal.GFU_Name)
+    if name is None:
+        # Tables of other programs tell the use of a column by its name only.
+        titles = {table.GetNameOfCol(i).lower(): i for i in range(table.GetColumnCount())}
+        known = ("classname", "class_name", "name", "class")
+        name = next((titles[each] for each in known if each in titles), None)
+        value = titles.get("value") if value is None else value
+    if value is None or name is None:
+        return {}
+    return {
+        table.GetValueAsInt(row, value): table.GetValueAsString(row, name)
+        for row in range(table.GetRowCount())
+    }
 
 
 def _mask_bands(bands: Sequence[gdal.Band]) -> list[gdal.Band]:

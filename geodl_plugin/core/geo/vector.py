@@ -39,6 +39,7 @@ GEOMETRIES = {
 }
 TRANSACTION = 20_000  # features between two commits
 Bounds = tuple[float, float, float, float]
+Geometry = ogr.Geometry
 
 
 @dataclass(frozen=True)
@@ -121,6 +122,7 @@ class VectorReader:
         bounds: Bounds | None = None,
         crs: str = "",
         fields: Sequence[str] | None = None,
+        buffer: float = 0.0,
     ) -> Iterator[Feature]:
         """Yield the features that have a geometry.
 
@@ -128,18 +130,21 @@ class VectorReader:
             bounds: only those whose envelope meets these bounds, in ``crs`` if that is given.
             crs: transform the geometries to this coordinate reference system.
             fields: only these attributes; default all.
+            buffer: grow the geometries by this radius, in units of the layer.
         """
         transform = transformation(self.crs, crs)
         if bounds is not None:
             own = bounds if transform is None else transform_bounds(bounds, crs, self.crs)
-            self._layer.SetSpatialFilterRect(*own)
+            self._layer.SetSpatialFilterRect(
+                own[0] - buffer, own[1] - buffer, own[2] + buffer, own[3] + buffer
+            )
         names = list(self.fields) if fields is None else list(fields)
         self._layer.ResetReading()
         for feature in self._layer:
             geometry = feature.GetGeometryRef()
             if geometry is None or geometry.IsEmpty():
                 continue
-            geometry = geometry.Clone()
+            geometry = geometry.Buffer(buffer) if buffer else geometry.Clone()
             if transform is not None and geometry.Transform(transform) != 0:
                 raise VectorError(
                     f"Feature {feature.GetFID()} of '{self.name}' cannot be transformed to the "
@@ -307,6 +312,14 @@ def transformation(source: str, target: str) -> osr.CoordinateTransformation | N
             "and the raster. Reproject the layer first."
         )
     return transform
+
+
+def transform_points(points: np.ndarray, source: str, target: str) -> np.ndarray:
+    """Return points ``(n, 2)`` in ``target``; infinite where there is no such place."""
+    transform = transformation(source, target)
+    if transform is None:
+        return points
+    return np.array(transform.TransformPoints(points.tolist()))[:, :2]
 
 
 def transform_bounds(bounds: Bounds, source: str, target: str) -> Bounds:

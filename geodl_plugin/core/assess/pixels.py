@@ -1,0 +1,156 @@
+"""Assessing a class raster: the confusion matrix against a reference."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import InputError
+from ..geo.grid import Window, plan_tiles
+from ..geo.mask import PolygonMask
+from ..geo.raster import Raster
+from ..geo.vector import VectorReader, VectorWriter
+from ..progress import Phase, Progress
+from . import report
+from .confusion import Confusion
+from .reference import Known, RasterReference, Reference, VectorReference, whole_numbers
+
+BLOCK = 1024  # pixels a side read at once
+CLASS_LIMIT = 500  # more values than this are no classes
+Layer = tuple[str, str]  # path, and name of the layer in it ("" for the first)
+
+
+@dataclass(frozen=True)
+class PixelAssessment:
+    """What to compare and where to write the answer.
+
+    Attributes:
+        result: the class raster.
+        reference: a class raster, or polygons or points with a class.
+        reference_layer: the name of the vector layer, "" for the first; ``None`` for a raster.
+        class_field: of the reference, by name or value; "" for its field ``Classvalue``.
+        mask: polygons outside which nothing is compared.
+        table, report: files to write; "" for none.
+    """
+
+    result: str
+    reference: str
+    reference_layer: str | None = None
+    class_field: str = ""
+    mask: Layer | None = None
+    table: str = ""
+    report: str = ""
+
+
+def assess(options: PixelAssessment, progress: Progress) -> dict[str, Any]:
+    """Compare a class raster with a reference, write the files and return the overall figures.
+
+    Pixels without data on either side, and those that no reference polygon or point covers,
+    are not compared. Memory does not grow with the raster.
+
+    Raises:
+        InputError: when nothing can be compared.
+        RasterError, VectorError: when a layer cannot be read or written.
+    """
+    with Raster.open(options.result) as result:
+        if options.reference_layer is None:
+            reference: Reference = RasterReference(Raster.open(options.reference), result)
+        else:
+            layer = VectorReader(options.reference, options.reference_layer or None)
+            reference = VectorReference(layer, options.class_field, result)
+        confusion = compare(result, reference, options.mask, progress)
+    if options.table:
+        _write_table(options.table, confusion)
+    if options.report:
+        report.write(Path(options.report), report.pixel_page(confusion))
+    progress.info(report.pixel_sentence(confusion))
+    return {
+        "OVERALL_ACCURACY": confusion.overall_accuracy,
+        "MIOU": confusion.mean_iou,
+        "KAPPA": confusion.kappa,
+        "F1_MACRO": confusion.macro_f1,
+    }
+
+
+def compare(
+    result: Raster, reference: Reference, mask: Layer | None, progress: Progress
+) -> Confusion:
+    """Return the confusion matrix of a class raster and a reference."""
+    windows = [tile.inner for tile in plan_tiles(result.width, result.height, BLOCK, 0)]
+    polygons = PolygonMask(*mask, result) if mask is not None else None
+    phase = Phase(progress, "Comparing", len(windows), "blocks")
+    pairs: Counter[tuple[int, int]] = Counter()
+    unanswered = 0
+    for window in windows:
+        known = reference.known(window)
+        if polygons is not None and len(known):
+            known = known.only(polygons.inside(window)[known.rows, known.cols])
+        if len(known):
+            unanswered += _count(result, window, known, pairs)
+        phase.step()
+    if not pairs:
+        raise InputError(
+            f"No pixel of '{result.name}' has a known class in '{reference.name}'. Check that "
+            "they show the same place and have the right coordinate reference systems."
+        )
+    if unanswered:
+        progress.warn(
+            f"{unanswered:,} pixels of the reference lie where '{result.name}' has no data; "
+            "they are not compared."
+        )
+    return Confusion.of(pairs, {**reference.class_names, **result.class_names()})
+
+
+def _count(result: Raster, window: Window, known: Known, pairs: Counter[tuple[int, int]]) -> int:
+    """Count the pixels of a window by their two classes; return how many have no result."""
+    block = result.read(window, [0])
+    answered = block.valid[known.rows, known.cols]
+    kept = known.only(answered)
+    pixels = block.pixels[0][kept.rows, kept.cols]
+    values = whole_numbers(pixels, np.ones(len(kept), bool), result.name)
+    # One number for the two classes: counting numbers is faster than counting pairs.
+    keys, counts = np.unique(values * 2**32 + (kept.values + 2**31), return_counts=True)
+    for key, count in zip(keys.tolist(), counts.tolist()):
+        value, rest = divmod(key, 2**32)
+        pairs[value, rest - 2**31] += count
+    if len({value for value, _ in pairs}) > CLASS_LIMIT:
+        raise InputError(
+            f"'{result.name}' has more than {CLASS_LIMIT} different values, so it shows no "
+            "classes. Choose a class raster."
+        )
+    return len(known) - len(kept)
+
+
+def _write_table(path: str, confusion: Confusion) -> None:
+    columns = [
+        f"C_{value}" if value >= 0 else f"C_{name}"
+        for value, name in zip(confusion.values, confusion.names)
+    ]
+    fields: dict[str, type] = {"Class": str, "Value": int}
+    fields.update(dict.fromkeys(columns, int))
+    ratios = {
+        "Users_Accuracy": confusion.users_accuracy,
+        "Producers_Accuracy": confusion.producers_accuracy,
+        "IoU": confusion.iou,
+        "F1_Score": confusion.f1,
+    }
+    fields.update({"Total": int, **dict.fromkeys(ratios, float)})
+    with VectorWriter(path, "", fields, "None") as writer:
+        for index, name in enumerate(confusion.names):
+            row: dict[str, Any] = {"Class": name, "Total": int(confusion.results[index])}
+            row.update(zip(columns, confusion.counts[index].tolist()))
+            row.update({key: _number(column[index]) for key, column in ratios.items()})
+            if confusion.values[index] >= 0:
+                row["Value"] = confusion.values[index]
+            writer.write(None, row)
+        total: dict[str, Any] = {"Class": "Total", "Total": confusion.total}
+        total.update(zip(columns, confusion.references.tolist()))
+        writer.write(None, total)
+
+
+def _number(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)

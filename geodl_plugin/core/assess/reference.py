@@ -1,0 +1,291 @@
+"""References to compare a class raster with: rasters, polygons or points, window by window."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from ..errors import InputError
+from ..geo.grid import Window
+from ..geo.raster import Raster
+from ..geo.rasterize import burn
+from ..geo.shapes import window_bounds
+from ..geo.vector import VectorReader, transform_points
+
+CLASS_FIELDS = ("classvalue", "value", "classname")  # used when no field is named
+SAMPLED_PIXELS = 4_000_000  # of a reference raster read at once
+LATTICE = 9  # points a side between which a transformation is taken as straight
+
+
+@dataclass(frozen=True)
+class Known:
+    """Pixels of a window whose class is known; a pixel may occur more than once.
+
+    Attributes:
+        rows, cols: arrays ``(n,)``, positions in the window.
+        values: array ``(n,)`` of class values.
+    """
+
+    rows: np.ndarray
+    cols: np.ndarray
+    values: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def only(self, keep: np.ndarray) -> Known:
+        """Return those where ``keep`` ``(n,)`` is true."""
+        return Known(self.rows[keep], self.cols[keep], self.values[keep])
+
+
+class Reference(Protocol):
+    """What a class raster is compared with."""
+
+    name: str
+    class_names: Mapping[int, str]
+
+    def known(self, window: Window) -> Known:
+        """Return what is known in a window of the class raster."""
+
+
+class VectorReference:
+    """Polygons or points with a class.
+
+    Only what they cover is compared. Where polygons overlap, the later one lies on top.
+
+    Args:
+        layer: the features.
+        field: their class by name or value; "" for a field of :data:`CLASS_FIELDS`.
+        result: the class raster.
+
+    Raises:
+        VectorError: when there is no such field.
+        InputError: when the classes or the geometries do not fit.
+    """
+
+    def __init__(self, layer: VectorReader, field: str, result: Raster) -> None:
+        self.name = layer.name
+        self._layer = layer
+        self._result = result
+        self._field = layer.field(field) if field else _class_field(layer)
+        contents = layer.unique_values(self._field)
+        self._values = class_values(contents, result.class_names(), layer.name)
+        self.class_names = {
+            value: str(content) for content, value in self._values.items() if value < 0
+        }
+        self._codes = np.array(sorted(set(self._values.values())), dtype=np.int64)
+        self._points = "Point" in layer.geometry_type
+
+    def known(self, window: Window) -> Known:
+        """Return the pixels that features cover."""
+        bounds = window_bounds(window, self._result.geotransform)
+        features = [
+            (feature.geometry, self._values[feature.attributes[self._field]])
+            for feature in self._layer.features(bounds, self._result.crs, [self._field])
+            if feature.attributes[self._field] is not None
+        ]
+        if any(geometry.GetDimension() == 1 for geometry, _ in features):
+            raise InputError(
+                f"'{self.name}' holds lines, which cover no pixels. Choose polygons or points."
+            )
+        if self._points:
+            return self._at_points(features, window)
+        place = self._result.geotransform.of_window(window)
+        shapes = [
+            (geometry, int(np.searchsorted(self._codes, value)) + 1) for geometry, value in features
+        ]
+        if not shapes:
+            return _nothing()
+        codes = burn(shapes, (window.height, window.width), place, crs=self._result.crs)
+        rows, cols = np.nonzero(codes)
+        return Known(rows, cols, self._codes[codes[rows, cols].astype(int) - 1])
+
+    def _at_points(self, features: list[tuple[Any, int]], window: Window) -> Known:
+        points, values = [], []
+        for geometry, value in features:
+            parts = [geometry.GetGeometryRef(i) for i in range(geometry.GetGeometryCount())]
+            for part in parts or [geometry]:
+                points.append((part.GetX(), part.GetY()))
+                values.append(value)
+        if not points:
+            return _nothing()
+        pixels = np.floor(self._result.geotransform.to_pixels(np.array(points))).astype(int)
+        cols, rows = pixels[:, 0] - window.col, pixels[:, 1] - window.row
+        inside = (cols >= 0) & (rows >= 0) & (cols < window.width) & (rows < window.height)
+        return Known(rows, cols, np.array(values, dtype=np.int64)).only(inside)
+
+
+class RasterReference:
+    """A class raster on any grid; its nearest pixel counts.
+
+    Args:
+        raster: the reference.
+        result: the class raster that is compared with it.
+    """
+
+    def __init__(self, raster: Raster, result: Raster) -> None:
+        self.name = raster.name
+        self._raster = raster
+        self._result = result
+        names = raster.class_names()
+        own = result.class_names()
+        by_name = {name.lower(): value for value, name in own.items()}
+        # Values that mean the same are told by their names, where both rasters have them.
+        self._renamed = {
+            value: by_name[name.lower()]
+            for value, name in names.items()
+            if by_name.get(name.lower(), value) != value
+        }
+        self.class_names = {self._renamed.get(value, value): name for value, name in names.items()}
+
+    def known(self, window: Window) -> Known:
+        """Return the pixels whose centre lies on a pixel of the reference that has data."""
+        pixels = np.floor(self._positions(window)).astype(np.int64)
+        cols, rows = pixels[..., 0], pixels[..., 1]
+        whole = self._raster.window
+        inside = (cols >= 0) & (rows >= 0) & (cols < whole.width) & (rows < whole.height)
+        if not inside.any():
+            return _nothing()
+        left, top = int(cols[inside].min()), int(rows[inside].min())
+        box = Window(
+            left, top, int(cols[inside].max()) - left + 1, int(rows[inside].max()) - top + 1
+        )
+        if box.width * box.height > SAMPLED_PIXELS and window.width * window.height > 1:
+            return _joined([self._shifted(part, window) for part in _quarters(window)])
+        block = self._raster.read(box, [0])
+        at = np.nonzero(inside)
+        place = rows[at] - top, cols[at] - left
+        values = whole_numbers(block.pixels[0][place], block.valid[place], self.name)
+        return Known(at[0], at[1], self._translated(values)).only(block.valid[place])
+
+    def _positions(self, window: Window) -> np.ndarray:
+        """Return the positions ``(rows, cols, 2)`` of the window's pixel centres in the raster."""
+        cols = np.linspace(0.5, window.width - 0.5, min(LATTICE, window.width)) + window.col
+        rows = np.linspace(0.5, window.height - 0.5, min(LATTICE, window.height)) + window.row
+        lattice = np.stack(np.meshgrid(cols, rows), axis=-1).reshape(-1, 2)
+        points = self._result.geotransform.to_map(lattice)
+        points = transform_points(points, self._result.crs, self._raster.crs)
+        pixels = self._raster.geotransform.to_pixels(points).reshape(len(rows), len(cols), 2)
+        return _between(pixels, window.height, window.width)
+
+    def _shifted(self, part: Window, window: Window) -> Known:
+        known = self.known(part)
+        return Known(
+            known.rows + part.row - window.row, known.cols + part.col - window.col, known.values
+        )
+
+    def _translated(self, values: np.ndarray) -> np.ndarray:
+        result = values.copy()
+        for value, own in self._renamed.items():
+            result[values == value] = own
+        return result
+
+
+def class_values(contents: list[Any], names: Mapping[int, str], layer_name: str) -> dict[Any, int]:
+    """Return the class value of everything a field contains.
+
+    Numbers are values. Text is a name of ``names`` or a number; names that the class raster
+    does not have get values below 0: its pixels are never of these classes.
+
+    Raises:
+        InputError: when no content is a class of the raster.
+    """
+    by_name = {name.lower(): value for value, name in names.items()}
+    values: dict[Any, int] = {}
+    unknown = []
+    for content in contents:
+        text = str(content).strip()
+        if text.lower() in by_name and isinstance(content, str):
+            values[content] = by_name[text.lower()]
+        elif _is_whole(text):
+            values[content] = int(float(text))
+        else:
+            unknown.append(content)
+    if not values:
+        listed = ", ".join(f"'{content}'" for content in contents[:10]) or "none"
+        own = ", ".join(f"{value} {name}" for value, name in sorted(names.items()))
+        raise InputError(
+            f"The reference '{layer_name}' has the classes {listed}, which the class raster lacks "
+            f"({own or 'its values have no names'}). Choose a field with its names or values."
+        )
+    values.update({content: -1 - place for place, content in enumerate(unknown)})
+    return values
+
+
+def whole_numbers(pixels: np.ndarray, valid: np.ndarray, name: str) -> np.ndarray:
+    """Return class values as integers.
+
+    Raises:
+        InputError: when a valid pixel is no whole number.
+    """
+    if np.issubdtype(pixels.dtype, np.floating):
+        pixels = np.where(valid, pixels, 0)
+        broken = pixels[pixels != np.floor(pixels)]
+        if len(broken):
+            raise InputError(
+                f"'{name}' has pixels such as {broken[0]:g}, which is no class value. "
+                "Choose a class raster with whole numbers."
+            )
+    return pixels.astype(np.int64)
+
+
+def _class_field(layer: VectorReader) -> str:
+    lowered = {each.lower(): each for each in layer.fields}
+    found = next((lowered[each] for each in CLASS_FIELDS if each in lowered), None)
+    if found is None:
+        raise InputError(
+            f"'{layer.name}' has no field 'Classvalue'. Give the field with the class; "
+            f"its fields are: {', '.join(layer.fields) or 'none'}."
+        )
+    return found
+
+
+def _is_whole(text: str) -> bool:
+    try:
+        return float(text).is_integer()
+    except ValueError:
+        return False
+
+
+def _nothing() -> Known:
+    empty = np.empty(0, dtype=np.int64)
+    return Known(empty, empty, empty)
+
+
+def _joined(parts: list[Known]) -> Known:
+    return Known(
+        np.concatenate([part.rows for part in parts]),
+        np.concatenate([part.cols for part in parts]),
+        np.concatenate([part.values for part in parts]),
+    )
+
+
+def _quarters(window: Window) -> list[Window]:
+    width, height = (window.width + 1) // 2, (window.height + 1) // 2
+    corners = [
+        (window.col, window.row),
+        (window.col + width, window.row),
+        (window.col, window.row + height),
+        (window.col + width, window.row + height),
+    ]
+    parts = (window.intersection(Window(col, row, width, height)) for col, row in corners)
+    return [part for part in parts if part is not None]
+
+
+def _between(lattice: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Return a lattice ``(m, n, 2)`` interpolated to ``(height, width, 2)``, ends on ends."""
+    rows = np.linspace(0, lattice.shape[0] - 1, height)
+    cols = np.linspace(0, lattice.shape[1] - 1, width)
+    top = np.minimum(rows.astype(int), max(lattice.shape[0] - 2, 0))
+    left = np.minimum(cols.astype(int), max(lattice.shape[1] - 2, 0))
+    below, right = (
+        np.minimum(top + 1, lattice.shape[0] - 1),
+        np.minimum(left + 1, lattice.shape[1] - 1),
+    )
+    down, along = (rows - top)[:, None, None], (cols - left)[None, :, None]
+    upper = lattice[top][:, left] * (1 - along) + lattice[top][:, right] * along
+    lower = lattice[below][:, left] * (1 - along) + lattice[below][:, right] * along
+    return upper * (1 - down) + lower * down

@@ -1,0 +1,236 @@
+"""Assessing class rasters against rasters, polygons and points."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from osgeo import gdal, ogr, osr
+
+from geodl_plugin.core.assess import pixels
+from geodl_plugin.core.assess.pixels import PixelAssessment, assess
+from geodl_plugin.core.assess.reference import class_values
+from geodl_plugin.core.errors import InputError
+from geodl_plugin.core.geo.vector import VectorWriter
+from geodl_plugin.core.progress import Progress
+
+ORIGIN = (528000.0, 4978000.0)
+NAMES = ["Ground", "Tree"]
+
+
+def raster(
+    path: Path,
+    values: np.ndarray,
+    cell: float = 1.0,
+    nodata: float | None = 255,
+    names: list[str] | None = NAMES,
+    kind: int = gdal.GDT_Byte,
+) -> str:
+    dataset = gdal.GetDriverByName("GTiff").Create(
+        str(path), values.shape[1], values.shape[0], 1, kind
+    )
+    dataset.SetGeoTransform((ORIGIN[0], cell, 0, ORIGIN[1], 0, -cell))
+    reference = osr.SpatialReference()
+    reference.ImportFromEPSG(32612)
+    dataset.SetProjection(reference.ExportToWkt())
+    band = dataset.GetRasterBand(1)
+    band.WriteArray(values)
+    if nodata is not None:
+        band.SetNoDataValue(nodata)
+    if names:
+        band.SetCategoryNames(names)
+    return str(path)
+
+
+def polygons(
+    path: Path, rows: list[tuple[tuple[float, float, float, float], Any]], kind: type = int
+) -> str:
+    """Write boxes given in pixels of one metre from the top left corner."""
+    with VectorWriter(path, "EPSG:32612", {"Classvalue": kind}) as writer:
+        for (left, top, right, bottom), value in rows:
+            corners = np.array([[left, -top], [right, -top], [right, -bottom], [left, -bottom]])
+            writer.write_polygon([corners + ORIGIN], {"Classvalue": value})
+    return str(path)
+
+
+def rows_of(path: str) -> list[dict[str, Any]]:
+    dataset = ogr.Open(path)  # must outlive its layer
+    return [feature.items() for feature in dataset.GetLayer(0)]
+
+
+def half() -> np.ndarray:
+    """20 × 20 pixels, trees in the right half."""
+    values = np.zeros((20, 20), np.uint8)
+    values[:, 10:] = 1
+    return values
+
+
+class Warnings(Progress):
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+
+    def warn(self, message: str) -> None:
+        self.warnings.append(message)
+
+
+def test_a_raster_agrees_with_itself(tmp_path: Path) -> None:
+    path = raster(tmp_path / "a.tif", half())
+    figures = assess(PixelAssessment(path, path), Progress())
+    assert figures == {"OVERALL_ACCURACY": 1.0, "MIOU": 1.0, "KAPPA": 1.0, "F1_MACRO": 1.0}
+
+
+def test_no_data_is_not_compared(tmp_path: Path) -> None:
+    result, truth = half(), half()
+    result[0] = 255
+    truth[1] = 255
+    truth[2] = 1 - truth[2]
+    progress = Warnings()
+    figures = assess(
+        PixelAssessment(raster(tmp_path / "a.tif", result), raster(tmp_path / "b.tif", truth)),
+        progress,
+    )
+    assert figures["OVERALL_ACCURACY"] == pytest.approx(17 / 18)
+    assert progress.warnings == [
+        "20 pixels of the reference lie where 'a.tif' has no data; they are not compared."
+    ]
+
+
+def test_classes_are_told_by_their_names(tmp_path: Path) -> None:
+    result = raster(tmp_path / "a.tif", half())
+    truth = raster(tmp_path / "b.tif", 2 - half(), names=["", "tree", "Ground"])
+    assert assess(PixelAssessment(result, truth), Progress())["OVERALL_ACCURACY"] == 1.0
+
+
+def test_a_finer_reference(tmp_path: Path) -> None:
+    result = raster(tmp_path / "a.tif", half())
+    truth = raster(tmp_path / "b.tif", np.kron(half(), np.ones((4, 4), np.uint8)), 0.25)
+    assert assess(PixelAssessment(result, truth), Progress())["OVERALL_ACCURACY"] == 1.0
+
+
+def test_windows_join_without_gap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pixels, "BLOCK", 64)
+    monkeypatch.setattr("geodl_plugin.core.assess.reference.SAMPLED_PIXELS", 500)
+    random = np.random.default_rng(3)
+    result = random.integers(0, 3, (150, 131), dtype=np.uint8)
+    truth = random.integers(0, 3, (150, 131), dtype=np.uint8)
+    paths = [
+        raster(tmp_path / "a.tif", result, names=None),
+        raster(tmp_path / "b.tif", truth, names=None),
+    ]
+    options = PixelAssessment(*paths, table=str(tmp_path / "table.csv"))
+    figures = assess(options, Progress())
+    assert figures["OVERALL_ACCURACY"] == pytest.approx((result == truth).mean())
+    rows = rows_of(options.table)
+    for value, row in enumerate(rows[:3]):
+        expected = [str(int(((result == value) & (truth == other)).sum())) for other in range(3)]
+        assert [row[f"C_{other}"] for other in range(3)] == expected
+    assert rows[3]["Class"] == "Total"
+    assert rows[3]["Total"] == str(150 * 131)
+
+
+def test_a_reference_raster_in_another_system(tmp_path: Path) -> None:
+    values = np.kron(half(), np.ones((10, 10), np.uint8))
+    result = raster(tmp_path / "a.tif", values)
+    truth = str(tmp_path / "b.tif")
+    gdal.Warp(truth, result, dstSRS="EPSG:4326", dstNodata=255, xRes=2e-6, yRes=2e-6)
+    figures = assess(PixelAssessment(result, truth), Warnings())
+    assert figures["OVERALL_ACCURACY"] > 0.995
+
+
+def test_polygons_cover_what_is_known(tmp_path: Path) -> None:
+    """Beside the tree polygon nothing is compared: its pixels are 40 right and 20 wrong."""
+    result = raster(tmp_path / "a.tif", half())
+    truth = polygons(tmp_path / "b.gpkg", [((8, 0, 14, 10), 1)])
+    options = PixelAssessment(result, truth, "", table=str(tmp_path / "table.gpkg"))
+    assert assess(options, Progress())["OVERALL_ACCURACY"] == pytest.approx(40 / 60)
+
+
+def test_ground_below_crowns_makes_everything_known(tmp_path: Path) -> None:
+    """Class 0 is a class: trees in 10 × 20 of 400 pixels, half of them inside the crown."""
+    result = raster(tmp_path / "a.tif", half())
+    truth = polygons(tmp_path / "b.gpkg", [((0, 0, 20, 20), 0), ((10, 0, 20, 10), 1)])
+    table = tmp_path / "table.gpkg"
+    figures = assess(PixelAssessment(result, truth, "", table=str(table)), Progress())
+    assert figures["OVERALL_ACCURACY"] == pytest.approx(0.75)
+    rows = rows_of(str(table))
+    assert [row["Class"] for row in rows] == ["Ground", "Tree", "Total"]
+    assert [row["IoU"] for row in rows] == [pytest.approx(2 / 3), pytest.approx(0.5), None]
+    assert rows[1]["Users_Accuracy"] == pytest.approx(0.5)
+    assert rows[1]["Producers_Accuracy"] == 1.0
+
+
+def test_polygons_in_another_system_by_name(tmp_path: Path) -> None:
+    result = raster(tmp_path / "a.tif", half())
+    truth = polygons(
+        tmp_path / "b.gpkg", [((0, 0, 10, 20), "ground"), ((10, 0, 20, 20), "Tree")], str
+    )
+    other = str(tmp_path / "c.gpkg")
+    gdal.VectorTranslate(other, truth, dstSRS="EPSG:4326", reproject=True)
+    figures = assess(PixelAssessment(result, other, "", "CLASSVALUE"), Progress())
+    assert figures["OVERALL_ACCURACY"] == 1.0
+
+
+def test_points(tmp_path: Path) -> None:
+    result = raster(tmp_path / "a.tif", half())
+    path = tmp_path / "points.gpkg"
+    with VectorWriter(path, "EPSG:32612", {"Classvalue": int}, "Point") as writer:
+        for x, y, value in ((2.5, 2.5, 0), (15.2, 3.1, 1), (15.3, 3.2, 0), (400, 1, 1)):
+            point = ogr.CreateGeometryFromWkt(f"POINT({ORIGIN[0] + x} {ORIGIN[1] - y})")
+            writer.write(point, {"Classvalue": value})
+    figures = assess(PixelAssessment(result, str(path), ""), Progress())
+    assert figures["OVERALL_ACCURACY"] == pytest.approx(2 / 3)
+
+
+def test_a_mask_limits_the_comparison(tmp_path: Path) -> None:
+    truth = half()
+    truth[10:] = 0
+    mask = polygons(tmp_path / "mask.gpkg", [((0, 0, 20, 10), 1)])
+    options = PixelAssessment(
+        raster(tmp_path / "a.tif", half()), raster(tmp_path / "b.tif", truth), mask=(mask, "")
+    )
+    assert assess(options, Progress())["OVERALL_ACCURACY"] == 1.0
+
+
+def test_the_report_names_the_classes(tmp_path: Path) -> None:
+    path = raster(tmp_path / "a.tif", half(), names=["Open <ground>", "Tree"])
+    assess(PixelAssessment(path, path, report=str(tmp_path / "report.html")), Progress())
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "100.0% of 400 compared pixels" in page
+    assert "Open &lt;ground&gt;" in page
+
+
+def test_a_class_the_raster_lacks_counts_as_missed() -> None:
+    assert class_values(["Tree", "Water", "3"], {0: "Ground", 1: "tree"}, "truth") == {
+        "Tree": 1,
+        "Water": -1,
+        "3": 3,
+    }
+
+
+def test_wrong_input_is_one_sentence(tmp_path: Path) -> None:
+    result = raster(tmp_path / "a.tif", half())
+    plain = raster(tmp_path / "plain.tif", half(), names=None)
+    floats = raster(
+        tmp_path / "f.tif", half() + 0.37, names=None, nodata=None, kind=gdal.GDT_Float32
+    )
+    many = raster(
+        tmp_path / "m.tif", np.arange(900).reshape(30, 30), nodata=None, kind=gdal.GDT_UInt16
+    )
+    words = polygons(tmp_path / "w.gpkg", [((0, 0, 9, 9), "House")], str)
+    far = polygons(tmp_path / "far.gpkg", [((900, 0, 990, 9), 1)])
+    with VectorWriter(tmp_path / "none.gpkg", "EPSG:32612", {"name": str}) as writer:
+        writer.write_polygon([np.array([[0, 0], [1, 0], [1, 1]])], {})
+    wrong = [
+        (PixelAssessment(result, words, ""), "'House'.*0 Ground, 1 Tree"),
+        (PixelAssessment(plain, words, ""), "its values have no names"),
+        (PixelAssessment(result, far, ""), "No pixel of 'a.tif' has a known class in 'far'"),
+        (PixelAssessment(floats, result), "0.37, which is no class value"),
+        (PixelAssessment(many, many), "shows no classes"),
+        (PixelAssessment(result, str(tmp_path / "none.gpkg"), ""), "no field 'Classvalue'"),
+        (PixelAssessment(result, result, mask=(far, "")), "lies outside"),
+    ]
+    for options, text in wrong:
+        with pytest.raises(InputError, match=text):
+            assess(options, Progress())
