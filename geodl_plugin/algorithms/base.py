@@ -13,7 +13,9 @@ from qgis.core import (
     QgsSettings,
 )
 from qgis.PyQt.QtCore import QCoreApplication
+from qgis.PyQt.QtGui import QIcon
 
+from .. import paths
 from ..core.errors import CancelledError, GeoDLError, InputError
 from ..core.progress import Progress
 from ..worker.client import run_task
@@ -62,7 +64,7 @@ class GeoDLAlgorithm(QgsProcessingAlgorithm):
     """The base of every tool.
 
     A tool sets the identity attributes, adds its parameters in :meth:`add_parameters` and
-    works in :meth:`run`, which raises :class:`GeoDLError` for whatever the user can mend.
+    works in :meth:`work`, which raises :class:`GeoDLError` for whatever the user can mend.
     """
 
     NAME = ""
@@ -88,6 +90,9 @@ class GeoDLAlgorithm(QgsProcessingAlgorithm):
 
     def groupId(self) -> str:  # noqa: N802
         return self.GROUP_ID
+
+    def icon(self) -> QIcon:
+        return QIcon(str(paths.ICON))
 
     def createInstance(self, config: dict[str, Any] | None = None) -> GeoDLAlgorithm:  # noqa: N802
         return type(self)()
@@ -122,9 +127,28 @@ class GeoDLAlgorithm(QgsProcessingAlgorithm):
             )
         self.addParameter(parameter)
 
+    def checkParameterValues(  # noqa: N802
+        self, parameters: dict[str, Any], context: QgsProcessingContext
+    ) -> tuple[bool, str]:
+        """Say which value is wrong and what to do, where QGIS names only the parameter."""
+        good, message = super().checkParameterValues(parameters, context)
+        if good:
+            return good, message
+        for parameter in self.parameterDefinitions():
+            value = parameters.get(parameter.name(), parameter.defaultValue())
+            if not parameter.checkValueIsAcceptable(value, context):
+                return False, self._refusal(parameter, value)
+        return good, message
+
+    def _refusal(self, parameter: QgsProcessingParameterDefinition, value: Any) -> str:
+        label = f"'{parameter.description()}' ({parameter.name()})"
+        if value in (None, "", []):
+            return self.tr("{} is missing. Give a value for it.").format(label)
+        return self.tr("'{}' cannot be used for {}. Give another value.").format(value, label)
+
     # Work
 
-    def run(
+    def work(
         self,
         parameters: dict[str, Any],
         context: QgsProcessingContext,
@@ -140,7 +164,7 @@ class GeoDLAlgorithm(QgsProcessingAlgorithm):
         feedback: QgsProcessingFeedback,
     ) -> dict[str, Any]:
         try:
-            return self.run(parameters, context, FeedbackProgress(feedback))
+            return self.work(parameters, context, FeedbackProgress(feedback))
         except CancelledError:
             feedback.pushInfo(self.tr("Cancelled: nothing was kept."))
             return {}

@@ -1,0 +1,79 @@
+"""Geometries: repair, pixel space, rectangles."""
+
+from __future__ import annotations
+
+import numpy as np
+from osgeo import ogr
+
+from .grid import GeoTransform, Window
+from .raster import attempt
+from .vector import Bounds
+
+
+def repaired(geometry: ogr.Geometry) -> ogr.Geometry | None:
+    """Return a valid geometry of the same shape, ``None`` when nothing is left of it."""
+    if attempt(geometry.IsValid):
+        return geometry
+    made = attempt(geometry.MakeValid)
+    return None if made is None or made.IsEmpty() else made
+
+
+def to_pixel_space(geometry: ogr.Geometry, geotransform: GeoTransform) -> ogr.Geometry:
+    """Return a copy of a geometry whose coordinates are (col, row) positions."""
+    flat = geometry.Clone()
+    flat.FlattenTo2D()
+    if flat.GetGeometryName() in ("CURVEPOLYGON", "MULTISURFACE", "COMPOUNDCURVE", "CIRCULARSTRING"):
+        flat = flat.GetLinearGeometry()
+    _transform(flat, geotransform)
+    return flat
+
+
+def _transform(geometry: ogr.Geometry, geotransform: GeoTransform) -> None:
+    for index in range(geometry.GetGeometryCount()):
+        _transform(geometry.GetGeometryRef(index), geotransform)
+    count = geometry.GetPointCount() if geometry.GetGeometryCount() == 0 else 0
+    if count:
+        pixels = geotransform.to_pixels(np.array(geometry.GetPoints())[:, :2])
+        for index, (col, row) in enumerate(pixels.tolist()):
+            geometry.SetPoint_2D(index, col, row)
+
+
+def rectangle(xmin: float, ymin: float, xmax: float, ymax: float) -> ogr.Geometry:
+    """Return a rectangle as a polygon."""
+    ring = ogr.Geometry(ogr.wkbLinearRing)
+    for x, y in ((xmin, ymin), (xmax, ymin), (xmax, ymax), (xmin, ymax), (xmin, ymin)):
+        ring.AddPoint_2D(x, y)
+    polygon = ogr.Geometry(ogr.wkbPolygon)
+    polygon.AddGeometry(ring)
+    return polygon
+
+
+def polygon(corners: np.ndarray) -> ogr.Geometry:
+    """Return the polygon of a ring of corners ``(n, 2)``."""
+    ring = ogr.Geometry(ogr.wkbLinearRing)
+    for x, y in np.asarray(corners).tolist():
+        ring.AddPoint_2D(x, y)
+    ring.CloseRings()
+    shape = ogr.Geometry(ogr.wkbPolygon)
+    shape.AddGeometry(ring)
+    return shape
+
+
+def window_bounds(window: Window, geotransform: GeoTransform) -> Bounds:
+    """Return the map bounds ``(xmin, ymin, xmax, ymax)`` of a window, also of a turned one."""
+    corners = geotransform.box_corners([[window.col, window.row, window.right, window.bottom]])[0]
+    (xmin, ymin), (xmax, ymax) = corners.min(axis=0), corners.max(axis=0)
+    return float(xmin), float(ymin), float(xmax), float(ymax)
+
+
+def bounds_window(bounds: Bounds, geotransform: GeoTransform, limit: Window) -> Window | None:
+    """Return the window of whole pixels that map bounds touch inside ``limit``."""
+    xmin, ymin, xmax, ymax = bounds
+    corners = np.array([[xmin, ymin], [xmax, ymin], [xmax, ymax], [xmin, ymax]])
+    pixels = geotransform.to_pixels(corners)
+    # A thousandth of a pixel forgives the rounding of coordinates.
+    col, row = np.floor(pixels.min(axis=0) + 1e-3).astype(int)
+    right, bottom = np.ceil(pixels.max(axis=0) - 1e-3).astype(int)
+    if right <= col or bottom <= row:
+        return None
+    return Window(int(col), int(row), int(right - col), int(bottom - row)).intersection(limit)
