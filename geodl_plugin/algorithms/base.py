@@ -43,9 +43,7 @@ class FeedbackProgress(Progress):
             for name, value in record.items()
             if isinstance(value, float)
         )
-        self.feedback.pushInfo(
-            f"Epoch {record.get('epoch')} of {record.get('epochs')}: {figures}"
-        )
+        self.feedback.pushInfo(f"Epoch {record.get('epoch')} of {record.get('epochs')}: {figures}")
 
     def info(self, message: str) -> None:
         self.feedback.pushInfo(message)
@@ -144,7 +142,8 @@ class GeoDLAlgorithm(QgsProcessingAlgorithm):
         label = f"'{parameter.description()}' ({parameter.name()})"
         if value in (None, "", []):
             return self.tr("{} is missing. Give a value for it.").format(label)
-        return self.tr("'{}' cannot be used for {}. Give another value.").format(value, label)
+        shown = ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else value
+        return self.tr("'{}' cannot be used for {}. Give another value.").format(shown, label)
 
     # Work
 
@@ -171,9 +170,7 @@ class GeoDLAlgorithm(QgsProcessingAlgorithm):
         except GeoDLError as error:
             raise QgsProcessingException(str(error)) from error
 
-    def run_worker(
-        self, task: str, options: dict[str, Any], progress: Progress
-    ) -> dict[str, Any]:
+    def run_worker(self, task: str, options: dict[str, Any], progress: Progress) -> dict[str, Any]:
         """Run a task in the worker process and return its result."""
         return run_task(task, options, progress, python=QgsSettings().value(PYTHON_SETTING) or None)
 

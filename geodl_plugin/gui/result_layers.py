@@ -1,0 +1,129 @@
+"""Applies a trained model to a raster of the project and adds the styled result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import processing
+from processing.gui.Postprocessing import handleAlgorithmResults
+from qgis.core import (
+    QgsApplication,
+    QgsProcessingAlgRunnerTask,
+    QgsProcessingContext,
+    QgsProcessingFeedback,
+    QgsProcessingOutputLayerDefinition,
+    QgsProject,
+    QgsRasterLayer,
+)
+
+from ..core.errors import GeoDLError, ModelError
+from ..core.models.registry import Task
+from ..core.packages.archive import open_package
+
+TOOLS = {
+    Task.DETECTION: "geodl:detectobjects",
+    Task.PIXELS: "geodl:classifypixels",
+    Task.OBJECTS: "geodl:classifyobjects",
+}
+# How the files are called that a tool makes of a raster alone.
+RESULTS = {
+    Task.DETECTION: ("detections", ".gpkg"),
+    Task.PIXELS: ("classes", ".tif"),
+}
+
+
+class ModelApplication:
+    """One run of a model over a raster, as a task of QGIS that shows in its task manager.
+
+    Args:
+        model: path of the package.
+        layer: the raster.
+        folder: where the result goes.
+        ended: told by a sentence and whether it went well, in the window's thread.
+
+    Raises:
+        GeoDLError: when the model has no tool that needs a raster alone.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        layer: QgsRasterLayer,
+        folder: str,
+        ended: Callable[[bool, str], None],
+    ) -> None:
+        task = task_of(model)
+        if task not in RESULTS:
+            raise ModelError(
+                "This model classifies objects and needs their outlines. Use the tool 'Classify "
+                "objects'."
+            )
+        suffix, extension = RESULTS[task]
+        self._ended = ended
+        self._name = layer.name()
+        self._tool = QgsApplication.processingRegistry().createAlgorithmById(TOOLS[task])
+        if self._tool is None:
+            raise GeoDLError(f"There is no tool '{TOOLS[task]}'. Enable GeoDL in Processing.")
+        self.output = _free_path(Path(folder), f"{layer.name()} {suffix}", extension)
+        destination = QgsProcessingOutputLayerDefinition(str(self.output), QgsProject.instance())
+        self._parameters: dict[str, Any] = {
+            "INPUT": [layer.id()],
+            "MODEL": model,
+            "OUTPUT": destination,
+        }
+        self._context = QgsProcessingContext()
+        self._context.setProject(QgsProject.instance())
+        self.feedback = QgsProcessingFeedback()
+
+    def start(self) -> None:
+        """Hand the run to QGIS's task manager."""
+        self._task = QgsProcessingAlgRunnerTask(
+            self._tool, self._parameters, self._context, self.feedback
+        )
+        self._task.executed.connect(self._finish)
+        QgsApplication.taskManager().addTask(self._task)
+
+    def cancel(self) -> None:
+        """End the run."""
+        self.feedback.cancel()
+
+    def _finish(self, successful: bool, results: dict[str, Any]) -> None:
+        if successful and results and not self.feedback.isCanceled():
+            handleAlgorithmResults(
+                self._tool, self._context, self.feedback, parameters=self._parameters
+            )
+            self._ended(True, f"The result for '{self._name}' was added to the project.")
+        elif self.feedback.isCanceled():
+            self._ended(False, "Cancelled: the model was kept, but not applied.")
+        else:
+            self._ended(False, _last_error(self.feedback))
+
+
+def task_of(model: str) -> Task:
+    """Return what a model answers; raise :class:`ModelError` when it is not readable."""
+    with open_package(model) as package:
+        return Task(package.definition.task)
+
+
+def open_tool(model: str) -> None:
+    """Open the dialog of the tool that applies a model, filled in with it."""
+    dialog = processing.createAlgorithmDialog(TOOLS[task_of(model)], {"MODEL": model})
+    if dialog is not None:
+        dialog.show()
+
+
+def _free_path(folder: Path, stem: str, extension: str) -> Path:
+    """Return a path that no file has: a layer of the project may still show the last result."""
+    path = folder / f"{stem}{extension}"
+    number = 2
+    while path.exists():
+        path = folder / f"{stem} {number}{extension}"
+        number += 1
+    return path
+
+
+def _last_error(feedback: QgsProcessingFeedback) -> str:
+    lines = [line for line in feedback.textLog().splitlines() if line.strip()]
+    return lines[-1] if lines else "The model could not be applied."

@@ -1,0 +1,251 @@
+"""The fields of a training: the same values as the parameters of the tool 'Train model'."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from qgis.core import QgsMapLayerProxyModel, QgsRasterLayer, QgsSettings
+from qgis.gui import QgsFileWidget, QgsMapLayerComboBox
+from qgis.PyQt.QtCore import QCoreApplication, Qt
+from qgis.PyQt.QtWidgets import (
+    QComboBox,
+    QFormLayout,
+    QGroupBox,
+    QLabel,
+    QLineEdit,
+    QSizePolicy,
+    QSpinBox,
+    QVBoxLayout,
+    QWidget,
+)
+
+from ..core.learning.options import TrainingOptions
+from ..core.models.registry import model_types
+
+SETTINGS = "geodl/training"
+BACKBONES = ("resnet18", "resnet34", "resnet50", "resnet101")
+DEVICES = ("auto", "cpu", "cuda", "mps")
+
+
+class TrainingForm(QWidget):
+    """Asks for what a training needs, and remembers the last answers."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._make_data_fields()
+        self._make_model_fields()
+        self._make_training_fields()
+        layout = QVBoxLayout(self)
+        for group in self._groups():
+            layout.addWidget(group)
+        layout.addStretch(1)
+        self.restore()
+
+    def _groups(self) -> list[QGroupBox]:
+        """Return the fields in their groups, all labels as wide as the widest."""
+        groups = {
+            self.tr("Data"): (
+                (self.tr("Training data"), self.input),
+                (self.tr("Output folder"), self.output),
+            ),
+            self.tr("Model"): (
+                (self.tr("Model type"), self.model_type),
+                (self.tr("Backbone"), self.backbone),
+                (self.tr("Weights"), self.weights),
+                (self.tr("Arguments"), self.arguments),
+            ),
+            self.tr("Training"): (
+                (self.tr("Epochs"), self.epochs),
+                (self.tr("Batch size"), self.batch_size),
+                (self.tr("Learning rate"), self.learning_rate),
+                (self.tr("Validation (%)"), self.validation),
+                (self.tr("Device"), self.device),
+            ),
+            self.tr("Afterwards"): ((self.tr("Apply to"), self.apply_to),),
+        }
+        metrics = self.fontMetrics()
+        texts = [text for rows in groups.values() for text, _ in rows]
+        width = max(metrics.horizontalAdvance(text) for text in texts) + 6
+        return [_group(title, rows, width) for title, rows in groups.items()]
+
+    def _make_data_fields(self) -> None:
+        self.input = _folder_field(self.tr("Folder of the exported training data"))
+        self.input.setToolTip(self.tr("A folder written by the tool 'Export training data'."))
+        self.output = _folder_field(self.tr("Folder of the trained model"))
+        self.output.setToolTip(
+            self.tr("The model package (.dlpk) and the report are written here.")
+        )
+
+    def _make_model_fields(self) -> None:
+        self.model_type = QComboBox()
+        self.model_type.addItem(self.tr("Choose from the data"), "")
+        for kind in model_types():
+            self.model_type.addItem(kind.name, kind.name)
+            self.model_type.setItemData(
+                self.model_type.count() - 1, kind.description, Qt.ItemDataRole.ToolTipRole
+            )
+        self.backbone = _editable(BACKBONES)
+        self.backbone.setToolTip(
+            self.tr("The encoder of the network; any encoder of timm as timm:NAME.")
+        )
+        self.weights = _editable(("imagenet", "none"))
+        self.weights.setToolTip(
+            self.tr("imagenet starts from a trained encoder, none from scratch; or a file.")
+        )
+        self.arguments = QLineEdit()
+        self.arguments.setPlaceholderText(self.tr("name=value;name=value"))
+
+    def _make_training_fields(self) -> None:
+        self.epochs = _number(1, 10_000, 20)
+        self.batch_size = _number(0, 4096, 0)
+        self.batch_size.setSpecialValueText(self.tr("Automatic"))
+        self.learning_rate = QLineEdit()
+        self.learning_rate.setPlaceholderText(self.tr("Automatic"))
+        self.learning_rate.setToolTip(
+            self.tr("1e-3 for example, or 1e-4,1e-3 for encoder and head.")
+        )
+        self.validation = _number(1, 90, 10)
+        self.device = _editable(DEVICES)
+        self.device.setToolTip(
+            self.tr("auto takes a GPU where there is one; cuda:1 is the second GPU.")
+        )
+        self.apply_to = QgsMapLayerComboBox()
+        self.apply_to.setFilters(QgsMapLayerProxyModel.Filter.RasterLayer)
+        self.apply_to.setAllowEmptyLayer(True, self.tr("No layer"))
+        self.apply_to.setLayer(None)
+        self.apply_to.setToolTip(
+            self.tr("The trained model is applied to this raster and the result added.")
+        )
+
+    def parameters(self) -> dict[str, Any]:
+        """Return the fields by the names of the parameters of 'Train model'."""
+        return {
+            "INPUT": self.input.filePath().strip(),
+            "MODEL_TYPE": self.model_type.currentData() or "",
+            "BACKBONE": self.backbone.currentText().strip(),
+            "WEIGHTS": self.weights.currentText().strip(),
+            "MODEL_ARGUMENTS": self.arguments.text().strip(),
+            "MAX_EPOCHS": self.epochs.value(),
+            "BATCH_SIZE": self.batch_size.value(),
+            "LEARNING_RATE": self.learning_rate.text().strip(),
+            "VALIDATION_PERCENTAGE": self.validation.value(),
+            "DEVICE": self.device.currentText().strip(),
+            "OUTPUT": self.output.filePath().strip(),
+        }
+
+    def options(self) -> TrainingOptions:
+        """Return the fields as the options of a training; the tool's parameters give the same.
+
+        Raises:
+            InputError: when one of them cannot be used.
+        """
+        options = TrainingOptions(
+            **{name.lower(): value for name, value in self.parameters().items()}
+        )
+        options.check()
+        return options
+
+    def set_parameters(self, values: dict[str, Any]) -> None:
+        """Fill the fields in from parameters of 'Train model'; others stay as they are."""
+        for name, field in self._fields().items():
+            if name in values:
+                _set_value(field, values[name])
+
+    def apply_layer(self) -> QgsRasterLayer | None:
+        """Return the raster to which the trained model is to be applied."""
+        return self.apply_to.currentLayer()
+
+    def problem(self) -> str:
+        """Return what is missing, as a sentence; empty when the training can start."""
+        values = self.parameters()
+        if not values["INPUT"]:
+            return self.tr("Choose the folder of the training data.")
+        if not Path(values["INPUT"]).is_dir():
+            return self.tr("There is no folder '{}'. Choose the folder of the data.").format(
+                values["INPUT"]
+            )
+        if not values["OUTPUT"]:
+            return self.tr("Choose an output folder for the model.")
+        return ""
+
+    def remember(self) -> None:
+        """Keep the fields for the next window."""
+        QgsSettings().setValue(SETTINGS, self.parameters())
+
+    def restore(self) -> None:
+        """Fill in the fields of the last training."""
+        values = QgsSettings().value(SETTINGS)
+        if isinstance(values, dict):
+            self.set_parameters(values)
+
+    def _fields(self) -> dict[str, QWidget]:
+        return {
+            "INPUT": self.input,
+            "MODEL_TYPE": self.model_type,
+            "BACKBONE": self.backbone,
+            "WEIGHTS": self.weights,
+            "MODEL_ARGUMENTS": self.arguments,
+            "MAX_EPOCHS": self.epochs,
+            "BATCH_SIZE": self.batch_size,
+            "LEARNING_RATE": self.learning_rate,
+            "VALIDATION_PERCENTAGE": self.validation,
+            "DEVICE": self.device,
+            "OUTPUT": self.output,
+        }
+
+    def tr(self, text: str) -> str:
+        """Translate a literal of the form."""
+        return QCoreApplication.translate("GeoDL", text)
+
+
+def _group(title: str, rows: tuple[tuple[str, QWidget], ...], width: int) -> QGroupBox:
+    group = QGroupBox(title)
+    form = QFormLayout(group)
+    form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+    form.setLabelAlignment(Qt.AlignmentFlag.AlignLeft)
+    for text, field in rows:
+        label = QLabel(text)
+        label.setMinimumWidth(width)
+        label.setBuddy(field)
+        label.setToolTip(field.toolTip())
+        # A long name in a list must not keep the dock from being narrow.
+        field.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        field.setMinimumWidth(110)
+        form.addRow(label, field)
+    return group
+
+
+def _folder_field(title: str) -> QgsFileWidget:
+    field = QgsFileWidget()
+    field.setStorageMode(QgsFileWidget.StorageMode.GetDirectory)
+    field.setDialogTitle(title)
+    return field
+
+
+def _editable(choices: tuple[str, ...]) -> QComboBox:
+    field = QComboBox()
+    field.setEditable(True)
+    field.addItems(choices)
+    return field
+
+
+def _number(low: int, high: int, value: int) -> QSpinBox:
+    field = QSpinBox()
+    field.setRange(low, high)
+    field.setValue(value)
+    return field
+
+
+def _set_value(field: QWidget, value: Any) -> None:
+    if isinstance(field, QgsFileWidget):
+        field.setFilePath(str(value))
+    elif isinstance(field, QSpinBox):
+        field.setValue(int(value))
+    elif isinstance(field, QLineEdit):
+        field.setText(str(value))
+    elif isinstance(field, QComboBox):
+        if field.isEditable():
+            field.setCurrentText(str(value))
+        else:
+            field.setCurrentIndex(max(field.findData(value), 0))

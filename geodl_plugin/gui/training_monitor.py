@@ -1,0 +1,125 @@
+"""Shows how a training goes: the loss curve, and every epoch's figures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qgis.PyQt.QtCore import QCoreApplication, Qt
+from qgis.PyQt.QtWidgets import (
+    QAbstractItemView,
+    QHeaderView,
+    QSplitter,
+    QTableWidget,
+    QTableWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from ..core.progress import duration
+from .loss_curve import LossCurve
+
+SCORE_COLUMN = 3
+
+
+class TrainingMonitor(QWidget):
+    """The curve above, the table of epochs below; the border between them can be moved."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.curve = LossCurve()
+        self.table = QTableWidget(0, 5)
+        self.table.setAlternatingRowColors(True)
+        self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.table.setShowGrid(False)
+        self.table.verticalHeader().hide()
+        self.table.verticalHeader().setDefaultSectionSize(self.fontMetrics().height() + 6)
+        header = self.table.horizontalHeader()
+        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        header.setSectionResizeMode(SCORE_COLUMN, QHeaderView.ResizeMode.Stretch)
+        header.setTextElideMode(Qt.TextElideMode.ElideRight)
+        header.setHighlightSections(False)
+        splitter = QSplitter(Qt.Orientation.Vertical)
+        splitter.addWidget(self.curve)
+        splitter.addWidget(self.table)
+        splitter.setStretchFactor(0, 3)
+        splitter.setStretchFactor(1, 2)
+        splitter.setChildrenCollapsible(False)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(6, 6, 6, 6)
+        layout.addWidget(splitter)
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget the last training."""
+        self._best: float | None = None
+        self.curve.clear()
+        self.table.setRowCount(0)
+        self._set_headers(self.tr("Score"))
+
+    def add(self, record: dict[str, Any]) -> None:
+        """Add a finished epoch."""
+        self.curve.add(record)
+        metric = str(record.get("metric") or "")
+        if metric:
+            self._set_headers(metric.replace("_", " ").capitalize())
+        row = self.table.rowCount()
+        self.table.insertRow(row)
+        seconds = record.get("seconds")
+        texts = (
+            str(record.get("epoch", "")),
+            _figure(record.get("train_loss")),
+            _figure(record.get("valid_loss")),
+            _figure(record.get("score")),
+            duration(seconds) if isinstance(seconds, (int, float)) else "",
+        )
+        for column, text in enumerate(texts):
+            item = QTableWidgetItem(text)
+            item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+            self.table.setItem(row, column, item)
+        self._mark_best(row, record.get("score"), lower_is_better="loss" in metric.lower())
+        self.table.scrollToBottom()
+
+    def _mark_best(self, row: int, score: Any, lower_is_better: bool) -> None:
+        if not isinstance(score, (int, float)):
+            return
+        value = -score if lower_is_better else score
+        if self._best is not None and not value > self._best:
+            return
+        self._best = value
+        for index in range(row + 1):
+            item = self.table.item(index, SCORE_COLUMN)
+            font = item.font()
+            font.setBold(index == row)
+            item.setFont(font)
+            best = self.tr("The best epoch so far: the model that is kept.")
+            item.setToolTip(best if index == row else "")
+
+    def _set_headers(self, score: str) -> None:
+        titles = (
+            self.tr("Epoch"),
+            self.tr("Training"),
+            self.tr("Validation"),
+            score,
+            self.tr("Time"),
+        )
+        tips = (
+            "",
+            self.tr("Loss on the data that the model learns from"),
+            self.tr("Loss on the data that the model has not seen"),
+            self.tr("The figure that decides which epoch is kept"),
+            self.tr("Duration of the epoch"),
+        )
+        for column, (title, tip) in enumerate(zip(titles, tips)):
+            item = QTableWidgetItem(title)
+            item.setToolTip(tip)
+            item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+            self.table.setHorizontalHeaderItem(column, item)
+
+    def tr(self, text: str) -> str:
+        """Translate a literal of the monitor."""
+        return QCoreApplication.translate("GeoDL", text)
+
+
+def _figure(value: Any) -> str:
+    return f"{value:.4f}" if isinstance(value, (int, float)) else ""

@@ -1,0 +1,176 @@
+"""Runs inside QGIS: the toolbox, a tool's dialog, and trainings that end badly."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, os.environ["GEODL_TEST_SCRIPTS"])
+
+import processing
+from driver import (
+    FOLDER,
+    alive,
+    click,
+    drive,
+    pause,
+    photograph,
+    photograph_screen,
+    plugin,
+    training_dock,
+    wait_until,
+)
+from qgis.core import QgsApplication
+from qgis.PyQt.QtCore import Qt
+from qgis.PyQt.QtWidgets import QApplication, QTreeView
+from qgis.utils import iface
+
+PID = FOLDER / "worker.pid"
+
+
+def look_at_toolbox(found: dict[str, Any]) -> None:
+    """Note the tools, open the toolbox and one tool's dialog."""
+    registry = QgsApplication.processingRegistry()
+    provider = registry.providerById("geodl")
+    found["tools"] = sorted(tool.id() for tool in provider.algorithms())
+    found["torch"] = "torch" in sys.modules
+    toolbox = iface.mainWindow().findChild(object, "ProcessingToolbox")
+    toolbox.setUserVisible(True)
+    pause(0.5)
+    tree = toolbox.findChild(QTreeView)
+    model = tree.model()
+    groups = [model.index(row, 0) for row in range(model.rowCount())]
+    found["groups"] = [model.data(index) for index in groups]
+    for index in groups:
+        if model.data(index) == "GeoDL":
+            tree.expandRecursively(index)
+            tree.scrollTo(index, QTreeView.ScrollHint.PositionAtTop)
+    pause(0.3)
+    found["toolbox"] = photograph_screen("toolbox")
+    dialog = processing.createAlgorithmDialog("geodl:detectobjects", {})
+    found["dialog"] = dialog is not None
+    if dialog is not None:
+        dialog.resize(760, 640)
+        dialog.show()
+        pause(1.0)
+        found["dialog"] = dialog.windowTitle()
+        photograph(dialog, "detect-objects")
+        dialog.close()
+    toolbox.setUserVisible(False)
+
+
+def start_training(dock: Any, scenario: str) -> None:
+    """Fill the form in and start the stand-in worker."""
+    os.environ["GEODL_PYTHON"] = os.environ["GEODL_FAKE_PYTHON"]
+    os.environ["GEODL_FAKE"] = scenario
+    os.environ["GEODL_FAKE_PID"] = str(PID)
+    PID.unlink(missing_ok=True)
+    dock.form.set_parameters(
+        {
+            "INPUT": os.environ["GEODL_TEST_CHIPS"],
+            "OUTPUT": str(FOLDER / "model"),
+            "MODEL_TYPE": "SSD",
+            "BACKBONE": "resnet18",
+            "WEIGHTS": "none",
+            "MAX_EPOCHS": 30,
+        }
+    )
+    pause(0.2)
+    click(dock.start_button)
+
+
+def look_at_dock(found: dict[str, Any]) -> None:
+    """Photograph the form, wide and narrow, and a start without any data."""
+    dock = training_dock()
+    dock.form.set_parameters({"INPUT": "", "OUTPUT": ""})
+    pause(0.3)
+    click(dock.start_button)
+    found["nothing_chosen"] = dock.notice.text
+    pause(0.3)
+    photograph(dock, "dock-empty")
+    dock.notice.clear()
+    window = iface.mainWindow()
+    window.resizeDocks([dock], [220], Qt.Orientation.Horizontal)
+    pause(0.3)
+    found["narrow"] = dock.width()
+    photograph(dock, "dock-narrow")
+    window.resizeDocks([dock], [400], Qt.Orientation.Horizontal)
+    pause(0.2)
+    photograph(dock, "dock-settings")
+
+
+def cancel(found: dict[str, Any]) -> None:
+    """Cancel a worker that does not listen."""
+    dock = training_dock()
+    start_training(dock, "stubborn")
+    found["cancel_started"] = wait_until(lambda: dock.monitor.table.rowCount() >= 8)
+    photograph_screen("training-screen")
+    photograph(dock, "dock-training")
+    began = time.monotonic()
+    click(dock.cancel_button)
+    wait_until(lambda: dock.thread is None, 10)
+    found["cancel_seconds"] = time.monotonic() - began
+    found["cancel_notice"] = dock.notice.text
+    found["cancel_alive"] = alive(PID)
+    photograph(dock, "dock-cancelled")
+
+
+def fail(found: dict[str, Any], scenario: str) -> None:
+    """Follow a worker that dies or refuses."""
+    dock = training_dock()
+    start_training(dock, scenario)
+    found[f"{scenario}_ended"] = wait_until(lambda: dock.thread is None, 20)
+    found[f"{scenario}_notice"] = dock.notice.text
+    found[f"{scenario}_can_start"] = dock.start_button.isEnabled()
+    pause(0.2)
+    photograph(dock, f"dock-{scenario}")
+
+
+def follow(found: dict[str, Any]) -> None:
+    """Follow a training to its end, photographed for the README."""
+    dock = training_dock()
+    start_training(dock, "works")
+    wait_until(lambda: dock.thread is None, 20)
+    found["works_notice"] = dock.notice.text
+    pause(0.3)
+    photograph(dock, "training-dock")
+
+
+def reload(found: dict[str, Any]) -> None:
+    """Unload the plugin while it trains: the worker must end with it."""
+    dock = training_dock()
+    start_training(dock, "stubborn")
+    wait_until(lambda: dock.monitor.table.rowCount() >= 1)
+    plugin().unload()
+    pause(0.2)
+    found["unload_alive"] = alive(PID)
+    found["unload_provider"] = QgsApplication.processingRegistry().providerById("geodl") is not None
+    plugin().initGui()
+    pause(0.2)
+
+
+def quit_while_training(found: dict[str, Any]) -> None:
+    """Leave a training running: quitting QGIS must end it."""
+    dock = training_dock()
+    start_training(dock, "stubborn")
+    found["quit_started"] = wait_until(lambda: dock.monitor.table.rowCount() >= 1)
+    found["quit_pid"] = int(Path(PID).read_text(encoding="ascii"))
+
+
+def steps(found: dict[str, Any]) -> None:
+    """Do everything in turn."""
+    QApplication.setCursorFlashTime(0)
+    look_at_toolbox(found)
+    look_at_dock(found)
+    cancel(found)
+    fail(found, "killed")
+    fail(found, "fails")
+    follow(found)
+    reload(found)
+    quit_while_training(found)
+
+
+drive(steps)
