@@ -10,6 +10,7 @@ from qgis.core import (
     QgsProcessing,
     QgsProcessingAlgorithm,
     QgsProcessingContext,
+    QgsProcessingFeedback,
     QgsProcessingParameterEnum,
     QgsProcessingParameterExtent,
     QgsProcessingParameterFeatureSource,
@@ -214,8 +215,14 @@ def vector_source(
     """
     if parameters.get(name) in (None, ""):
         return None
+    # QGIS crashes when it must write a temporary file and has no feedback to tell it to.
     path, layer = tool.parameterAsCompatibleSourceLayerPathAndLayerName(
-        parameters, name, context, ["gpkg", "shp", "geojson", "fgb"], "gpkg", feedback
+        parameters,
+        name,
+        context,
+        ["gpkg", "shp", "geojson", "fgb"],
+        "gpkg",
+        feedback or QgsProcessingFeedback(),
     )
     if not path:
         raise InputError(

@@ -22,7 +22,10 @@ DRIVERS = {
     ".fgb": "FlatGeobuf",
     ".csv": "CSV",
 }
-LAYER_OPTIONS = {"GPKG": ["SPATIAL_INDEX=YES", "GEOMETRY_NAME=geom", "FID=fid"]}
+LAYER_OPTIONS = {
+    "GPKG": ["SPATIAL_INDEX=YES", "GEOMETRY_NAME=geom", "FID=fid"],
+    "CSV": ["STRING_QUOTING=IF_NEEDED"],
+}
 FIELD_TYPES = {int: ogr.OFTInteger64, float: ogr.OFTReal, str: ogr.OFTString}
 FIELD_KINDS = {
     ogr.OFTInteger: "integer",
