@@ -35,9 +35,9 @@ def sources() -> dict[str, Path]:
     return dict(sorted(found.items()))
 
 
-def stage() -> Path:
-    """Copy the plugin to ``build/geodl_plugin``."""
-    target = BUILD / NAME
+def stage(folder: Path) -> Path:
+    """Copy the plugin to ``folder/geodl_plugin``."""
+    target = folder / NAME
     shutil.rmtree(target, ignore_errors=True)
     for name, path in sources().items():
         (target / name).parent.mkdir(parents=True, exist_ok=True)
@@ -45,10 +45,10 @@ def stage() -> Path:
     return target
 
 
-def archive() -> Path:
-    """Write ``build/geodl_plugin-<version>.zip``: sorted, one date, no caches."""
-    BUILD.mkdir(exist_ok=True)
-    path = BUILD / f"{NAME}-{version()}.zip"
+def archive(folder: Path) -> Path:
+    """Write ``folder/geodl_plugin-<version>.zip``: sorted, one date, no caches."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{NAME}-{version()}.zip"
     temporary = path.with_suffix(".tmp")
     with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as target:
         for name, source in sources().items():
@@ -85,9 +85,10 @@ def main() -> None:
     """Stage, pack, and install where asked."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--install", metavar="PROFILE", help="name of the QGIS profile")
+    parser.add_argument("--into", type=Path, default=BUILD, help="folder instead of build/")
     options = parser.parse_args()
-    plugin, path = stage(), archive()
-    print(f"{path.relative_to(ROOT)}  {path.stat().st_size / 1024:.0f} kB")
+    plugin, path = stage(options.into), archive(options.into)
+    print(f"{path}  {path.stat().st_size / 1024:.0f} kB")
     if options.install is not None:
         profile = profile_folder(options.install or "default")
         print(f"Installed in {install(plugin, profile / 'python' / 'plugins')}")

@@ -105,7 +105,7 @@ class SetupEnvironment(GeoDLAlgorithm):
         self.addOutput(QgsProcessingOutputString(self.DEVICES, self.tr("Devices (JSON)")))
         self.addOutput(QgsProcessingOutputString(self.VERSIONS, self.tr("Versions (JSON)")))
 
-    def run(
+    def work(
         self, parameters: dict[str, Any], context: QgsProcessingContext, progress: Progress
     ) -> dict[str, Any]:
         settings = QgsSettings()
@@ -133,9 +133,7 @@ class SetupEnvironment(GeoDLAlgorithm):
             results[self.OUTPUT] = report
         return results
 
-    def _add_choice(
-        self, name: str, label: str, choices: tuple[str, ...], help_text: str
-    ) -> None:
+    def _add_choice(self, name: str, label: str, choices: tuple[str, ...], help_text: str) -> None:
         self.add(
             QgsProcessingParameterEnum(
                 name,
@@ -164,9 +162,7 @@ def write_report(path: Path, status: Status) -> None:
         for name, value in rows
     )
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(
-        PAGE.format(message=html.escape(status.message), rows=cells), encoding="utf-8"
-    )
+    path.write_text(PAGE.format(message=html.escape(status.message), rows=cells), encoding="utf-8")
 
 
 PAGE = """<!DOCTYPE html>

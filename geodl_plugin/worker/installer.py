@@ -213,6 +213,7 @@ def follow(command: Sequence[str], what: str, progress: Progress) -> Iterator[st
         code = process.wait()
     finally:
         kill_tree(process)
+        process.wait()
         reader.close()
     if code and not told:
         raise WorkerError(f"{what} failed with status {code}: {last[:300]}")

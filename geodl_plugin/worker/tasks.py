@@ -41,7 +41,10 @@ class Task:
                 raise InputError(
                     f"There is no option '{name}'. Choose from: {', '.join(sorted(known))}."
                 )
-        return cls(**values)
+        try:
+            return cls(**values)
+        except TypeError as error:
+            raise InputError(f"The options of the task are incomplete: {error}.") from error
 
 
 _LEARNING = f"{PACKAGE}.core.learning"

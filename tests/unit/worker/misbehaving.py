@@ -36,7 +36,7 @@ def tell(options, progress):
 
 def chatter(options, progress):
     """Print to standard output in every way there is."""
-    print("print")
+    print("print")  # noqa: T201
     os.system("echo a child")
     os.write(1, b"the descriptor\n")
     sys.__stdout__.write('{"event": "result", "result": {"forged": true}}\n')
@@ -114,7 +114,7 @@ if __name__ == "__main__":
             each.__module__ = __name__
     main_file = sys.argv[1]
     # As if the worker had been started itself: its folder comes first on the path.
-    sys.path[0] = os.path.dirname(main_file)
+    sys.path[0] = str(Path(main_file).parent)
     program = runpy.run_path(main_file, run_name="worker")
     install_tasks()
     sys.exit(program["main"]())

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from geodl_plugin.core import errors
-from geodl_plugin.core.errors import CancelledError, InputError, MissingLibraryError, WorkerError
+from geodl_plugin.core.errors import CancelledError, InputError, MissingLibraryError
 from geodl_plugin.worker.client import WorkerProcess, explain_exit, run_task
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -1,0 +1,109 @@
+"""The packaged plugin in ``qgis_process``: it loads fast, without torch, and says what it has."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import textwrap
+from pathlib import Path
+
+import pytest
+
+TOOLS = {
+    "labelobjects", "exporttrainingdata", "trainmodel", "detectobjects", "classifypixels",
+    "classifyobjects", "assessdetections", "assesspixels", "setupenvironment",
+}  # fmt: skip
+
+LOADING = """
+import json, sys, time
+sys.path.append(sys.argv[1])
+from qgis.core import QgsApplication
+application = QgsApplication([], False)
+application.initQgis()
+import numpy, osgeo.gdal, osgeo.ogr, osgeo.osr, osgeo.gdal_array  # QGIS has them loaded
+before = set(sys.modules)
+began = time.perf_counter()
+import geodl_plugin
+plugin = geodl_plugin.classFactory(None)
+plugin.initProcessing()
+milliseconds = 1000 * (time.perf_counter() - began)
+provider = QgsApplication.processingRegistry().providerById("geodl")
+print(json.dumps({
+    "milliseconds": milliseconds,
+    "tools": [tool.name() for tool in provider.algorithms()],
+    "modules": sorted(set(sys.modules) - before),
+}))
+plugin.unload()
+application.exitQgis()
+"""
+
+
+@pytest.fixture(scope="module")
+def loaded(qgis_process, tmp_path_factory) -> dict:
+    """What a QGIS without torch says after it has loaded the plugin."""
+    script = tmp_path_factory.mktemp("load") / "load.py"
+    script.write_text(textwrap.dedent(LOADING), encoding="utf-8")
+    found = []
+    for _ in range(3):  # the first run compiles
+        done = subprocess.run(
+            ["/usr/bin/python3", str(script), qgis_process.environment["QGIS_PLUGINPATH"]],
+            capture_output=True,
+            text=True,
+            env=qgis_process.environment,
+        )
+        assert done.returncode == 0, done.stderr
+        found.append(json.loads(done.stdout.splitlines()[-1]))
+    return min(found, key=lambda each: each["milliseconds"])
+
+
+def test_the_tools_are_listed_without_torch(qgis_process):
+    answer = qgis_process.call("list", "--json", GEODL_PYTHON="", GEODL_ENVIRONMENT="/nowhere")
+    listed = answer.json["providers"]["geodl"]["algorithms"]
+    assert {f"geodl:{name}" for name in TOOLS} <= set(listed)
+    assert "Traceback" not in answer.errors
+
+
+def test_loading_imports_nothing_heavy(loaded):
+    heavy = {"torch", "torchvision", "lightning", "matplotlib", "safetensors", "timm", "scipy"}
+    assert not heavy & {name.split(".")[0] for name in loaded["modules"]}
+    assert not [name for name in loaded["modules"] if name.startswith("geodl_plugin.gui")]
+
+
+def test_loading_takes_less_than_a_tenth_of_a_second(loaded):
+    assert loaded["milliseconds"] < 100
+
+
+def test_every_tool_says_what_it_does(qgis_process):
+    for name in sorted(TOOLS):
+        answer = qgis_process.call("help", f"geodl:{name}")
+        assert answer.code == 0, name
+        assert "<p>" not in answer.output and len(answer.output) > 300, name
+
+
+def test_check_reports_that_all_is_ready(qgis_process, tmp_path):
+    pytest.importorskip("torch")
+    report = tmp_path / "neuer Ordner" / "Bericht ä.html"
+    answer = qgis_process.run("setupenvironment", OUTPUT=report)
+    assert answer.code == 0, answer.errors
+    results = answer.results
+    assert results["READY"] is True
+    assert results["PYTHON_USED"] == qgis_process.environment["GEODL_PYTHON"]
+    assert json.loads(results["DEVICES"])[-1]["name"] == "cpu"
+    assert "torch" in json.loads(results["VERSIONS"])
+    page = Path(results["OUTPUT"]).read_text(encoding="utf-8")
+    assert "Ready: PyTorch" in page and "torchvision" in page
+
+
+def test_check_without_libraries_names_the_way_out(qgis_process):
+    answer = qgis_process.call(
+        "--json", "run", "geodl:setupenvironment", GEODL_PYTHON="", GEODL_ENVIRONMENT="/nowhere"
+    )
+    assert answer.code == 0 and answer.results["READY"] is False
+    assert "with the action INSTALL" in json.dumps(answer.json["log"])
+
+
+def test_a_python_that_does_not_exist_is_one_sentence(qgis_process):
+    answer = qgis_process.run("setupenvironment", PYTHON="/no/such/python")
+    assert answer.code == 1
+    assert "There is no Python at '/no/such/python'" in answer.errors
+    assert "Traceback" not in answer.errors
