@@ -35,6 +35,9 @@ FIELD_KINDS = {
 }
 GEOMETRIES = {
     "Point": ogr.wkbPoint,
+    "MultiPoint": ogr.wkbMultiPoint,
+    "LineString": ogr.wkbLineString,
+    "MultiLineString": ogr.wkbMultiLineString,
     "Polygon": ogr.wkbPolygon,
     "MultiPolygon": ogr.wkbMultiPolygon,
     "Unknown": ogr.wkbUnknown,
@@ -126,6 +129,7 @@ class VectorReader:
         crs: str = "",
         fields: Sequence[str] | None = None,
         buffer: float = 0.0,
+        empty: bool = False,
     ) -> Iterator[Feature]:
         """Yield the features that have a geometry.
 
@@ -134,6 +138,7 @@ class VectorReader:
             crs: transform the geometries to this coordinate reference system.
             fields: only these attributes; default all.
             buffer: grow the geometries by this radius, in units of the layer.
+            empty: also yield features without a geometry, with an empty one.
         """
         transform = transformation(self.crs, crs)
         if bounds is not None:
@@ -146,7 +151,9 @@ class VectorReader:
         for feature in self._layer:
             geometry = feature.GetGeometryRef()
             if geometry is None or geometry.IsEmpty():
-                continue
+                if not empty:
+                    continue
+                geometry = ogr.Geometry(ogr.wkbGeometryCollection)
             geometry = geometry.Buffer(buffer) if buffer else geometry.Clone()
             if transform is not None and geometry.Transform(transform) != 0:
                 raise VectorError(
@@ -323,6 +330,13 @@ def transform_points(points: np.ndarray, source: str, target: str) -> np.ndarray
     if transform is None:
         return points
     return np.array(transform.TransformPoints(points.tolist()))[:, :2]
+
+
+def vertices(geometry: ogr.Geometry) -> np.ndarray:
+    """Return all vertices ``(n, 2)`` of a geometry, whatever its type."""
+    parts = [vertices(geometry.GetGeometryRef(i)) for i in range(geometry.GetGeometryCount())]
+    own = [point[:2] for point in geometry.GetPoints() or ()] if not parts else []
+    return np.concatenate([np.array(own, float).reshape(-1, 2), *parts])
 
 
 def transform_bounds(bounds: Bounds, source: str, target: str) -> Bounds:

@@ -1,0 +1,44 @@
+"""Polygons that limit the work, asked window by window."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..errors import InputError
+from .grid import Window
+from .raster import Raster
+from .rasterize import burn
+from .shapes import window_bounds
+from .vector import VectorReader
+
+
+class PolygonMask:
+    """The polygons of a layer on the grid of a raster; one per thread.
+
+    Args:
+        path, layer: of the polygons, in any coordinate reference system.
+        raster: whose grid counts.
+
+    Raises:
+        InputError: when no polygon meets the raster.
+    """
+
+    def __init__(self, path: str, layer: str | None, raster: Raster) -> None:
+        self._reader = VectorReader(path, layer or None)
+        self._geotransform = raster.geotransform
+        self._crs = raster.crs
+        bounds = window_bounds(raster.window, raster.geotransform)
+        if next(self._reader.features(bounds, self._crs, []), None) is None:
+            raise InputError(
+                f"The mask '{self._reader.name}' lies outside of '{raster.name}'. "
+                "Choose polygons that meet the raster."
+            )
+
+    def inside(self, window: Window) -> np.ndarray:
+        """Return where the pixels' centres lie in a polygon, as ``(rows, cols)`` of ``bool``."""
+        place = self._geotransform.of_window(window)
+        bounds = window_bounds(window, self._geotransform)
+        shapes = [(feature.geometry, 1) for feature in self._reader.features(bounds, self._crs, [])]
+        if not shapes:
+            return np.zeros((window.height, window.width), bool)
+        return burn(shapes, (window.height, window.width), place, crs=self._crs) > 0

@@ -1,0 +1,165 @@
+"""What is checked before any work: model, raster and limits belong together.
+
+The tools ask it in QGIS before the worker starts, the worker asks it again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import InputError, ModelError
+from ..geo.grid import Window
+from ..geo.mask import PolygonMask
+from ..geo.raster import Raster
+from ..geo.shapes import bounds_window
+from ..geo.units import metres_per_pixel
+from ..models.registry import Task
+from ..packages.archive import peek_definition
+from ..progress import Progress
+from ..samples.schema import ClassDefinition, Schema
+from .model import Model, read_model
+from .options import InferenceOptions
+
+CELL_SIZE_FACTOR = 1.5  # from which the model sees objects much larger or smaller than it knows
+DEGREES_BELOW = 1e-3  # a cell size this small is in degrees
+BACKGROUND_COLOR = (232, 230, 224)
+
+
+@dataclass(frozen=True)
+class Job:
+    """A model, its raster and the part of it that is wanted; close it to let go of the file."""
+
+    model: Model
+    raster: Raster
+    area: Window
+
+    def __enter__(self) -> Job:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.raster.close()
+
+
+def open_job(options: InferenceOptions, task: Task, progress: Progress | None = None) -> Job:
+    """Open model and raster and check that they fit.
+
+    Args:
+        options: of the task.
+        task: what the model must be made for.
+        progress: receives warnings.
+
+    Raises:
+        GeoDLError: one sentence about what does not fit.
+    """
+    model = read_model(peek_definition(options.model), task)
+    raster = Raster.open(options.sources)
+    try:
+        _check_bands(model, raster)
+        area = _area(raster, options.extent)
+        if options.mask:
+            PolygonMask(options.mask[0], options.mask[1], raster)
+        _check_output(options, raster)
+        if options.batch_size < 0:
+            raise InputError(f"batch_size={options.batch_size} is negative. Use 0 to choose.")
+        if progress is not None:
+            _warn(model, raster, progress)
+    except BaseException:
+        raster.close()
+        raise
+    return Job(model, raster, area)
+
+
+def choose_classes(schema: Schema, names: Sequence[str], model: str) -> Schema:
+    """Return the classes that are named, by name or value; all when none are.
+
+    Raises:
+        InputError: when the model has no such class.
+    """
+    chosen = [_class_of(schema, name.strip(), model) for name in names if name.strip()]
+    return schema.subset([each.value for each in chosen]) if chosen else schema
+
+
+def with_background(schema: Schema) -> Schema:
+    """Return the classes of a class raster in which the background is a class of its own."""
+    if schema.by_value(0) is not None:
+        return schema
+    return Schema.of([ClassDefinition(0, "Background", BACKGROUND_COLOR), *schema.classes])
+
+
+def _class_of(schema: Schema, name: str, model: str) -> ClassDefinition:
+    for each in schema.classes:
+        if name.lower() == each.name.lower():
+            return each
+    found = None
+    with contextlib.suppress(ValueError):
+        found = schema.by_value(int(name))
+    if found is None:
+        raise InputError(f"'{model}' knows no class '{name}'. Its classes are: {schema}.")
+    return found
+
+
+def _check_bands(model: Model, raster: Raster) -> None:
+    if max(model.bands) >= raster.band_count or min(model.bands) < 0:
+        plural = "s" if model.spec.band_count > 1 else ""
+        raise ModelError(
+            f"'{model.name}' was trained on {model.spec.band_count} band{plural} but "
+            f"'{raster.name}' has {raster.band_count}. Choose a raster with the bands that the "
+            "model expects."
+        )
+    if len(model.bands) != model.spec.band_count:
+        raise ModelError(
+            f"'{model.name}' names {len(model.bands)} bands to extract but its network takes "
+            f"{model.spec.band_count}. Train it again."
+        )
+
+
+def _area(raster: Raster, extent: list[float] | None) -> Window:
+    if extent is None:
+        return raster.window
+    xmin, ymin, xmax, ymax = extent
+    area = bounds_window((xmin, ymin, xmax, ymax), raster.geotransform, raster.window)
+    if area is None:
+        raise InputError(
+            f"The extent {xmin:g}, {ymin:g}, {xmax:g}, {ymax:g} lies outside of "
+            f"'{raster.name}'. Choose one that meets the raster."
+        )
+    return area
+
+
+def _check_output(options: InferenceOptions, raster: Raster) -> None:
+    if not options.output:
+        raise InputError("No output is given. Choose a file for the result.")
+    target = Path(options.output).absolute()
+    if any(Path(source).absolute() == target for source in raster.sources):
+        raise InputError(f"'{target.name}' is the input. Choose another file for the result.")
+
+
+def _warn(model: Model, raster: Raster, progress: Progress) -> None:
+    if raster.band_count > model.spec.band_count:
+        used = ", ".join(str(band + 1) for band in model.bands)
+        progress.info(f"'{model.name}' uses the bands {used} of '{raster.name}'.")
+    if model.dtype and model.dtype != str(raster.dtype):
+        progress.warn(
+            f"'{model.name}' was trained on {model.dtype} images but '{raster.name}' is "
+            f"{raster.dtype}: the results may be wrong."
+        )
+    trained, here = _metres(model.cell_size, raster), metres_per_pixel(raster)
+    if trained and here and not 1 / CELL_SIZE_FACTOR <= here / trained <= CELL_SIZE_FACTOR:
+        progress.warn(
+            f"'{model.name}' was trained at {trained:.3g} m a pixel but '{raster.name}' has "
+            f"{here:.3g} m: objects appear {trained / here:.2g} times as large as in training."
+        )
+
+
+def _metres(cell_size: float | None, raster: Raster) -> float | None:
+    """Return a training cell size in metres; degrees are told by their smallness."""
+    if not cell_size or cell_size >= DEGREES_BELOW:
+        return cell_size
+    across, down = raster.geotransform.cell_size()
+    here = metres_per_pixel(raster)
+    if here is None or max(across, down) >= DEGREES_BELOW:
+        return None
+    return cell_size * here / (across * down) ** 0.5

@@ -1,0 +1,106 @@
+"""Images of single objects, cut from a raster as the model was trained."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..geo.grid import Window
+from ..geo.raster import Block, Raster, attempt
+from ..geo.rasterize import burn
+from ..geo.vector import Feature, VectorReader, transformation, vertices
+from .model import BOUNDING_BOX, Model
+
+LARGEST_CROP = 4096  # pixels a side; more of an object is never read
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A feature as it was read, and where it lies on the raster.
+
+    Attributes:
+        feature: in its own coordinate reference system.
+        shape: its geometry in that of the raster; ``None`` when it has no place there.
+        box: xmin, ymin, xmax, ymax in the raster's pixels.
+    """
+
+    feature: Feature
+    shape: object | None
+    box: tuple[float, float, float, float]
+
+
+def subjects(reader: VectorReader, raster: Raster) -> Iterator[Subject]:
+    """Yield all features of a layer, those without a geometry too, in their order."""
+    transform = transformation(reader.crs, raster.crs)
+    for feature in reader.features(empty=True):
+        shape = feature.geometry.Clone()
+        usable = not shape.IsEmpty()
+        if usable and transform is not None:
+            usable = attempt(shape.Transform, transform) == 0
+        points = vertices(shape) if usable else np.empty((0, 2))
+        if not len(points) or not np.isfinite(points).all():
+            yield Subject(feature, None, (0, 0, 0, 0))
+            continue
+        pixels = raster.geotransform.to_pixels(points)
+        box = (*pixels.min(axis=0).tolist(), *pixels.max(axis=0).tolist())
+        yield Subject(feature, shape, box)
+
+
+class CropReader:
+    """Cuts objects from a raster with handles of its own; every thread needs its own."""
+
+    def __init__(self, raster: Raster, model: Model) -> None:
+        self._raster = raster.reopen()
+        self._model = model
+
+    def __call__(self, subject: Subject) -> np.ndarray | None:
+        """Return the normalised image of an object, or ``None`` when there are no data.
+
+        The side is the model's in fixed crops; others still have the object's own size.
+        """
+        window = self._window(subject)
+        if window is None:
+            return None
+        block = self._raster.read(window, self._model.bands)
+        if not block.valid.any():
+            return None
+        if self._model.blacken:
+            block = self._blackened(block, subject, window)
+        return self._model.normalise(block)
+
+    def _window(self, subject: Subject) -> Window | None:
+        xmin, ymin, xmax, ymax = subject.box
+        whole = self._raster.window
+        outside = xmax < 0 or ymax < 0 or xmin > whole.width or ymin > whole.height
+        if subject.shape is None or outside:
+            return None
+        if self._model.crop_mode == BOUNDING_BOX and xmax > xmin and ymax > ymin:
+            col, row = int(np.floor(xmin)), int(np.floor(ymin))
+            width, height = int(np.ceil(xmax)) - col, int(np.ceil(ymax)) - row
+            return _limit(Window(col, row, width, height))
+        side = self._model.chip_size
+        col = _start((xmin + xmax) / 2, side, whole.width)
+        row = _start((ymin + ymax) / 2, side, whole.height)
+        return Window(col, row, side, side)
+
+    def _blackened(self, block: Block, subject: Subject, window: Window) -> Block:
+        place = self._raster.geotransform.of_window(window)
+        inside = burn([(subject.shape, 1)], block.valid.shape, place, crs=self._raster.crs) > 0
+        # Points and lines, and polygons smaller than a pixel, have no inside to keep.
+        if not inside.any():
+            return block
+        return Block(block.pixels * inside, block.valid)
+
+
+def _start(centre: float, side: int, length: int) -> int:
+    """Return where a crop around a centre starts; as in training it keeps within the raster."""
+    return max(0, min(round(centre - side / 2), length - side))
+
+
+def _limit(window: Window) -> Window:
+    width, height = min(window.width, LARGEST_CROP), min(window.height, LARGEST_CROP)
+    col = window.col + (window.width - width) // 2
+    row = window.row + (window.height - height) // 2
+    return Window(col, row, width, height)

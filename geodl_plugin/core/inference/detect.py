@@ -1,0 +1,187 @@
+"""The task "detect": find objects in a raster and write their boxes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..errors import InputError
+from ..geo.raster import Raster
+from ..geo.raster_writer import limit_cache
+from ..geo.vector import VectorWriter
+from ..models.registry import Task
+from ..progress import Phase, Progress
+from ..samples.schema import Schema
+from .checks import Job, choose_classes, open_job
+from .engine import Engine, open_engine
+from .merge import Detections, Merger, inside, place, rim_tolerance, suppress
+from .options import DetectionOptions
+from .pipeline import run_tiles
+from .tiles import TileImage, TilePlan, TileReader, plan
+
+PADDING_SHARE = 4  # the default padding is a quarter of the tile
+LEAST_DATA = 0.25  # share of a box that must have data: nothing is found in emptiness
+
+
+def run(options: DetectionOptions, progress: Progress) -> dict[str, Any]:
+    """Detect objects and return the path of the layer and the number of objects.
+
+    Raises:
+        GeoDLError: one sentence; nothing is left at the output then.
+    """
+    limit_cache()
+    check(options)
+    with open_job(options, Task.DETECTION, progress) as job:
+        engine = open_engine(job.model, options, progress)
+        return detect(job, engine, options, progress)
+
+
+def check(options: DetectionOptions) -> None:
+    """Raise :class:`InputError` when an argument has a value that cannot be."""
+    shares = {
+        "threshold": options.threshold,
+        "nms_overlap": options.nms_overlap,
+        "MAX_OVERLAP_RATIO": options.max_overlap_ratio,
+    }
+    for name, value in shares.items():
+        if not 0 <= value <= 1:
+            raise InputError(f"{name}={value} is not between 0 and 1. Choose a share.")
+    for field in (options.class_field, options.confidence_field):
+        if not field:
+            raise InputError("A field has no name. Give the class and confidence fields names.")
+    if options.class_field.lower() == options.confidence_field.lower():
+        raise InputError(
+            f"Class and confidence are both to be stored in '{options.class_field}'. "
+            "Give the fields different names."
+        )
+
+
+def detect(
+    job: Job, engine: Engine, options: DetectionOptions, progress: Progress
+) -> dict[str, Any]:
+    """Detect objects with a network that is ready."""
+    tiles = plan(job, options, engine.network, PADDING_SHARE)
+    engine.expect(len(tiles), tiles.size, tiles.size)
+    phase = Phase(progress, "Detecting", len(tiles), "tiles", stop=0.99)
+    with BoxWriter(options, job) as writer:
+        collector = _Collector(tiles, job, options, writer)
+        run_tiles(
+            tiles,
+            lambda: TileReader(job.raster, job.model, options.mask),
+            engine,
+            lambda net, answer: net.detect(answer, (tiles.size, tiles.size), options.threshold),
+            collector.collect,
+            phase,
+        )
+        collector.finish()
+    return {"output": options.output, "object_count": writer.count}
+
+
+def as_arrays(found: dict[str, Any]) -> Detections:
+    """Return a network's detections of one tile as arrays, in the tile's pixels."""
+    boxes = found["boxes"].float().cpu().numpy()
+    scores = found["scores"].float().cpu().numpy()
+    return Detections.of(boxes, scores, found["labels"].cpu().numpy())
+
+
+class _Collector:
+    """Takes the detections of tile after tile and writes those that are decided."""
+
+    def __init__(
+        self, tiles: TilePlan, job: Job, options: DetectionOptions, writer: BoxWriter
+    ) -> None:
+        self._tiles = tiles
+        self._job = job
+        self._options = options
+        self._writer = writer
+        wanted = choose_classes(job.model.schema, options.classes, job.model.name)
+        self._labels = np.array([job.model.schema.index_of(value) for value in wanted.values])
+        self._row: int | None = None
+        self._merger: Merger | None = None
+        if options.run_nms:
+            overlap = options.max_overlap_ratio or options.nms_overlap
+            self._merger = Merger(overlap, rim_tolerance(tiles.size))
+
+    def collect(self, result: tuple[TileImage, dict[str, Any]]) -> None:
+        """Take what the network found in a tile; tiles come row by row."""
+        image, answer = result
+        tile = image.tile
+        found = as_arrays(answer)
+        found = suppress(found.take(np.isin(found.labels, self._labels)), self._options.nms_overlap)
+        found = self._limit(place(found, tile, self._job.raster.window), image)
+        if self._merger is None:
+            self._write(found)
+            return
+        if tile.outer.row != self._row:
+            self._write(self._merger.settle(tile.outer.row))
+            self._row = tile.outer.row
+        self._merger.add(found)
+
+    def finish(self) -> None:
+        """Write what is left."""
+        if self._merger is not None:
+            self._write(self._merger.settle())
+
+    def _write(self, found: Detections) -> None:
+        self._writer.write(found.take(inside(found.centres, self._job.area)))
+
+    def _limit(self, found: Detections, image: TileImage) -> Detections:
+        """Return the detections that are wanted where they are."""
+        keep = np.ones(len(found), bool)
+        if self._options.exclude_pad_detections:
+            # Two tiles put an object's centre at slightly different places: where they are
+            # compared afterwards, both may have it, so that none loses it.
+            margin = self._tiles.rim / 2 if self._merger is not None else 0.0
+            keep &= inside(found.centres, image.tile.inner, margin)
+        outer = image.tile.outer
+        local = found.boxes - np.tile([outer.col, outer.row], 2)
+        if image.inside is not None:
+            cells = np.floor((local[:, :2] + local[:, 2:]) / 2).astype(int)
+            cells = np.clip(cells, 0, [outer.width - 1, outer.height - 1])
+            keep &= image.inside[cells[:, 1], cells[:, 0]]
+        if not image.valid.all():
+            keep &= _has_data(local, image.valid)
+        return found.take(keep)
+
+
+def _has_data(boxes: np.ndarray, valid: np.ndarray) -> np.ndarray:
+    """Return which boxes have data in a good part of their area."""
+    low = np.floor(np.maximum(boxes[:, :2], 0)).astype(int)
+    high = np.ceil(boxes[:, 2:]).astype(int)
+    shares = [
+        valid[top:bottom, left:right].mean() if bottom > top and right > left else 0.0
+        for (left, top), (right, bottom) in zip(low.tolist(), high.tolist())
+    ]
+    return np.array(shares) >= LEAST_DATA
+
+
+class BoxWriter:
+    """Writes boxes as polygons with class, value and confidence."""
+
+    def __init__(self, options: DetectionOptions, job: Job) -> None:
+        self._schema: Schema = job.model.schema
+        self._raster: Raster = job.raster
+        self._names = (options.class_field, "Classvalue", options.confidence_field)
+        fields = dict(zip(self._names, (str, int, float)))
+        self._writer = VectorWriter(options.output, job.raster.crs, fields)
+
+    @property
+    def count(self) -> int:
+        """How many boxes were written."""
+        return self._writer.count
+
+    def write(self, found: Detections) -> None:
+        """Write detections in the raster's pixels."""
+        corners = self._raster.geotransform.box_corners(found.boxes)
+        for ring, score, label in zip(corners, found.scores.tolist(), found.labels.tolist()):
+            each = self._schema.classes[label]
+            values: Sequence[Any] = (each.name, each.value, round(100 * score, 2))
+            self._writer.write_polygon([ring], dict(zip(self._names, values)))
+
+    def __enter__(self) -> BoxWriter:
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        self._writer.__exit__(*exception)

@@ -1,0 +1,272 @@
+"""Computing with a network: device, precision, batch size. Needs torch."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from ..errors import InputError, ModelError, WorkerError
+from ..models.registry import build_network
+from ..packages.archive import Package, open_package
+from ..progress import Progress
+from .model import Model
+from .options import InferenceOptions
+
+PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
+DISAGREEMENT = 0.03  # a faster precision may differ by this share of float32's answer
+CLASS_DISAGREEMENT = 0.01  # and in the class of this share of the pixels or objects
+GAIN = 0.9  # it must take less than this share of float32's time
+LEAST_WORK = 12  # images below which trying a precision costs more than it gains
+
+Decode = Callable[[nn.Module, Any], Sequence[Any]]
+
+
+class Engine:
+    """A network on a device, asked in batches.
+
+    Args:
+        network: in any state; it is set to evaluation.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+        precision: ``auto``, ``float32``, ``bfloat16`` or ``float16``.
+        batch_size: images computed at a time; 0 chooses.
+        progress: is told what is computed where.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        device: str = "auto",
+        precision: str = "auto",
+        batch_size: int = 0,
+        progress: Progress | None = None,
+    ) -> None:
+        self.device = choose_device(device)
+        if precision not in ("auto", *PRECISIONS):
+            raise InputError(
+                f"There is no precision '{precision}'. Choose auto, {', '.join(PRECISIONS)}."
+            )
+        self.network = network.eval().to(self.device, memory_format=torch.channels_last)
+        self.batch_size = batch_size
+        self.precision = precision
+        self._progress = progress or Progress()
+        self._work = 0
+        self._ready = False
+
+    def infer(self, images: Sequence[np.ndarray], decode: Decode) -> list[Any]:
+        """Compute images ``(bands, rows, cols)`` and return what ``decode`` makes of each.
+
+        A batch that does not fit into memory is halved, and so are those that follow.
+
+        Raises:
+            WorkerError: when not even one image fits into memory.
+        """
+        if not self._ready:
+            self._settle(images[0])
+        answers: list[Any] = []
+        while len(answers) < len(images):
+            # More images than a batch has may wait after it was halved.
+            part = images[len(answers) : len(answers) + self.batch_size]
+            try:
+                answers += self._compute(part, decode)
+            except (MemoryError, RuntimeError) as error:
+                self._halve(error, len(part))
+        return answers
+
+    def expect(self, work: int, width: int, height: int) -> None:
+        """Prepare for ``work`` images of one size; choose the batch size if it was left open.
+
+        On a CPU small batches are as fast as large ones, and the user can cancel sooner.
+        """
+        self._work = work
+        if self.batch_size < 1:
+            pixels = (16 if self.device.type == "cpu" else 64) * 128 * 128
+            self.batch_size = max(1, min(pixels // (width * height), 64))
+
+    def _compute(self, images: Sequence[np.ndarray], decode: Decode) -> Sequence[Any]:
+        with torch.inference_mode():
+            return decode(self.network, self._forward(self._tensor(images), self.precision))
+
+    def _tensor(self, images: Sequence[np.ndarray]) -> torch.Tensor:
+        batch = torch.from_numpy(np.stack(images))
+        return batch.to(self.device).contiguous(memory_format=torch.channels_last)
+
+    def _forward(self, batch: torch.Tensor, precision: str) -> Any:
+        kind = PRECISIONS[precision]
+        if kind is None:
+            return self.network(batch)
+        with torch.autocast(self.device.type, dtype=kind):
+            return as_float32(self.network(batch))
+
+    def _settle(self, image: np.ndarray) -> None:
+        """Choose precision and batch size by the first image, and tell them."""
+        if self.batch_size < 1:
+            self.expect(0, *image.shape[-2:])
+        if self.precision == "auto":
+            self.precision = self._fastest(image)
+        self._ready = True
+        rows, cols = image.shape[-2:]
+        self._progress.info(
+            f"Computing on {device_label(self.device)} with {self.precision}, in batches of "
+            f"{self.batch_size} images of {cols} × {rows} pixels."
+        )
+
+    def _fastest(self, image: np.ndarray) -> str:
+        """Return a faster precision than float32 if it agrees with it, else float32."""
+        trial = self._candidate()
+        if trial is None:
+            return "float32"
+        with torch.inference_mode():
+            batch = self._tensor([image])
+            try:
+                exact, slow = self._timed(batch, "float32")
+                rough, fast = self._timed(batch, trial)
+            except (RuntimeError, MemoryError):
+                return "float32"
+        return trial if fast < GAIN * slow and agree(exact, rough) else "float32"
+
+    def _candidate(self) -> str | None:
+        if self._work < LEAST_WORK or self.device.type == "mps":
+            return None
+        if self.device.type == "cuda" and not torch.cuda.is_bf16_supported():
+            return "float16"
+        return "bfloat16"
+
+    def _timed(self, batch: torch.Tensor, precision: str) -> tuple[Any, float]:
+        """Return the answer and the seconds of the second run: the first one prepares."""
+        self._forward(batch, precision)
+        self._wait()
+        start = time.perf_counter()
+        answer = self._forward(batch, precision)
+        self._wait()
+        return answer, time.perf_counter() - start
+
+    def _wait(self) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+
+    def _halve(self, error: BaseException, size: int) -> None:
+        if not is_out_of_memory(error):
+            raise error
+        if size < 2:
+            raise WorkerError(
+                "The memory does not suffice for one image. Use a smaller tile_size, or another "
+                "device."
+            ) from error
+        self.batch_size = max(size // 2, 1)
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        self._progress.warn(f"The memory does not suffice: batches are now {self.batch_size}.")
+
+
+def choose_device(name: str) -> torch.device:
+    """Return the device of a name; ``auto`` takes a GPU where there is one.
+
+    Raises:
+        InputError: when there is no such device.
+    """
+    name = (name or "auto").strip().lower()
+    cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
+    if name == "auto":
+        return torch.device("cuda" if cuda else "mps" if mps else "cpu")
+    kind, colon, index = name.partition(":")
+    if kind not in ("cpu", "cuda", "mps") or (colon and not index.isdigit()):
+        raise InputError(f"There is no device '{name}'. Choose auto, cpu, cuda, cuda:1 or mps.")
+    count = {"cpu": 1, "cuda": torch.cuda.device_count() if cuda else 0, "mps": int(mps)}[kind]
+    if int(index or 0) >= count:
+        raise InputError(
+            f"PyTorch finds no device '{name}' on this machine. Choose 'auto' or 'cpu'."
+        )
+    return torch.device(name)
+
+
+def device_label(device: torch.device) -> str:
+    """Return a device as people know it."""
+    if device.type == "cuda":
+        return f"the GPU {torch.cuda.get_device_name(device)} ({device})"
+    if device.type == "mps":
+        return "the Apple GPU (mps)"
+    name = platform.processor() or platform.machine()
+    return f"the CPU ({name}, {torch.get_num_threads()} threads)"
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether an error says that memory does not suffice.
+
+    torch says it of the CPU by a plain ``RuntimeError`` of its allocator.
+    """
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    return "out of memory" in str(error).lower() or "can't allocate memory" in str(error)
+
+
+def tensors(value: Any) -> Iterator[torch.Tensor]:
+    """Yield the floating tensors of a network's answer, however it is nested."""
+    if isinstance(value, torch.Tensor):
+        if value.is_floating_point():
+            yield value
+    elif isinstance(value, dict):
+        for each in value.values():
+            yield from tensors(each)
+    elif isinstance(value, (list, tuple)):
+        for each in value:
+            yield from tensors(each)
+
+
+def as_float32(value: Any) -> Any:
+    """Return a network's answer with all its floating tensors as ``float32``."""
+    if isinstance(value, torch.Tensor):
+        return value.float() if value.is_floating_point() else value
+    if isinstance(value, dict):
+        return {name: as_float32(each) for name, each in value.items()}
+    if isinstance(value, (list, tuple)) and not hasattr(value, "_fields"):
+        return type(value)(as_float32(each) for each in value)
+    return value
+
+
+def agree(exact: Any, rough: Any) -> bool:
+    """Return whether two answers are alike: in size, and in the class where there is one."""
+    for one, other in zip(tensors(exact), tensors(rough)):
+        if not torch.isfinite(other).all():
+            return False
+        if torch.linalg.vector_norm(other - one) > DISAGREEMENT * torch.linalg.vector_norm(one):
+            return False
+    if isinstance(exact, torch.Tensor) and exact.ndim > 1 and exact.shape[1] > 1:
+        differing = (exact.argmax(1) != rough.argmax(1)).float().mean()
+        return bool(differing <= CLASS_DISAGREEMENT)
+    return True
+
+
+def load_network(model: Model, package: Package) -> nn.Module:
+    """Build the network of a model and give it its weights.
+
+    Raises:
+        ModelError: when the weights do not fit.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    path = package.file(model.weights)
+    network = build_network(model.spec)
+    try:
+        network.load_state_dict(load_file(path))
+    except (RuntimeError, SafetensorError, OSError) as error:
+        reason = str(error).strip().splitlines()[0].rstrip(":.")
+        raise ModelError(
+            f"The weights of '{model.name}' do not fit its network: {reason}. Get the model again."
+        ) from error
+    return network
+
+
+def open_engine(model: Model, options: InferenceOptions, progress: Progress) -> Engine:
+    """Load a model's network into an engine as the options want it."""
+    progress.update(0.0, f"Loading {model.name}")
+    device = choose_device(options.device)  # before the weights: it may be refused
+    with open_package(options.model) as package:
+        network = load_network(model, package)
+    return Engine(network, str(device), options.precision, options.batch_size, progress)

@@ -1,0 +1,140 @@
+"""What inference knows of a model before the network exists: read without torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ..errors import ModelError
+from ..geo.raster import Block
+from ..models.registry import NetworkSpec, Task, model_type
+from ..packages.definition import ModelDefinition
+from ..samples.schema import Schema
+
+FIXED_SIZE, BOUNDING_BOX = "FIXED_SIZE", "BOUNDING_BOX"
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model of GeoDL's own making.
+
+    Attributes:
+        name: of its file.
+        schema: the classes.
+        bands: the raster's bands it takes, 0-based.
+        mean, std: of each band in the raster's units: the network sees (x − mean) / std.
+        spec: how to build the network.
+        weights: the name of the weights' file.
+        dtype: data type of the training images, "" if not known.
+        cell_size: of the training images, in map units, if known.
+        crop_mode: FIXED_SIZE or BOUNDING_BOX: how an object becomes an image.
+        blacken: whether an object's surroundings are blackened.
+    """
+
+    name: str
+    schema: Schema
+    bands: tuple[int, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    spec: NetworkSpec
+    weights: str = ""
+    dtype: str = ""
+    cell_size: float | None = None
+    crop_mode: str = FIXED_SIZE
+    blacken: bool = False
+    _scale: tuple[np.ndarray, np.ndarray] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        mean = np.asarray(self.mean, np.float32).reshape(-1, 1, 1)
+        std = np.asarray(self.std, np.float32).reshape(-1, 1, 1)
+        object.__setattr__(self, "_scale", (mean, 1 / np.where(std > 0, std, np.float32(1))))
+
+    @property
+    def chip_size(self) -> int:
+        """Side of the training images, in pixels."""
+        return self.spec.chip_size
+
+    def normalise(self, block: Block) -> np.ndarray:
+        """Return ``(bands, rows, cols)`` as ``float32`` for the network; invalid pixels are 0."""
+        mean, scale = self._scale
+        pixels = (block.pixels.astype(np.float32) - mean) * scale
+        if not block.valid.all():
+            # Not by multiplication: what is invalid may be NaN.
+            pixels[:, ~block.valid] = 0.0
+        return pixels
+
+
+def read_model(definition: ModelDefinition, task: Task) -> Model:
+    """Return the model of a definition.
+
+    Raises:
+        ModelError: when it is made for another task, or is not complete.
+    """
+    definition.require_task(task.value)
+    facts = definition.geodl
+    name = definition.name
+    if not facts.get("architecture"):
+        raise ModelError(
+            f"'{name}' was not made by GeoDL's tool 'Train model'. Choose a model that was."
+        )
+    try:
+        kind = model_type(str(facts["architecture"]))
+    except ValueError as error:
+        raise ModelError(f"'{name}' cannot be used: {error}") from None
+    schema = definition.schema
+    count = definition.band_count
+    mean, std = _normalization(facts, count, name)
+    crop = facts.get("crop") if isinstance(facts.get("crop"), dict) else {}
+    spec = NetworkSpec(
+        kind.name,
+        str(facts.get("backbone") or ""),
+        dict(facts.get("arguments") or {}),
+        count,
+        int(facts.get("class_count") or len(schema)),
+        int(facts.get("chip_size") or definition.tile_size),
+    )
+    return Model(
+        name=name,
+        schema=schema,
+        bands=definition.extract_bands or tuple(range(count)),
+        mean=mean,
+        std=std,
+        spec=spec,
+        weights=definition.model_file,
+        dtype=str(facts.get("dtype") or ""),
+        cell_size=_cell_size(facts.get("cell_size")),
+        crop_mode=_crop_mode(crop, definition),
+        blacken=bool(crop.get("blacken", definition.values.get("BlackenAroundFeature", False))),
+    )
+
+
+def _normalization(
+    facts: dict[str, Any], count: int, name: str
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    values = facts.get("normalization") or {}
+    try:
+        mean = tuple(float(each) for each in values["mean"])
+        std = tuple(float(each) for each in values["std"])
+    except (KeyError, TypeError, ValueError):
+        mean = std = ()
+    if len(mean) != count or len(std) != count:
+        raise ModelError(
+            f"'{name}' has no mean and standard deviation for its {count} bands. Train it again."
+        )
+    return mean, std
+
+
+def _cell_size(value: Any) -> float | None:
+    first = value[0] if isinstance(value, (list, tuple)) and value else value
+    usable = isinstance(first, (int, float)) and not isinstance(first, bool) and first > 0
+    return float(first) if usable else None
+
+
+def _crop_mode(crop: dict[str, Any], definition: ModelDefinition) -> str:
+    mode = str(crop.get("mode") or "").upper()
+    if mode:  # ArcGIS calls the other one Variable_Size
+        return FIXED_SIZE if mode == FIXED_SIZE else BOUNDING_BOX
+    # ArcGIS writes 1 for the fixed size and 0 for the bounding box.
+    return BOUNDING_BOX if definition.values.get("CropSizeFixed", 1) in (0, "0") else FIXED_SIZE

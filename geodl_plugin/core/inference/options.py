@@ -1,0 +1,106 @@
+"""The options of the inference tasks: plain values, read without torch."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class InferenceOptions:
+    """What all inference tasks are told.
+
+    Attributes:
+        sources: paths of the rasters; several are joined to one mosaic.
+        model: path of a package or definition, or the definition's JSON.
+        output: path of the result.
+        extent: ``[xmin, ymin, xmax, ymax]`` in the raster's coordinate reference system.
+        mask: ``[path, layer]`` of polygons inside which there are results.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+        precision: ``auto``, ``float32``, ``bfloat16`` or ``float16``.
+        batch_size: images computed at a time; 0 chooses.
+    """
+
+    sources: list[str]
+    model: str
+    output: str
+    extent: list[float] | None = None
+    mask: list[str] | None = None
+    device: str = "auto"
+    precision: str = "auto"
+    batch_size: int = 0
+
+
+@dataclass(frozen=True)
+class DetectionOptions(InferenceOptions):
+    """The options of the task "detect".
+
+    Attributes:
+        padding: context around a tile's inner part, in pixels; default a quarter of the tile.
+        tile_size: side of a tile in pixels; 0 chooses.
+        threshold: least confidence, 0 to 1.
+        nms_overlap: intersection over union from which two boxes of a tile are one object.
+        exclude_pad_detections: leave out what lies in a tile's padding: its neighbour has it.
+        run_nms: join what neighbouring tiles found.
+        max_overlap_ratio: as ``nms_overlap``, between tiles; 0 takes that.
+        classes: names or values of the only classes wanted; empty for all.
+    """
+
+    padding: int | None = None
+    tile_size: int = 0
+    threshold: float = 0.5
+    nms_overlap: float = 0.1
+    exclude_pad_detections: bool = True
+    run_nms: bool = True
+    max_overlap_ratio: float = 0.0
+    classes: list[str] = field(default_factory=list)
+    class_field: str = "Class"
+    confidence_field: str = "Confidence"
+
+
+@dataclass(frozen=True)
+class PixelOptions(InferenceOptions):
+    """The options of the task "classify_pixels".
+
+    Attributes:
+        padding: context around a tile's inner part, in pixels; default an eighth of the tile.
+        tile_size: side of a tile in pixels; 0 chooses.
+        predict_background: whether the background is an answer, or always a class is wanted.
+    """
+
+    padding: int | None = None
+    tile_size: int = 0
+    predict_background: bool = True
+
+
+@dataclass(frozen=True)
+class ObjectOptions(InferenceOptions):
+    """The options of the task "classify_objects".
+
+    Attributes:
+        features: ``[path, layer]`` of the features to classify.
+        class_field: name of the field for the class.
+    """
+
+    features: list[str] = field(default_factory=list)
+    class_field: str = "ClassLabel"
+
+
+# What a tool's ARGUMENTS may set, by task; the rest of the options are parameters of the tool.
+DETECTION_ARGUMENTS = (
+    "padding",
+    "threshold",
+    "nms_overlap",
+    "batch_size",
+    "exclude_pad_detections",
+    "tile_size",
+)
+PIXEL_ARGUMENTS = ("padding", "batch_size", "predict_background", "tile_size")
+OBJECT_ARGUMENTS = ("batch_size",)
+
+
+def argument_defaults(options: type[InferenceOptions], names: tuple[str, ...]) -> dict[str, Any]:
+    """Return the default values of arguments."""
+    defaults = {each.name: each.default for each in dataclasses.fields(options)}
+    return {name: defaults[name] for name in names}

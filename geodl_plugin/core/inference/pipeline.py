@@ -1,0 +1,167 @@
+"""The road of the tiles: read ahead in threads, compute in batches, consume in order.
+
+Every queue is bounded, so memory is a constant, whatever the raster.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import threading
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from ..geo.grid import Tile
+from ..progress import Phase
+from .tiles import TileImage, TileReader
+
+if TYPE_CHECKING:
+    from .engine import Decode, Engine
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+READERS = 2  # threads; decompressing is done outside of Python's lock
+
+
+def run_tiles(
+    tiles: Iterable[Tile],
+    open_reader: Callable[[], TileReader],
+    engine: Engine,
+    decode: Decode,
+    consume: Callable[[tuple[TileImage, Any]], None],
+    phase: Phase,
+) -> None:
+    """Read tiles, compute them and have the answers consumed, all at the same time.
+
+    Args:
+        tiles: in the order in which they are consumed.
+        open_reader: makes a reader for each thread.
+        engine: computes batches.
+        decode: makes answers of the network's output, one an image.
+        consume: takes each image with its answer, in a thread of its own.
+        phase: counts the tiles, those without data too.
+
+    Raises:
+        CancelledError: when cancelled, after the batch that is being computed.
+    """
+    with contextlib.closing(read_ahead(tiles, open_reader)) as images, Sink(consume) as sink:
+        for batch in batches(images, lambda: engine.batch_size, phase.step):
+            answers = engine.infer([each.image for each in batch], decode)
+            for answered in zip(batch, answers):
+                sink.put(answered)
+            phase.step(len(batch))
+
+
+def read_ahead(
+    items: Iterable[Item],
+    open_reader: Callable[[], Callable[[Item], Result]],
+    threads: int = READERS,
+    depth: int = 8,
+) -> Generator[tuple[Item, Result], None, None]:
+    """Yield items with what a reader makes of them, in order; ``depth`` are under way.
+
+    Args:
+        items: to be read.
+        open_reader: called once in each thread; what it returns reads one item.
+        threads: that read.
+        depth: how many items may be read before they are wanted.
+
+    Raises:
+        Exception: whatever a reader raises, when its item's turn comes.
+    """
+    local = threading.local()
+
+    def read(item: Item) -> Result:
+        if not hasattr(local, "reader"):
+            local.reader = open_reader()
+        return local.reader(item)
+
+    pending: deque[tuple[Item, Future[Result]]] = deque()
+    executor = ThreadPoolExecutor(threads, thread_name_prefix="geodl-read")
+    try:
+        for item in items:
+            pending.append((item, executor.submit(read, item)))
+            if len(pending) >= depth:
+                first, future = pending.popleft()
+                yield first, future.result()
+        while pending:
+            first, future = pending.popleft()
+            yield first, future.result()
+    finally:
+        for _, future in pending:
+            future.cancel()
+        executor.shutdown(wait=True)
+
+
+def batches(
+    images: Iterable[tuple[Any, Result | None]],
+    size: Callable[[], int],
+    skipped: Callable[[int], None],
+) -> Iterator[list[Result]]:
+    """Group images; those that are ``None`` are only counted.
+
+    Args:
+        images: items with their images.
+        size: how many make a batch, asked for each: it may shrink on the way.
+        skipped: told of each image that is ``None``.
+    """
+    batch: list[Result] = []
+    for _, image in images:
+        if image is None:
+            skipped(1)
+            continue
+        batch.append(image)
+        if len(batch) >= size():
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+class Sink(Generic[Item]):
+    """Hands items to a consumer in a thread of its own, in order; few of them wait.
+
+    An exception of the consumer is raised by the next :meth:`put`, or at the end. When the
+    ``with`` block fails, what waits is dropped.
+    """
+
+    def __init__(self, consume: Callable[[Item], None], depth: int = 4) -> None:
+        self._consume = consume
+        self._queue: queue.Queue[Item | None] = queue.Queue(depth)
+        self._error: BaseException | None = None
+        self._dropped = False
+        self._thread = threading.Thread(target=self._work, name="geodl-consume", daemon=True)
+
+    def put(self, item: Item) -> None:
+        """Hand over an item; wait while too many are waiting."""
+        self._raise()
+        self._queue.put(item)
+
+    def __enter__(self) -> Sink[Item]:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        self._dropped = kind is not None
+        self._queue.put(None)
+        self._thread.join()
+        if kind is None:
+            self._raise()
+
+    def _raise(self) -> None:
+        if self._error is not None:
+            raise self._error
+
+    def _work(self) -> None:
+        while True:
+            item = self._queue.get()
+            if item is None:
+                return
+            if self._error is None and not self._dropped:
+                try:
+                    self._consume(item)
+                except BaseException as error:  # raised again where the tiles come from
+                    self._error = error

@@ -1,0 +1,143 @@
+"""Tiles: how a raster is cut for a network, and how a tile is read."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..errors import InputError
+from ..geo.grid import Tile, Window, tile_spans
+from ..geo.mask import PolygonMask
+from ..geo.raster import Raster
+from .checks import Job
+from .model import Model
+from .options import DetectionOptions, PixelOptions
+
+Span = tuple[int, int, int]
+USUAL_TILE = 512  # pixels; larger ones save overlap, but the user waits for a batch to cancel
+
+
+@dataclass(frozen=True)
+class TilePlan:
+    """The tiles of a raster, those that meet an area of it.
+
+    The tiles do not depend on the area, so a part of a raster gives the same result as the
+    same part of the whole.
+    """
+
+    raster: Window
+    area: Window
+    size: int
+    rim: int
+    step: int
+
+    def __len__(self) -> int:
+        return len(self._columns()) * len(self._rows())
+
+    def __iter__(self) -> Iterator[Tile]:
+        """Yield the tiles row by row."""
+        columns = self._columns()
+        for row, top, bottom in self._rows():
+            for col, left, right in columns:
+                yield Tile(
+                    Window(left, top, right - left, bottom - top),
+                    Window(col, row, self.size, self.size),
+                )
+
+    def _columns(self) -> list[Span]:
+        spans = tile_spans(self.raster.width, self.size, self.rim, self.step)
+        return _clip(spans, self.area.col, self.area.right)
+
+    def _rows(self) -> list[Span]:
+        spans = tile_spans(self.raster.height, self.size, self.rim, self.step)
+        return _clip(spans, self.area.row, self.area.bottom)
+
+
+def _clip(spans: list[Span], first: int, last: int) -> list[Span]:
+    clipped = [(start, max(begin, first), min(end, last)) for start, begin, end in spans]
+    return [span for span in clipped if span[1] < span[2]]
+
+
+def plan(job: Job, options: PixelOptions | DetectionOptions, network: Any, share: int) -> TilePlan:
+    """Return the tiles for a network.
+
+    Args:
+        job: model, raster and the part of it that is wanted.
+        options: with ``tile_size`` and ``padding``.
+        network: may say ``tile_step``, of which a tile's side is a multiple, and
+            ``fixed_tile``, the only side that it takes.
+        share: of the tile that is its default padding: 4 for a quarter.
+
+    Raises:
+        InputError: when the sizes do not fit.
+    """
+    step, fixed = int(getattr(network, "tile_step", 32)), getattr(network, "fixed_tile", None)
+    raster, wanted, padding = job.raster, options.tile_size, options.padding
+    if fixed and wanted not in (0, fixed):
+        raise InputError(
+            f"tile_size={wanted} does not fit '{job.model.name}', which takes tiles of {fixed} "
+            "pixels only. Leave the argument out."
+        )
+    if wanted < 0 or (padding is not None and padding < 0):
+        raise InputError("tile_size and padding must not be negative. Leave them out to choose.")
+    size = fixed or _round_up(wanted or max(job.model.chip_size, USUAL_TILE), step)
+    rim = size // share if padding is None else padding
+    if 2 * rim >= size:
+        raise InputError(
+            f"padding={rim} leaves nothing of a tile of {size} pixels. Use less than {size // 2}."
+        )
+    if not fixed and not wanted:
+        # A raster smaller than the tile would be computed with empty pixels around it.
+        size = min(size, _round_up(max(raster.width, raster.height), step))
+    return TilePlan(raster.window, job.area, size, min(rim, (size - 1) // 2), step)
+
+
+def _round_up(length: int, step: int) -> int:
+    return math.ceil(length / step) * step
+
+
+@dataclass(frozen=True)
+class TileImage:
+    """A tile as the network sees it.
+
+    Attributes:
+        tile: its windows.
+        image: array ``(bands, rows, cols)`` of ``float32``, normalised.
+        valid: array ``(rows, cols)`` of the outer window: where the raster has data.
+        inside: as ``valid``: where a result is wanted; ``None`` for everywhere.
+    """
+
+    tile: Tile
+    image: np.ndarray
+    valid: np.ndarray
+    inside: np.ndarray | None
+
+    @property
+    def wanted(self) -> np.ndarray:
+        """Where the inner part has data and is wanted, as array ``(rows, cols)``."""
+        inner = self.tile.inner.slices(self.tile.outer)
+        return self.valid[inner] if self.inside is None else (self.valid & self.inside)[inner]
+
+
+class TileReader:
+    """Reads tiles with handles of its own, so every thread needs its own reader."""
+
+    def __init__(self, raster: Raster, model: Model, mask: list[str] | None = None) -> None:
+        self._raster = raster.reopen()
+        self._model = model
+        self._mask = PolygonMask(mask[0], mask[1], self._raster) if mask else None
+
+    def __call__(self, tile: Tile) -> TileImage | None:
+        """Return a tile, or ``None`` when its inner part has no data or is not wanted."""
+        if self._raster.is_blank(tile.inner):
+            return None
+        inside = self._mask.inside(tile.outer) if self._mask else None
+        if inside is not None and not inside[tile.inner.slices(tile.outer)].any():
+            return None
+        block = self._raster.read(tile.outer, self._model.bands)
+        image = TileImage(tile, self._model.normalise(block), block.valid, inside)
+        return image if image.wanted.any() else None

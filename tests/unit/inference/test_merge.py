@@ -1,0 +1,166 @@
+"""Every object once: suppression, cut boxes, joining, streaming."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from geodl_plugin.core.geo.grid import Tile, Window
+from geodl_plugin.core.inference.merge import (
+    BOTTOM,
+    LEFT,
+    RIGHT,
+    TOP,
+    Detections,
+    Merger,
+    join_cut,
+    place,
+    suppress,
+)
+from geodl_plugin.core.inference.neighbours import overlapping_pairs
+
+
+def random_boxes(count: int, side: float, seed: int = 0) -> np.ndarray:
+    draw = np.random.default_rng(seed)
+    low = draw.uniform(0, side, (count, 2))
+    return np.concatenate([low, low + draw.uniform(5, 40, (count, 2))], axis=1)
+
+
+def slow_suppression(boxes: np.ndarray, scores: np.ndarray, labels: np.ndarray, overlap: float):
+    kept: list[int] = []
+    for index in np.argsort(-scores):
+        for other in kept:
+            low = np.maximum(boxes[index, :2], boxes[other, :2])
+            high = np.minimum(boxes[index, 2:], boxes[other, 2:])
+            shared = np.clip(high - low, 0, None).prod()
+            area = (boxes[[index, other], 2:] - boxes[[index, other], :2]).prod(axis=1).sum()
+            if labels[index] == labels[other] and shared / (area - shared) > overlap:
+                break
+        else:
+            kept.append(int(index))
+    return sorted(kept)
+
+
+@given(st.integers(0, 80), st.floats(0, 0.9), st.integers(0, 1000))
+@settings(max_examples=60, deadline=None)
+def test_suppression_equals_comparing_all_with_all(count: int, overlap: float, seed: int) -> None:
+    draw = np.random.default_rng(seed)
+    boxes, scores = random_boxes(count, 120, seed), draw.permutation(count) / max(count, 1)
+    labels = draw.integers(0, 2, count)
+    found = suppress(Detections.of(boxes, scores, labels), overlap)
+    expected = slow_suppression(boxes, scores, labels, overlap)
+    assert sorted(np.searchsorted(np.sort(scores), found.scores).tolist()) == sorted(
+        np.searchsorted(np.sort(scores), scores[expected]).tolist()
+    )
+
+
+@given(st.integers(0, 300), st.integers(1, 6), st.integers(0, 1000))
+@settings(max_examples=40, deadline=None)
+def test_a_stream_gives_what_all_at_once_gives(count: int, strips: int, seed: int) -> None:
+    draw = np.random.default_rng(seed)
+    boxes = random_boxes(count, 300, seed)
+    all_of_them = Detections.of(boxes, draw.permutation(count) / max(count, 1), np.zeros(count))
+    whole = suppress(all_of_them, 0.1)
+    merger, kept = Merger(0.1), []
+    edges = np.linspace(0, 400, strips + 1)
+    for top, bottom in zip(edges, edges[1:]):
+        kept.append(merger.settle(top))
+        merger.add(all_of_them.take((boxes[:, 1] >= top) & (boxes[:, 1] < bottom)))
+    streamed = Detections.join([*kept, merger.settle()])
+    assert sorted(streamed.scores.tolist()) == sorted(whole.scores.tolist())
+
+
+def test_pairs_are_found_once_even_when_all_boxes_lie_on_one_another() -> None:
+    boxes = np.tile([[0.0, 0, 100, 100]], (50, 1))
+    first, second = overlapping_pairs(boxes, np.zeros(50, int))
+    assert len(first) == 50 * 49 / 2
+    assert (first < second).all()
+
+
+def test_boxes_of_very_different_sizes_meet() -> None:
+    boxes = np.concatenate([random_boxes(200, 1000), [[0.0, 0, 1100, 1100]]])
+    first, second = overlapping_pairs(boxes, np.zeros(len(boxes), int))
+    assert ((first == 200) | (second == 200)).sum() == 200
+
+
+def test_classes_do_not_suppress_each_other() -> None:
+    boxes = [[0, 0, 10, 10], [0, 0, 10, 10]]
+    assert len(suppress(Detections.of(boxes, [0.9, 0.8], [0, 1]), 0.1)) == 2
+
+
+def test_twenty_thousand_boxes_take_less_than_a_second() -> None:
+    boxes = random_boxes(20_000, 4096)
+    found = Detections.of(boxes, np.random.default_rng(1).random(20_000), np.zeros(20_000))
+    start = time.perf_counter()
+    kept = suppress(found, 0.1)
+    assert time.perf_counter() - start < 1.0
+    assert 0 < len(kept) < 20_000
+
+
+def test_memory_stays_small_while_a_long_stream_passes() -> None:
+    merger = Merger(0.1)
+    for row in range(200):
+        boxes = random_boxes(500, 1000, row)
+        boxes[:, [1, 3]] = boxes[:, [1, 3]] % 50 + row * 50
+        boxes[:, 3] = boxes[:, 1] + 20
+        merger.add(Detections.of(boxes, np.full(500, 0.5), np.zeros(500)))
+        merger.settle((row + 1) * 50)
+        assert sum(len(part) for part in merger._pending) < 1500
+
+
+TILE = Tile(Window(64, 64, 128, 128), Window(0, 0, 256, 256))
+NEXT = Tile(Window(192, 64, 128, 128), Window(128, 0, 256, 256))
+RASTER = Window(0, 0, 1000, 1000)
+
+
+def at(tile: Tile, *box: float, score: float = 0.9) -> Detections:
+    origin = np.array([tile.outer.col, tile.outer.row] * 2, float)
+    return place(Detections.of(np.array([box], float) - origin, [score], [0]), tile, RASTER)
+
+
+def test_a_tile_marks_what_its_rim_cuts() -> None:
+    assert at(TILE, 240, 100, 256, 120).cut.tolist() == [RIGHT]
+    assert at(TILE, 100, 240, 120, 256).cut.tolist() == [BOTTOM]
+    assert at(NEXT, 128, 100, 140, 120).cut.tolist() == [LEFT]
+    assert at(Tile(Window(0, 64, 9, 9), Window(0, 32, 256, 256)), 0, 32, 9, 60).cut.tolist() == [
+        TOP  # the raster's own left edge cuts nothing
+    ]
+
+
+def test_a_cut_box_loses_to_a_whole_one_of_less_confidence() -> None:
+    cut, whole = at(TILE, 236, 100, 256, 140, score=0.99), at(NEXT, 236, 100, 300, 140, score=0.6)
+    found = suppress(Detections.join([cut, whole]), 0.5)
+    assert found.scores.tolist() == [0.6]
+
+
+def test_a_cut_box_stays_when_nobody_sees_it_whole() -> None:
+    assert len(suppress(at(TILE, 236, 100, 256, 140), 0.5)) == 1
+
+
+def test_pieces_of_an_object_larger_than_the_overlap_are_joined() -> None:
+    left, right = at(TILE, 90, 100, 256, 200), at(NEXT, 128, 101, 330, 199)
+    joined = join_cut(Detections.join([left, right]))
+    assert joined.boxes.tolist() == [[90, 100, 330, 200]]
+    assert joined.cut.tolist() == [0]
+
+
+def test_neighbours_that_are_cut_are_not_joined() -> None:
+    ends, begins = at(TILE, 240, 100, 256, 120), at(NEXT, 128, 100, 140, 120)
+    assert len(join_cut(Detections.join([ends, begins]))) == 2
+
+
+def test_what_two_tiles_see_is_one_object_whatever_may_overlap() -> None:
+    own, padded = at(TILE, 180, 100, 200, 140), at(NEXT, 182, 100, 203, 140)
+    assert padded.cut.tolist() == own.cut.tolist() == [0]
+    found = suppress(Detections.join([own, padded]), 0.95)
+    assert len(found) == 1
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_few_boxes_are_no_trouble(count: int) -> None:
+    boxes = random_boxes(count, 10)
+    assert len(suppress(Detections.of(boxes, np.ones(count), np.zeros(count)), 0.5)) == count
