@@ -1,1 +1,1 @@
-"""From a folder of chips to a trained model."""
+"""Training: chips in, a model package and a report out."""

@@ -1,0 +1,98 @@
+"""Batches: how many chips in one, and who loads them."""
+
+from __future__ import annotations
+
+import os
+
+import torch
+from torch.utils.data import DataLoader
+
+from ..models.registry import Task
+from .augment import default_augmentation
+from .dataset import CropDataset, collate
+from .hardware import Hardware
+from .module import LearningModule
+from .preparation import Preparation
+
+CPU_BATCH = 8
+_LARGEST_BATCH = 32
+_MEMORY_SHARE = 0.8
+
+
+def make_datasets(preparation: Preparation) -> tuple[CropDataset, CropDataset]:
+    """Return the data sets of training and validation."""
+    common = {
+        "store": preparation.store,
+        "side": preparation.spec.chip_size,
+        "normalization": preparation.normalization,
+        # An object fills its chip: a random part of it might not show the object.
+        "centred": preparation.kind.task is Task.OBJECTS,
+    }
+    augmentation = None
+    if preparation.augment:
+        augmentation = default_augmentation(preparation.folder.reference_system)
+    training = CropDataset(
+        chosen=preparation.split.training, random=True, augmentation=augmentation, **common
+    )
+    return training, CropDataset(chosen=preparation.split.validation, **common)
+
+
+def make_loaders(
+    preparation: Preparation, batch_size: int, hardware: Hardware
+) -> tuple[DataLoader, DataLoader]:
+    """Return the loaders of training and validation batches."""
+    training, validation = make_datasets(preparation)
+    # On a CPU the network itself takes every core, so loading beside it gains nothing.
+    workers = 0 if hardware.device.type == "cpu" else min(8, max((os.cpu_count() or 2) - 1, 1))
+    common = {
+        "collate_fn": collate,
+        "num_workers": workers,
+        "persistent_workers": workers > 0,
+        "pin_memory": hardware.device.type == "cuda",
+    }
+    size = min(batch_size, len(training))
+    # Batch norm cannot learn from a last batch of one.
+    drop_last = len(training) % size == 1 and len(training) > 1
+    return (
+        DataLoader(training, size, shuffle=True, drop_last=drop_last, **common),
+        DataLoader(validation, min(batch_size, len(validation)), **common),
+    )
+
+
+def choose_batch_size(module: LearningModule, preparation: Preparation, hardware: Hardware) -> int:
+    """Return eight on a CPU, else the largest power of two that leaves a fifth of the memory."""
+    if hardware.device.type != "cuda":
+        return CPU_BATCH
+    training, _ = make_datasets(preparation)
+    total = torch.cuda.get_device_properties(hardware.device).total_memory
+    size, works = 2, 2
+    module.network.to(hardware.device).train()
+    while size <= _LARGEST_BATCH:
+        torch.cuda.reset_peak_memory_stats(hardware.device)
+        try:
+            _try_batch(module, training, size, hardware)
+        except torch.cuda.OutOfMemoryError:
+            break
+        if torch.cuda.max_memory_allocated(hardware.device) > _MEMORY_SHARE * total:
+            break
+        works = size
+        size *= 2
+    module.network.zero_grad(set_to_none=True)
+    module.network.to("cpu")
+    torch.cuda.empty_cache()
+    return works
+
+
+def _try_batch(
+    module: LearningModule, training: CropDataset, size: int, hardware: Hardware
+) -> None:
+    """Run one step forward and back; the network's batch statistics stay as they were."""
+    buffers = {name: value.clone() for name, value in module.network.named_buffers()}
+    batch = collate([training[index % len(training)] for index in range(size)])
+    batch = module.transfer_batch_to_device(batch, hardware.device, 0)
+    kind = getattr(torch, hardware.precision)
+    with torch.autocast(hardware.device.type, dtype=kind, enabled=kind != torch.float32):
+        loss, _ = module.step_loss(batch)
+    loss.backward()
+    for name, value in module.network.named_buffers():
+        value.copy_(buffers[name])

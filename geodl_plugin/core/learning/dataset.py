@@ -1,0 +1,213 @@
+"""Chips as a torch data set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+from torchvision.tv_tensors import BoundingBoxes, Image, Mask
+
+from ..chips.folder import ChipFolder
+from ..chips.labels import BoxLabel, Label, MaskLabel
+from ..geo.grid import positions
+from .normalization import Normalization
+from .split import crops_per_chip
+
+IGNORED = -1  # a pixel that carries no loss
+_CACHE_LIMIT = 2 * 1024**3  # bytes of pixels that are kept in memory
+_LEAST_VISIBLE = 0.3  # share of a box that a crop must keep
+_LEAST_SIDE = 2.0  # pixels
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A chip's pixels, where they are valid, and its label in network indices.
+
+    Attributes:
+        pixels: ``(bands, rows, cols)`` in native units.
+        valid: ``(rows, cols)``.
+        boxes: ``(n, 4)`` for detection.
+        labels: ``(n,)`` indices of the boxes, or ``(1,)`` of the chip.
+        mask: ``(rows, cols)`` indices, for pixels.
+    """
+
+    pixels: np.ndarray
+    valid: np.ndarray
+    boxes: np.ndarray
+    labels: np.ndarray
+    mask: np.ndarray | None = None
+
+
+class ChipStore:
+    """Reads chips with their labels as network indices, and keeps them while they fit."""
+
+    def __init__(self, folder: ChipFolder, class_values: Sequence[int]) -> None:
+        self.folder = folder
+        self.class_values = np.asarray(class_values, dtype=np.int64)
+        self._kept: dict[int, Sample] = {}
+        self._bytes = 0
+
+    def __getitem__(self, position: int) -> Sample:
+        if position in self._kept:
+            return self._kept[position]
+        chip = self.folder.chips[position]
+        block = self.folder.read_image(chip)
+        label = self.folder.read_label(chip)
+        sample = make_sample(block.pixels, block.valid, label, self.class_values)
+        size = sample.pixels.nbytes + sample.valid.nbytes
+        if self._bytes + size <= _CACHE_LIMIT:
+            self._kept[position] = sample
+            self._bytes += size
+        return sample
+
+
+def make_sample(
+    pixels: np.ndarray, valid: np.ndarray, label: Label, class_values: np.ndarray
+) -> Sample:
+    """Return a chip's sample; labels of classes that are not trained are left out."""
+    no_boxes = np.zeros((0, 4), np.float32)
+    if isinstance(label, BoxLabel):
+        known = np.isin(label.values, class_values)
+        labels = np.searchsorted(class_values, label.values[known])
+        boxes = np.asarray(label.boxes, np.float32).reshape(-1, 4)[known]
+        return Sample(pixels, valid, boxes, labels.astype(np.int64))
+    if isinstance(label, MaskLabel):
+        mask = mask_indices(label.values, class_values)
+        return Sample(pixels, valid, no_boxes, np.zeros(0, np.int64), mask)
+    index = np.searchsorted(class_values, label.values[:1]).astype(np.int64)
+    return Sample(pixels, valid, no_boxes, index)
+
+
+def mask_indices(values: np.ndarray, class_values: np.ndarray) -> np.ndarray:
+    """Return network indices of class values: 0 background, i the i-th class, else ignored."""
+    values = np.asarray(values, dtype=np.int64)
+    place = np.searchsorted(class_values, values)
+    place = np.minimum(place, max(len(class_values) - 1, 0))
+    found = class_values[place] == values
+    return np.where(values == 0, 0, np.where(found, place + 1, IGNORED)).astype(np.int16)
+
+
+def crop_boxes(
+    boxes: np.ndarray, col: int, row: int, width: int, height: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the boxes clipped to a window and which of them are worth keeping.
+
+    A remnant of less than three tenths of an object, or thinner than two pixels, is dropped.
+    """
+    moved = boxes - np.array([col, row, col, row], dtype=np.float32)
+    clipped = moved.clip(0, np.array([width, height, width, height], dtype=np.float32))
+    sides = clipped[:, 2:] - clipped[:, :2]
+    full = np.prod(moved[:, 2:] - moved[:, :2], axis=1)
+    keep = (sides >= _LEAST_SIDE).all(axis=1)
+    keep &= np.prod(sides, axis=1) >= _LEAST_VISIBLE * full
+    return clipped[keep], keep
+
+
+class CropDataset(Dataset):
+    """Crops of chips, normalised and augmented.
+
+    Args:
+        store: the chips.
+        chosen: positions in the store.
+        side: of a crop, in pixels; smaller chips are filled up with invalid pixels.
+        normalization: of the pixels.
+        random: whether crops are drawn at random, for training, or lie side by side.
+        augmentation: moves image, boxes and mask, or none.
+        centred: one crop from the middle of each chip, for chips that are one object.
+    """
+
+    def __init__(
+        self,
+        store: ChipStore,
+        chosen: Sequence[int],
+        side: int,
+        normalization: Normalization,
+        random: bool = False,
+        augmentation: Callable[..., Any] | None = None,
+        centred: bool = False,
+    ) -> None:
+        self.store = store
+        self.side = side
+        self.normalization = normalization
+        self.augmentation = augmentation
+        self.places: list[tuple[int, tuple[int, int] | None]] = []
+        for position in chosen:
+            rows, cols = store[position].valid.shape
+            if centred:
+                self.places.append((position, ((cols - side) // 2, (rows - side) // 2)))
+            elif random:
+                self.places += [(position, None)] * crops_per_chip(rows, cols, side)
+            else:
+                self.places += [
+                    (position, (col, row))
+                    for row in positions(rows, side, side)
+                    for col in positions(cols, side, side)
+                ]
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Any]:
+        position, origin = self.places[index]
+        sample = self.store[position]
+        if origin is None:
+            rows, cols = sample.valid.shape
+            origin = (_draw(cols - self.side), _draw(rows - self.side))
+        return self._cut(sample, *origin)
+
+    def _cut(self, sample: Sample, col: int, row: int) -> tuple[Tensor, Any]:
+        """Return the image ``(bands, side, side)`` and the target of one crop."""
+        valid = _window(sample.valid, col, row, self.side, False)
+        pixels = _window(sample.pixels, col, row, self.side, 0)
+        image = Image(torch.from_numpy(self.normalization.apply(pixels, valid)))
+        if sample.mask is not None:
+            mask = _window(sample.mask, col, row, self.side, IGNORED).copy()
+            mask[~valid] = IGNORED
+            parts: tuple[Any, ...] = (image, Mask(torch.from_numpy(mask)))
+        elif len(sample.boxes) or not len(sample.labels):
+            boxes, keep = crop_boxes(sample.boxes, col, row, self.side, self.side)
+            size = (self.side, self.side)
+            parts = (image, BoundingBoxes(boxes, format="XYXY", canvas_size=size))
+        else:
+            parts = (image,)
+        if self.augmentation is not None:
+            moved = self.augmentation(*parts)
+            parts = moved if isinstance(moved, tuple) else (moved,)
+        image, *rest = (each.as_subclass(Tensor) for each in parts)
+        if sample.mask is not None:
+            return image, rest[0].long()
+        if rest:
+            labels = torch.from_numpy(sample.labels[keep])
+            return image, {"boxes": rest[0].reshape(-1, 4).float(), "labels": labels}
+        return image, torch.tensor(int(sample.labels[0]))
+
+
+def collate(items: Sequence[tuple[Tensor, Any]]) -> tuple[Tensor, Any]:
+    """Return a batch: images stacked; boxes as a list, other targets stacked."""
+    images, targets = zip(*items)
+    stacked = torch.stack(images)
+    if isinstance(targets[0], dict):
+        return stacked, list(targets)
+    return stacked, torch.stack(targets)
+
+
+def _draw(room: int) -> int:
+    """Return a random start with ``room`` to spare; a negative room is centred."""
+    return int(torch.randint(room + 1, ())) if room > 0 else room // 2
+
+
+def _window(array: np.ndarray, col: int, row: int, side: int, fill: Any) -> np.ndarray:
+    """Return a square part of ``(…, rows, cols)``, filled where it reaches beyond."""
+    top, left = max(row, 0), max(col, 0)
+    part = array[..., top : max(row + side, 0), left : max(col + side, 0)]
+    if part.shape[-2:] == (side, side):
+        return part
+    result = np.full((*array.shape[:-2], side, side), fill, array.dtype)
+    height, width = part.shape[-2:]
+    result[..., top - row : top - row + height, left - col : left - col + width] = part
+    return result

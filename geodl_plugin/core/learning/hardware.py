@@ -1,0 +1,72 @@
+"""The device and the number format of a training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from ..errors import InputError
+from ..inference.engine import choose_device, device_label
+
+_LIGHTNING_PRECISION = {"float32": "32-true", "bfloat16": "bf16-mixed", "float16": "16-mixed"}
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """Where a training runs, and how it computes.
+
+    Attributes:
+        device: of torch.
+        precision: ``float32``, ``bfloat16`` or ``float16``.
+    """
+
+    device: torch.device
+    precision: str
+
+    def trainer_arguments(self) -> dict[str, Any]:
+        """Return what Lightning's trainer needs to know."""
+        kind = self.device.type
+        return {
+            "accelerator": "gpu" if kind == "cuda" else kind,
+            "devices": [self.device.index or 0] if kind == "cuda" else 1,
+            "precision": _LIGHTNING_PRECISION[self.precision],
+        }
+
+    def describe(self) -> str:
+        """Return device and number format as people know them."""
+        return f"{device_label(self.device)}, {self.precision}"
+
+
+def choose_hardware(device: str, precision: str) -> Hardware:
+    """Return the hardware that the options ask for.
+
+    Raises:
+        InputError: when there is no such device, or it does not know the precision.
+    """
+    chosen = choose_device(device)
+    wanted = precision.strip().lower() or "auto"
+    if wanted == "auto":
+        return Hardware(chosen, fastest_precision(chosen))
+    if wanted not in _LIGHTNING_PRECISION:
+        known = ", ".join(["auto", *_LIGHTNING_PRECISION])
+        raise InputError(f"There is no PRECISION '{precision}'. Choose one of: {known}.")
+    if wanted == "float16" and chosen.type != "cuda":
+        raise InputError("PRECISION=float16 trains on CUDA GPUs only. Choose auto or bfloat16.")
+    return Hardware(chosen, wanted)
+
+
+def fastest_precision(device: torch.device) -> str:
+    """Return the number format that trains fastest on a device and just as well."""
+    if device.type == "cuda":
+        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float16"
+    if device.type == "cpu" and _has_fast_bfloat16():
+        return "bfloat16"
+    return "float32"
+
+
+def _has_fast_bfloat16() -> bool:
+    """Return whether the processor multiplies bfloat16 itself; emulated it would be slower."""
+    names = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
+    return any(getattr(torch.cpu, name)() for name in names if hasattr(torch.cpu, name))

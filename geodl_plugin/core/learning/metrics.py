@@ -1,0 +1,159 @@
+"""Scores of a network on the validation chips."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+_MATCH_IOU = 0.5
+_SURE = 0.5  # least score for precision, recall and F1
+_NMS_OVERLAP = 0.3
+
+
+@dataclass
+class Scores:
+    """What one validation gave.
+
+    Attributes:
+        values: by name in lower case: ``miou``, ``f1_score``…
+        classes: one row per class, with its name.
+        confusion: rows truth, columns prediction; none for detection.
+    """
+
+    values: dict[str, float]
+    classes: list[dict[str, Any]] = field(default_factory=list)
+    confusion: np.ndarray | None = None
+
+
+class ConfusionScores:
+    """Counts classes that were told against classes that are true, for pixels and objects."""
+
+    def __init__(self, names: Sequence[str], with_overlap: bool) -> None:
+        self.names = list(names)
+        self.with_overlap = with_overlap
+        self.matrix = np.zeros((len(names), len(names)), np.int64)
+
+    def update(self, predicted: np.ndarray, truth: np.ndarray) -> None:
+        """Count; a negative truth is not counted."""
+        known = truth >= 0
+        count = len(self.names)
+        flat = truth[known].astype(np.int64) * count + predicted[known]
+        self.matrix += np.bincount(flat.ravel(), minlength=count * count).reshape(count, count)
+
+    def compute(self) -> Scores:
+        """Return the scores; means are over the classes that occur."""
+        hits = np.diag(self.matrix).astype(float)
+        true, told = self.matrix.sum(axis=1), self.matrix.sum(axis=0)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            table = {
+                "precision": np.nan_to_num(hits / told),
+                "recall": np.nan_to_num(hits / true),
+                "f1_score": np.nan_to_num(2 * hits / (true + told)),
+                "iou": np.nan_to_num(hits / (true + told - hits)),
+            }
+        met = (true + told) > 0
+        means = {name: float(row[met].mean()) if met.any() else 0.0 for name, row in table.items()}
+        total = self.matrix.sum()
+        values = {"accuracy": float(hits.sum() / total) if total else 0.0}
+        values.update({name: means[name] for name in ("f1_score", "precision", "recall")})
+        if self.with_overlap:
+            values.update(miou=means["iou"], dice=means["f1_score"])
+        rows = []
+        for index, name in enumerate(self.names):
+            row = {"class": name, "count": int(true[index])}
+            row.update({key: float(column[index]) for key, column in table.items()})
+            if not self.with_overlap:
+                del row["iou"]
+            rows.append(row)
+        return Scores(values, rows, self.matrix.copy())
+
+
+class DetectionScores:
+    """Collects detections and true boxes of images, then matches them class by class."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self.names = list(names)
+        self._found: list[list[tuple[float, bool]]] = [[] for _ in names]
+        self._true = [0] * len(names)
+
+    def update(
+        self, detections: Sequence[dict[str, Any]], truths: Sequence[dict[str, Any]]
+    ) -> None:
+        """Match the detections of images with their truths, best score first.
+
+        Args:
+            detections: per image tensors ``boxes``, ``scores``, ``labels``.
+            truths: per image tensors ``boxes``, ``labels``.
+        """
+        from torchvision.ops import batched_nms, box_iou
+
+        for found, truth in zip(detections, truths):
+            keep = batched_nms(found["boxes"], found["scores"], found["labels"], _NMS_OVERLAP)
+            overlap = box_iou(found["boxes"][keep], truth["boxes"].to(found["boxes"])).cpu().numpy()
+            labels = found["labels"][keep].cpu().numpy()
+            scores = found["scores"][keep].cpu().numpy()
+            true_labels = truth["labels"].cpu().numpy()
+            for label in range(len(self.names)):
+                rows, columns = labels == label, true_labels == label
+                self._true[label] += int(columns.sum())
+                hits = match_greedily(overlap[rows][:, columns])
+                self._found[label] += list(zip(scores[rows].tolist(), hits))
+
+    def compute(self) -> Scores:
+        """Return average precision at IoU 0.5, and precision, recall and F1 at score 0.5."""
+        rows, hits, told = [], 0, 0
+        for name, found, true in zip(self.names, self._found, self._true):
+            ordered = sorted(found, key=lambda each: -each[0])
+            sure = [hit for score, hit in ordered if score >= _SURE]
+            row = {"class": name, "count": true}
+            row.update(_ratios(sum(sure), len(sure), true))
+            row["average_precision"] = average_precision([hit for _, hit in ordered], true)
+            rows.append(row)
+            hits, told = hits + sum(sure), told + len(sure)
+        met = [row["average_precision"] for row in rows if row["count"]]
+        values = {"average_precision": float(np.mean(met)) if met else 0.0}
+        values.update(_ratios(hits, told, sum(self._true)))
+        return Scores(values, rows)
+
+
+def match_greedily(overlap: np.ndarray) -> list[bool]:
+    """Return for each detection, ordered by score, whether it hits a free true box.
+
+    Args:
+        overlap: IoU ``(detections, true boxes)``.
+    """
+    free = np.ones(overlap.shape[1], bool)
+    hits = []
+    for row in overlap:
+        best = int(np.where(free, row, -1.0).argmax()) if free.any() else -1
+        hit = best >= 0 and row[best] >= _MATCH_IOU
+        if hit:
+            free[best] = False
+        hits.append(bool(hit))
+    return hits
+
+
+def average_precision(hits: Sequence[bool], true: int) -> float:
+    """Return the area under the precision–recall curve, precision made falling (VOC 2010).
+
+    Args:
+        hits: for each detection, best score first, whether it is right.
+        true: how many objects there are.
+    """
+    if not true or not len(hits):
+        return 0.0
+    right = np.cumsum(hits)
+    precision = right / np.arange(1, len(hits) + 1)
+    falling = np.maximum.accumulate(precision[::-1])[::-1]
+    recall = np.r_[0.0, right / true]
+    return float(np.sum(np.diff(recall) * falling))
+
+
+def _ratios(hits: int, told: int, true: int) -> dict[str, float]:
+    precision = hits / told if told else 0.0
+    recall = hits / true if true else 0.0
+    both = told + true
+    return {"precision": precision, "recall": recall, "f1_score": 2 * hits / both if both else 0.0}

@@ -1,0 +1,196 @@
+"""What a training step and a validation step are, by task."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import lightning.pytorch as pl
+import numpy as np
+import torch
+import torch.nn.functional as functional
+from torch import Tensor, nn
+
+from ..models.registry import Task
+from .dataset import IGNORED
+from .metrics import ConfusionScores, DetectionScores, Scores
+
+_LEAST_SCORE = 0.05  # of a detection, for the precision–recall curve
+_WEIGHT_DECAY = 1e-2
+
+
+class LearningModule(pl.LightningModule):
+    """The base of the three tasks: optimiser, rates and records.
+
+    Args:
+        network: to train.
+        class_names: in the order of the network's indices, without the background.
+        rates: of encoder and head.
+        frozen_until: epoch, from 1, at which the encoder starts to train; 0 means never,
+            1 from the start.
+    """
+
+    own_score = ""
+
+    def __init__(
+        self,
+        network: nn.Module,
+        class_names: Sequence[str],
+        rates: tuple[float, float],
+        frozen_until: int = 1,
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.class_names = list(class_names)
+        self.rates = rates
+        self.frozen_until = frozen_until
+        self.training_losses: list[Tensor] = []
+        self.validation_losses: list[Tensor] = []
+        self.scores = Scores({})
+        self.collector = self.make_collector()
+
+    # What each task has of its own
+
+    def make_collector(self) -> Any:
+        """Return what collects predictions of a validation."""
+        raise NotImplementedError
+
+    def loss(self, answer: Any, targets: Any) -> Tensor:
+        """Return the loss of a batch."""
+        raise NotImplementedError
+
+    def collect(self, images: Tensor, answer: Any, targets: Any) -> None:
+        """Take the predictions of a validation batch into the scores."""
+        raise NotImplementedError
+
+    # What all share
+
+    def step_loss(self, batch: tuple[Tensor, Any]) -> tuple[Tensor, Any]:
+        """Return loss and answer of a batch; the loss is computed in full precision."""
+        images, targets = batch
+        answer = self.network(images.contiguous(memory_format=torch.channels_last))
+        with torch.autocast(images.device.type, enabled=False):
+            return self.loss(answer, targets), answer
+
+    def training_step(self, batch: tuple[Tensor, Any], index: int) -> Tensor:
+        """Return the loss of a training batch."""
+        loss, _ = self.step_loss(batch)
+        self.training_losses.append(loss.detach())
+        return loss
+
+    def on_validation_epoch_start(self) -> None:
+        """Start with nothing collected."""
+        self.collector = self.make_collector()
+        self.validation_losses = []
+
+    def validation_step(self, batch: tuple[Tensor, Any], index: int) -> None:
+        """Take loss and predictions of a validation batch into account."""
+        loss, answer = self.step_loss(batch)
+        self.validation_losses.append(loss.detach())
+        self.collect(batch[0], answer, batch[1])
+
+    def on_validation_epoch_end(self) -> None:
+        """Compute the scores and hand them to whoever watches."""
+        self.scores = self.collector.compute()
+        self.scores.values["valid_loss"] = mean(self.validation_losses)
+        self.log_dict({name: torch.tensor(v) for name, v in self.scores.values.items()})
+
+    def on_train_epoch_start(self) -> None:
+        """Freeze or unfreeze the encoder; a frozen one keeps its batch statistics too."""
+        self.training_losses = []
+        frozen = self.frozen_until == 0 or self.current_epoch + 1 < self.frozen_until
+        freeze(self.network.encoder, frozen)
+
+    def on_validation_end(self) -> None:
+        """Keep a frozen encoder in evaluation mode after validation."""
+        if not any(each.requires_grad for each in self.network.encoder.parameters()):
+            self.network.encoder.eval()
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Return the parameters of encoder and head, each with its rate."""
+        encoder = list(self.network.encoder.parameters())
+        known = {id(each) for each in encoder}
+        head = [each for each in self.network.parameters() if id(each) not in known]
+        return [{"params": group, "lr": rate} for group, rate in zip((encoder, head), self.rates)]
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        """Return AdamW on one cycle: 30 % up, then down by a cosine."""
+        optimizer = torch.optim.AdamW(self.parameter_groups(), weight_decay=_WEIGHT_DECAY)
+        # One step more than will be taken: the last rate would be zero.
+        steps = int(self.trainer.estimated_stepping_batches) + 1
+        cycle = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, max_lr=list(self.rates), total_steps=max(steps, 4), pct_start=0.3
+        )
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": cycle, "interval": "step"}}
+
+
+class DetectionModule(LearningModule):
+    """Trains a detector."""
+
+    own_score = "average_precision"
+
+    def make_collector(self) -> DetectionScores:
+        return DetectionScores(self.class_names)
+
+    def loss(self, answer: Any, targets: Any) -> Tensor:
+        return torch.stack(list(self.network.loss(answer, targets).values())).sum()
+
+    def collect(self, images: Tensor, answer: Any, targets: Any) -> None:
+        height, width = images.shape[-2:]
+        found = self.network.detect(answer, (height, width), _LEAST_SCORE)
+        self.collector.update(found, targets)
+
+
+class PixelModule(LearningModule):
+    """Trains a network that classifies pixels."""
+
+    own_score = "miou"
+
+    def make_collector(self) -> ConfusionScores:
+        return ConfusionScores(["background", *self.class_names], with_overlap=True)
+
+    def loss(self, answer: Tensor, targets: Tensor) -> Tensor:
+        total = functional.cross_entropy(answer, targets, ignore_index=IGNORED, reduction="sum")
+        return total / (targets != IGNORED).sum().clamp(min=1)
+
+    def collect(self, images: Tensor, answer: Tensor, targets: Tensor) -> None:
+        self.collector.update(numpy_of(answer.argmax(1)), numpy_of(targets))
+
+
+class ObjectModule(LearningModule):
+    """Trains a network that classifies whole chips."""
+
+    own_score = "accuracy"
+
+    def make_collector(self) -> ConfusionScores:
+        return ConfusionScores(self.class_names, with_overlap=False)
+
+    def loss(self, answer: Tensor, targets: Tensor) -> Tensor:
+        return functional.cross_entropy(answer, targets)
+
+    def collect(self, images: Tensor, answer: Tensor, targets: Tensor) -> None:
+        self.collector.update(numpy_of(answer.argmax(1)), numpy_of(targets))
+
+
+MODULES: dict[Task, type[LearningModule]] = {
+    Task.DETECTION: DetectionModule,
+    Task.PIXELS: PixelModule,
+    Task.OBJECTS: ObjectModule,
+}
+
+
+def freeze(encoder: nn.Module, frozen: bool) -> None:
+    """Let an encoder rest or train."""
+    for parameter in encoder.parameters():
+        parameter.requires_grad_(not frozen)
+    encoder.train(not frozen)
+
+
+def mean(losses: Sequence[Tensor]) -> float:
+    """Return the mean of losses, not a number when there are none."""
+    return float(torch.stack(list(losses)).float().mean()) if losses else float("nan")
+
+
+def numpy_of(tensor: Tensor) -> np.ndarray:
+    """Return a tensor as an array of the computer's own memory."""
+    return tensor.detach().cpu().numpy()

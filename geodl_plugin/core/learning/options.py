@@ -1,0 +1,139 @@
+"""What a training can be told; readable without torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..errors import InputError
+from ..models.registry import Task
+
+# What MONITOR may watch, by task; the first one besides the loss is the task's own score.
+MONITORS: dict[Task, tuple[str, ...]] = {
+    Task.DETECTION: ("VALID_LOSS", "AVERAGE_PRECISION", "F1_SCORE", "PRECISION", "RECALL"),
+    Task.PIXELS: ("VALID_LOSS", "MIOU", "ACCURACY", "F1_SCORE", "DICE", "PRECISION", "RECALL"),
+    Task.OBJECTS: ("VALID_LOSS", "ACCURACY", "F1_SCORE", "PRECISION", "RECALL"),
+}
+ALL_MONITORS = (
+    "VALID_LOSS",
+    "AVERAGE_PRECISION",
+    "ACCURACY",
+    "F1_SCORE",
+    "MIOU",
+    "DICE",
+    "PRECISION",
+    "RECALL",
+)
+AUGMENTATIONS = ("DEFAULT", "NONE")
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """All options of a training, in types that JSON knows.
+
+    Args:
+        input: the training-data folder.
+        output: the folder that the model is written to.
+        model_type: name in the registry; empty takes the one that fits the data.
+        backbone: name of the encoder.
+        model_arguments: the model type's own arguments, ``name=value;…``.
+        weights: ``imagenet``, ``none`` or a file with the encoder's weights.
+        max_epochs: how many epochs to train at most.
+        batch_size: chips in a step; 0 chooses.
+        learning_rate: empty finds it; one rate, or two for encoder and head.
+        validation_percentage: share of the chips that is kept for validation.
+        stop_training: whether to stop early when the monitored score no longer gets better.
+        freeze: ``true``, ``false`` or the epoch from which the pretrained encoder trains too.
+        augmentation: ``DEFAULT`` or ``NONE``.
+        chip_size: side of what the network sees, in pixels; 0 takes the chips' own.
+        monitor: the score whose best epoch is kept.
+        seed: of all random choices.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+        precision: ``auto``, ``float32``, ``bfloat16`` or ``float16``.
+    """
+
+    input: str
+    output: str
+    model_type: str = ""
+    backbone: str = "resnet34"
+    model_arguments: str = ""
+    weights: str = "imagenet"
+    max_epochs: int = 20
+    batch_size: int = 0
+    learning_rate: str = ""
+    validation_percentage: float = 10.0
+    stop_training: bool = True
+    freeze: str = "true"
+    augmentation: str = "DEFAULT"
+    chip_size: int = 0
+    monitor: str = "VALID_LOSS"
+    seed: int = 42
+    device: str = "auto"
+    precision: str = "auto"
+
+    def check(self) -> None:
+        """Raise :class:`InputError` when an option cannot be used, whatever the data."""
+        if not self.output.strip():
+            raise InputError("No output folder is given. Choose a folder for the model.")
+        if self.max_epochs < 1:
+            raise InputError(f"MAX_EPOCHS={self.max_epochs} must be 1 at least.")
+        if self.batch_size < 0:
+            raise InputError(f"BATCH_SIZE={self.batch_size} must not be negative; 0 chooses.")
+        if not 0 <= self.validation_percentage <= 90:
+            raise InputError(
+                f"VALIDATION_PERCENTAGE={self.validation_percentage:g} must lie between 0 and 90."
+            )
+        if self.augmentation not in AUGMENTATIONS:
+            raise InputError(
+                f"There is no AUGMENTATION '{self.augmentation}'. "
+                f"Choose one of: {', '.join(AUGMENTATIONS)}."
+            )
+        if 0 < self.chip_size < 32 or self.chip_size < 0:
+            raise InputError(
+                f"CHIP_SIZE={self.chip_size} is too small for a network. Use 32 at least, "
+                "or 0 for the chips' own size."
+            )
+        self.rates()
+        self.freeze_until()
+
+    def rates(self) -> tuple[float, ...]:
+        """Return no rate, one, or those of encoder and head; raise :class:`InputError`."""
+        if not self.learning_rate.strip():
+            return ()
+        try:
+            rates = tuple(float(part) for part in self.learning_rate.split(","))
+        except ValueError:
+            rates = (-1.0,)
+        if len(rates) > 2 or not all(0 < rate < 100 for rate in rates):
+            raise InputError(
+                f"'{self.learning_rate}' is no learning rate. Write one like 1e-3, two for "
+                "encoder and head like 1e-4,1e-3, or leave it empty to have it found."
+            )
+        return rates
+
+    def freeze_until(self) -> int:
+        """Return the epoch, from 1, at which the encoder starts to train; 0 means never.
+
+        Raises:
+            InputError: when the text says nothing of the kind.
+        """
+        text = self.freeze.strip().lower()
+        if text in ("true", "yes", "on"):
+            return 0
+        if text in ("false", "no", "off"):
+            return 1
+        if text.isdigit() and int(text) >= 1:
+            return int(text)
+        raise InputError(
+            f"FREEZE={self.freeze} must be true, false, or the epoch at which the encoder "
+            "starts to train."
+        )
+
+    def monitor_of(self, task: Task) -> str:
+        """Return the monitored score; raise :class:`InputError` if the task has no such."""
+        monitor = self.monitor.strip().upper()
+        if monitor not in MONITORS[task]:
+            raise InputError(
+                f"MONITOR={self.monitor} says nothing about this model type. "
+                f"Choose one of: {', '.join(MONITORS[task])}."
+            )
+        return monitor

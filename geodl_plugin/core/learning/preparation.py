@@ -1,0 +1,162 @@
+"""What is settled before a training: chips, split, normalisation and the network's shape."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..arguments import parse
+from ..chips.folder import ChipFolder, open_folder
+from ..errors import InputError, TrainingDataError
+from ..models.registry import ModelType, NetworkSpec, Task, default_model_type, model_type
+from ..progress import Phase
+from ..samples.schema import Schema
+from .dataset import IGNORED, ChipStore
+from .normalization import Normalization, measure
+from .options import TrainingOptions
+from .split import Split, split_chips
+
+LEAST_SIDE = 32  # the stride of the encoders' last maps
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """What is settled before a training.
+
+    Attributes:
+        folder, store: the chips.
+        kind: the model type.
+        schema: the classes that are trained.
+        split: which chips train and which validate.
+        normalization: of the pixels.
+        spec: the network's shape.
+        augment: whether chips are augmented.
+        notes: sentences for the user.
+    """
+
+    folder: ChipFolder
+    store: ChipStore
+    kind: ModelType
+    schema: Schema
+    split: Split
+    normalization: Normalization
+    spec: NetworkSpec
+    augment: bool
+    notes: tuple[str, ...]
+
+
+def prepare(options: TrainingOptions, phase: Phase) -> Preparation:
+    """Open the chips and settle what follows from them and the options.
+
+    Raises:
+        InputError: when an option does not fit the data.
+        TrainingDataError: when the folder cannot be used.
+    """
+    folder = open_folder(options.input)
+    kind = _kind(options, folder)
+    options.monitor_of(kind.task)
+    arguments = parse(options.model_arguments, kind.arguments)
+    schema = _schema(folder, kind)
+    side, notes = _side(options, folder)
+    store = ChipStore(folder, schema.values)
+    phase.total = len(folder.chips)
+    footprints = []
+    for position, chip in enumerate(folder.chips):
+        store[position]
+        footprints.append(folder.footprint(chip))
+        phase.step()
+    footprints = _apart_without_georeference(np.array(footprints))
+    split = split_chips(footprints, options.validation_percentage, options.seed)
+    samples = [store[position] for position in split.training]
+    _check_labels(samples, kind, folder)
+    normalization = measure((sample.pixels, sample.valid) for sample in samples)
+    if kind.complete is not None:
+        boxes = np.concatenate([sample.boxes for sample in samples])
+        arguments = kind.complete(arguments, boxes[:, 2:] - boxes[:, :2], side)
+        if boxes.size and "grids" in arguments:
+            notes.append(f"SSD grids: {arguments['grids']}.")
+    spec = NetworkSpec(
+        kind.name,
+        options.backbone.strip(),
+        arguments,
+        folder.band_count,
+        len(schema),
+        side,
+        options.weights.strip() or "none",
+    )
+    notes = [split.describe(), *notes]
+    augment = options.augmentation == "DEFAULT"
+    return Preparation(
+        folder, store, kind, schema, split, normalization, spec, augment, tuple(notes)
+    )
+
+
+def _kind(options: TrainingOptions, folder: ChipFolder) -> ModelType:
+    """Return the model type; it must learn from the folder's format."""
+    if not options.model_type.strip():
+        return default_model_type(folder.format)
+    kind = model_type(options.model_type)
+    if folder.format not in kind.formats:
+        raise InputError(
+            f"{kind.name} learns from {' or '.join(kind.formats)}, but '{folder.path.name}' holds "
+            f"{folder.format}. Choose another model type or export the data again."
+        )
+    return kind
+
+
+def _schema(folder: ChipFolder, kind: ModelType) -> Schema:
+    """Return the classes to train; the value 0 of pixels is the background, no class."""
+    schema = folder.schema
+    if kind.task is Task.PIXELS:
+        schema = Schema(tuple(each for each in schema.classes if each.value != 0))
+    if not len(schema):
+        raise TrainingDataError(
+            f"The folder '{folder.path}' has no classes to learn. Export labelled data."
+        )
+    if kind.task is Task.OBJECTS and len(schema) < 2:
+        raise TrainingDataError(
+            f"The folder '{folder.path}' has one class only, '{schema.names[0]}'. "
+            "A classifier needs two at least."
+        )
+    return schema
+
+
+def _side(options: TrainingOptions, folder: ChipFolder) -> tuple[int, list[str]]:
+    """Return the side of what the network sees: a multiple of 32, the chips' own by default."""
+    smallest = min(folder.width, folder.height)
+    if smallest < LEAST_SIDE:
+        raise TrainingDataError(
+            f"The chips of '{folder.path.name}' are {folder.width} by {folder.height} pixels. "
+            f"Networks need {LEAST_SIDE} at least: export larger ones."
+        )
+    wanted = options.chip_size or smallest
+    side = wanted // LEAST_SIDE * LEAST_SIDE
+    if side == wanted:
+        return side, []
+    return side, [
+        f"The network sees {side} by {side} pixels, the multiple of {LEAST_SIDE} below {wanted}."
+    ]
+
+
+def _apart_without_georeference(footprints: np.ndarray) -> np.ndarray:
+    """Return footprints that do not touch where all are the same: chips without a place."""
+    if len(footprints) > 1 and np.ptp(footprints[:, :2], axis=0).max() == 0:
+        width = np.ptp(footprints[:, [0, 2]])
+        steps = np.arange(len(footprints))[:, None] * np.array([[1.0, 0.0, 1.0, 0.0]])
+        return footprints + steps * (width + 1)
+    return footprints
+
+
+def _check_labels(samples: list[Any], kind: ModelType, folder: ChipFolder) -> None:
+    """Raise :class:`TrainingDataError` when the chips teach nothing."""
+    if kind.task is Task.PIXELS:
+        taught = any(bool((sample.mask != IGNORED).any()) for sample in samples)
+    else:
+        taught = any(len(sample.labels) for sample in samples)
+    if not taught:
+        raise TrainingDataError(
+            f"None of the {len(samples)} training chips of '{folder.path.name}' has a label. "
+            "Export data that covers labelled places."
+        )

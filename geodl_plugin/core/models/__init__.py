@@ -1,0 +1,1 @@
+"""Model types: what can be trained, and the networks behind it."""

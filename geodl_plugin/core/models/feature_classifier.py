@@ -1,0 +1,25 @@
+"""A classifier of whole chips: one class for an object."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .registry import NetworkSpec, Task, register
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@register(
+    "FEATURE_CLASSIFIER",
+    task=Task.OBJECTS,
+    formats=("Labeled_Tiles",),
+    description="One class for each chip, that is, for each object.",
+)
+def build(spec: NetworkSpec) -> nn.Module:
+    """Return the classifier of ``spec``."""
+    from .networks.backbones import build_pyramid
+    from .networks.classifier import Classifier
+
+    encoder = build_pyramid(spec.backbone, spec.band_count, spec.chip_size, spec.weights)
+    return Classifier(encoder, spec.class_count)

@@ -1,0 +1,1 @@
+"""The networks themselves; the only modules of this package that need torch."""

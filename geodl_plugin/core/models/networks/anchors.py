@@ -1,0 +1,95 @@
+"""Anchors of the single-shot detector: made, matched, encoded and decoded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torchvision.ops import box_convert, box_iou
+
+
+@dataclass(frozen=True)
+class Anchors:
+    """Boxes from which objects are told by a shift and a scale.
+
+    Attributes:
+        centres: ``(n, 2)`` as x, y in pixels.
+        sizes: ``(n, 2)`` as width, height in pixels.
+        cells: ``(n, 2)``, width and height of the cell that each anchor stands in.
+    """
+
+    centres: Tensor
+    sizes: Tensor
+    cells: Tensor
+
+    @property
+    def boxes(self) -> Tensor:
+        """The anchors as boxes ``(n, 4)``."""
+        return box_convert(torch.cat([self.centres, self.sizes], 1), "cxcywh", "xyxy")
+
+    def encode(self, boxes: Tensor) -> Tensor:
+        """Return what the squashed network answer must be for each anchor's box ``(n, 4)``.
+
+        The numbers lie in −1 to 1 for all boxes that the anchor can reach.
+        """
+        target = box_convert(boxes, "xyxy", "cxcywh")
+        shifts = (target[:, :2] - self.centres) / (self.cells / 2)
+        scales = (target[:, 2:] / self.sizes - 1) * 2
+        return torch.cat([shifts, scales], 1)
+
+    def decode(self, squashed: Tensor) -> Tensor:
+        """Return the boxes ``(…, n, 4)`` of squashed answers ``(…, n, 4)`` in −1 to 1.
+
+        The centre moves by at most half a cell; width and height scale by 0.5 to 1.5.
+        """
+        centres = self.centres + squashed[..., :2] * (self.cells / 2)
+        halves = self.sizes * (1 + squashed[..., 2:] / 2) / 2
+        return torch.cat([centres - halves, centres + halves], -1)
+
+
+def grid_anchors(
+    rows: int, cols: int, cell: tuple[float, float], shapes: Tensor, device: torch.device
+) -> Anchors:
+    """Return the anchors of one grid, cell by cell, all shapes of a cell in turn.
+
+    Args:
+        rows, cols: cells of the grid.
+        cell: width and height of a cell, in pixels.
+        shapes: ``(k, 2)``, width and height of each anchor in cells.
+        device: where the tensors live.
+    """
+    size = torch.tensor(cell, device=device)
+    y, x = torch.meshgrid(
+        torch.arange(rows, device=device), torch.arange(cols, device=device), indexing="ij"
+    )
+    centres = (torch.stack([x, y], -1).reshape(-1, 1, 2) + 0.5) * size
+    count = len(shapes)
+    centres = centres.expand(-1, count, 2).reshape(-1, 2)
+    sizes = (shapes.to(device) * size).repeat(rows * cols, 1)
+    return Anchors(centres, sizes, size.expand_as(sizes))
+
+
+def join(parts: list[Anchors]) -> Anchors:
+    """Return the anchors of all grids as one."""
+    return Anchors(
+        torch.cat([each.centres for each in parts]),
+        torch.cat([each.sizes for each in parts]),
+        torch.cat([each.cells for each in parts]),
+    )
+
+
+def match(anchors: Anchors, boxes: Tensor, threshold: float) -> Tensor:
+    """Return for each anchor the index of its box, or −1 for background.
+
+    Each anchor that overlaps a box by more than ``threshold`` takes its best box, and each
+    box takes its best anchor whatever the overlap, so that none is lost.
+    """
+    found = torch.full((len(anchors.sizes),), -1, dtype=torch.long, device=boxes.device)
+    if not len(boxes):
+        return found
+    overlap = box_iou(anchors.boxes, boxes)
+    best, index = overlap.max(1)
+    found[best > threshold] = index[best > threshold]
+    found[overlap.argmax(0)] = torch.arange(len(boxes), device=boxes.device)
+    return found

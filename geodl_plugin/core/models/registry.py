@@ -1,0 +1,157 @@
+"""The model types by name; readable without torch."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import InputError, ModelError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class Task(str, Enum):
+    """What a network answers; the value is the ``ModelType`` of a model definition."""
+
+    DETECTION = "ObjectDetection"
+    PIXELS = "ImageClassification"
+    OBJECTS = "ObjectClassification"
+
+
+@dataclass(frozen=True)
+class NetworkSpec:
+    """All that is needed to build a network.
+
+    Args:
+        model_type: name in the registry.
+        backbone: name of the encoder.
+        arguments: the model type's own arguments, complete.
+        band_count: bands of the images.
+        class_count: classes of the data, the background not counted.
+        chip_size: side of the training chips, in pixels.
+        weights: ``none``, ``imagenet`` or the path of a file with the encoder's weights.
+    """
+
+    model_type: str
+    backbone: str
+    arguments: dict[str, Any]
+    band_count: int
+    class_count: int
+    chip_size: int
+    weights: str = "none"
+
+
+@dataclass(frozen=True)
+class ModelType:
+    """A kind of model: what it needs and how it is built.
+
+    Args:
+        name: as users write it.
+        task: what it answers.
+        formats: keywords of the training-data formats that it learns from.
+        arguments: names and default values of its own arguments.
+        build: makes the network.
+        description: one sentence for people.
+        complete: fills in arguments that follow from the data, given the arguments, the
+            objects' sizes ``(n, 2)`` in pixels and the chip size; checks them too.
+    """
+
+    name: str
+    task: Task
+    formats: tuple[str, ...]
+    arguments: dict[str, Any]
+    build: Callable[[NetworkSpec], nn.Module] = field(compare=False)
+    description: str = ""
+    complete: Callable[[dict[str, Any], np.ndarray, int], dict[str, Any]] | None = None
+
+
+_TYPES: dict[str, ModelType] = {}
+
+
+def register(
+    name: str,
+    task: Task,
+    formats: Sequence[str],
+    arguments: dict[str, Any] | None = None,
+    description: str = "",
+    complete: Callable[[dict[str, Any], np.ndarray, int], dict[str, Any]] | None = None,
+) -> Callable[[Callable[[NetworkSpec], nn.Module]], Callable[[NetworkSpec], nn.Module]]:
+    """Return a decorator that enters a builder of networks under ``name``."""
+
+    def enter(build: Callable[[NetworkSpec], nn.Module]) -> Callable[[NetworkSpec], nn.Module]:
+        _TYPES[name] = ModelType(
+            name, task, tuple(formats), dict(arguments or {}), build, description, complete
+        )
+        return build
+
+    return enter
+
+
+def _load_families() -> None:
+    """Import every module beside this one, so that each enters its model types.
+
+    The packages among them hold what needs torch and are left alone.
+    """
+    package = importlib.import_module(__package__)
+    for module in pkgutil.iter_modules(package.__path__):
+        if not module.ispkg and module.name != "registry":
+            importlib.import_module(f"{__package__}.{module.name}")
+
+
+def model_types() -> tuple[ModelType, ...]:
+    """Return all model types, sorted by name."""
+    _load_families()
+    return tuple(_TYPES[name] for name in sorted(_TYPES))
+
+
+def model_type(name: str) -> ModelType:
+    """Return the model type called ``name``, in any case.
+
+    Raises:
+        InputError: when there is none.
+    """
+    for each in model_types():
+        if each.name == name.strip().upper():
+            return each
+    names = ", ".join(each.name for each in model_types())
+    raise InputError(f"There is no model type '{name}'. Choose one of: {names}.")
+
+
+def default_model_type(data_format: str) -> ModelType:
+    """Return the first model type that learns from a data format.
+
+    Raises:
+        InputError: when none does.
+    """
+    for each in model_types():
+        if data_format in each.formats:
+            return each
+    known = sorted({name for each in model_types() for name in each.formats})
+    raise InputError(
+        f"No model type learns from the format '{data_format}'. "
+        f"Export the training data as one of: {', '.join(known)}."
+    )
+
+
+def build_network(spec: NetworkSpec) -> nn.Module:
+    """Return the network of ``spec``.
+
+    Raises:
+        ModelError: when an argument is unknown.
+        InputError: when the backbone is unknown or its weights cannot be had.
+    """
+    kind = model_type(spec.model_type)
+    unknown = sorted(set(spec.arguments) - set(kind.arguments))
+    if unknown:
+        raise ModelError(
+            f"{kind.name} has no argument '{unknown[0]}'. "
+            f"It knows: {', '.join(sorted(kind.arguments)) or 'none'}."
+        )
+    return kind.build(spec)

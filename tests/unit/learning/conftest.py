@@ -1,0 +1,97 @@
+"""Small training-data folders, made as the export makes them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from geodl_plugin.core.chips.formats import chip_format
+from geodl_plugin.core.chips.labels import BoxLabel, ClassLabel, MaskLabel
+from geodl_plugin.core.geo.grid import GeoTransform
+from geodl_plugin.core.geo.raster_writer import write_chip
+
+CELL = 0.5
+
+
+def _scene(random: np.random.Generator, bands: int, side: int, dtype: str) -> np.ndarray:
+    noise = random.normal(60, 6, (bands, side, side))
+    return noise if np.dtype(dtype).kind == "f" else noise.round()
+
+
+def _paint(
+    pixels: np.ndarray, random: np.random.Generator, values: tuple[int, ...]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Paint a bright square per class and return boxes, values and mask."""
+    side = pixels.shape[-1]
+    mask = np.zeros((side, side), np.int64)
+    boxes, labels = [], []
+    for place, value in enumerate(values):
+        size = int(random.integers(side // 4, side // 3))
+        half = side // len(values)
+        col = place * half + int(random.integers(0, max(half - size, 1)))
+        row = int(random.integers(0, side - size))
+        pixels[:, row : row + size, col : col + size] += 60 * (place + 1)
+        mask[row : row + size, col : col + size] = value
+        boxes.append([col, row, col + size, row + size])
+        labels.append(value)
+    return np.array(boxes, float).reshape(-1, 4), np.array(labels, int), mask
+
+
+@pytest.fixture
+def make_folder(tmp_path: Path) -> Callable[..., Path]:
+    """Return a function that writes a folder of chips that lie side by side."""
+
+    def make(
+        data_format: str,
+        count: int = 6,
+        side: int = 64,
+        bands: int = 3,
+        dtype: str = "uint8",
+        values: tuple[int, ...] = (1,),
+        name: str = "chips",
+        stride: int | None = None,
+        invalid: bool = False,
+    ) -> Path:
+        folder = tmp_path / name
+        (folder / "images").mkdir(parents=True)
+        (folder / "labels").mkdir()
+        random = np.random.default_rng(7)
+        writer = chip_format(data_format)
+        for number in range(count):
+            pixels = _scene(random, bands, side, dtype)
+            here = values if data_format != "Labeled_Tiles" else (values[number % len(values)],)
+            boxes, labels, mask = _paint(pixels, random, here)
+            if data_format == "Labeled_Tiles":
+                pixels += 60 * values.index(here[0])
+            pixels = pixels.astype(dtype)
+            if invalid:
+                pixels[:, :8, :8] = np.nan if pixels.dtype.kind == "f" else 0
+            label: Any = {
+                "PASCAL_VOC_rectangles": BoxLabel(boxes, labels),
+                "Classified_Tiles": MaskLabel(mask),
+                "Labeled_Tiles": ClassLabel(here),
+            }[data_format]
+            image = folder / "images" / f"{number:09d}.tif"
+            step = (side if stride is None else stride) * CELL
+            transform = GeoTransform(1000.0 + number * step, CELL, 0, 2000.0, 0, -CELL)
+            nodata = 0.0 if invalid and pixels.dtype.kind != "f" else None
+            write_chip(image, pixels, transform, "", nodata=nodata)
+            path = folder / "labels" / f"{number:09d}{writer.suffix}"
+            writer.write(path, label, image, pixels.shape, transform, "")
+        definition = {
+            "MetaDataMode": data_format,
+            "ImageSpaceUsed": "MAP_SPACE",
+            "Classes": [
+                {"Value": value, "Name": f"class {value}", "Color": [10, 200, 10]}
+                for value in values
+            ],
+        }
+        (folder / "esri_model_definition.emd").write_text(json.dumps(definition))
+        return folder
+
+    return make
