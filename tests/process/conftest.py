@@ -46,7 +46,9 @@ class QgisProcess:
             "QT_QPA_PLATFORM": "offscreen",
             "GEODL_PYTHON": sys.executable,
         }
-        self.environment.pop("PYTHONPATH", None)
+        # Users' plugins are compiled once, not at each start.
+        for name in ("PYTHONPATH", "PYTHONDONTWRITEBYTECODE"):
+            self.environment.pop(name, None)
 
     def call(self, *arguments: str, timeout: float = 300, **variables: str) -> Answer:
         """Call the program; variables that are empty are taken out of the environment."""
