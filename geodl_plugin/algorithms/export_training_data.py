@@ -141,7 +141,9 @@ class ExportTrainingData(GeoDLAlgorithm):
                 ),
                 self.tr("Size of the images.")
                 if least
-                else self.tr("From one chip to the next; 0 = one chip per feature (Labeled_Tiles)."),
+                else self.tr(
+                    "From one chip to the next; 0 = one chip per feature (Labeled_Tiles)."
+                ),
             )
         self.add(
             QgsProcessingParameterBoolean(

@@ -87,9 +87,7 @@ class LabelObjects(GeoDLAlgorithm):
             ),
             self.tr("The samples, with the fields Classname, Classvalue, RED, GREEN, BLUE, Count."),
         )
-        self.addOutput(
-            QgsProcessingOutputNumber(self.SAMPLE_COUNT, self.tr("Number of samples"))
-        )
+        self.addOutput(QgsProcessingOutputNumber(self.SAMPLE_COUNT, self.tr("Number of samples")))
         self.addOutput(QgsProcessingOutputNumber(self.CLASS_COUNT, self.tr("Number of classes")))
 
     def work(

@@ -112,9 +112,7 @@ def _first(value: Any) -> Any:
 def _rasters_of(folder: Path) -> list[str]:
     if not folder.is_dir():
         raise InputError(f"There is no folder '{folder}'. Choose an existing folder of rasters.")
-    found = sorted(
-        str(path) for path in folder.iterdir() if path.suffix.lower() in RASTER_SUFFIXES
-    )
+    found = sorted(str(path) for path in folder.iterdir() if path.suffix.lower() in RASTER_SUFFIXES)
     if not found:
         raise InputError(f"The folder '{folder}' holds no rasters. Choose another folder.")
     return found

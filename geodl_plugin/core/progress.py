@@ -93,7 +93,7 @@ class Phase:
 
 def duration(seconds: float) -> str:
     """Return ``seconds`` as people say it: "45 s", "3 min 20 s", "2 h 5 min"."""
-    whole = int(round(seconds))
+    whole = round(seconds)
     if whole < 60:
         return f"{whole} s"
     if whole < 3600:

@@ -19,7 +19,6 @@ from ..geo.shapes import bounds_window, rectangle, to_pixel_space
 from ..geo.vector import Bounds, Geometry, VectorReader
 from ..packages.definition import class_to_json
 from ..progress import Phase, Progress
-from ..samples.schema import Schema
 from .folder import DEFINITION, STATISTICS
 from .formats import ChipFormat, chip_format
 from .labels import BoxLabel, ClassLabel, Label, MaskLabel
@@ -160,9 +159,7 @@ class _Export:
     def _check_folder(self) -> None:
         target = Path(self.options.folder)
         if target.exists() and (not target.is_dir() or any(target.iterdir())):
-            raise InputError(
-                f"'{target}' is not empty. Choose a new folder for the training data."
-            )
+            raise InputError(f"'{target}' is not empty. Choose a new folder for the training data.")
 
     def _area(self) -> Window:
         if self.options.extent is None:
@@ -227,9 +224,7 @@ class _Export:
         if self.raster.is_empty(window):
             return None
         shapes = [
-            shape
-            for shape in self.source.shapes(window)
-            if shape.share >= self.options.min_overlap
+            shape for shape in self.source.shapes(window) if shape.share >= self.options.min_overlap
         ]
         if not shapes and (own_class is not None or not self.options.empty_tiles):
             return None
@@ -246,7 +241,7 @@ class _Export:
         self, shapes: Sequence[LabelledShape], window: Window, block: Block, own: int | None
     ) -> tuple[Label, dict[int, list[float]]]:
         if self.format.label is MaskLabel:
-            return _mask_label(shapes, window, block)
+            return _mask_label(shapes, self.raster.geotransform.of_window(window), block)
         if self.format.label is ClassLabel:
             largest = max(shapes, key=lambda shape: shape.geometry.GetArea())
             value = largest.value if own is None else own
@@ -363,13 +358,10 @@ def _box_label(
 
 
 def _mask_label(
-    shapes: Sequence[LabelledShape], window: Window, block: Block
+    shapes: Sequence[LabelledShape], geotransform: GeoTransform, block: Block
 ) -> tuple[MaskLabel, dict[int, list[float]]]:
-    # Shapes are in pixels of the raster already.
-    pixels = GeoTransform(x_origin=window.col, y_origin=window.row)
-    values = burn(
-        ((shape.geometry, shape.value) for shape in shapes), block.valid.shape, pixels
-    ).astype(np.int64)
+    outlines = ((shape.outline, shape.value) for shape in shapes)
+    values = burn(outlines, block.valid.shape, geotransform).astype(np.int64)
     values[~block.valid] = 0
     found, counts = np.unique(values[values > 0], return_counts=True)
     return MaskLabel(values), {int(v): [float(c)] for v, c in zip(found, counts)}

@@ -20,6 +20,7 @@ class LabelledShape:
     Attributes:
         fid: of the feature.
         value: its class.
+        outline: the whole feature, in map coordinates of the raster.
         geometry: in pixels of the raster, the part inside the window.
         share: of the feature's area that lies inside the window (1 for points and lines).
         area: of the whole feature in square map units.
@@ -27,6 +28,7 @@ class LabelledShape:
 
     fid: int
     value: int
+    outline: Geometry
     geometry: Geometry
     share: float
     area: float
@@ -98,9 +100,8 @@ class LabelSource:
         area = whole.GetArea()
         if part is None or part.IsEmpty() or area <= 0 or part.GetArea() <= 0:
             return None
-        return LabelledShape(
-            feature.fid, value, part, part.GetArea() / area, geometry.GetArea()
-        )
+        share = part.GetArea() / area
+        return LabelledShape(feature.fid, value, geometry, part, share, geometry.GetArea())
 
     def _features(self, window: Window, fields: list[str]) -> Iterator[Feature]:
         bounds = window_bounds(window, self.raster.geotransform)

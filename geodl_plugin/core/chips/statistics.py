@@ -162,6 +162,11 @@ class ChipStatistics:
         """How many features were written, once for every chip they are on."""
         return sum(tally.count for tally in self.sizes.values())
 
+    @property
+    def pixels(self) -> int:
+        """How many pixels have a class."""
+        return round(sum(tally.total for tally in self.sizes.values()))
+
     def as_json(self, keyword: str, bands: int, width: int, height: int) -> dict[str, Any]:
         """Return the contents of ``esri_accumulated_stats.json``."""
         classes = self.schema.classes
@@ -194,9 +199,7 @@ class ChipStatistics:
             "NumTiles": self.chips,
             "OutputFeatures": not of_pixels,
             "MetaDataMode": keyword,
-            "Classes": [
-                {"ClassValue": each.value, "ClassName": each.name} for each in classes
-            ],
+            "Classes": [{"ClassValue": each.value, "ClassName": each.name} for each in classes],
             "ClassPixelStats" if of_pixels else "FeatureStats": values,
             "BandStatsState": self.bands.states(),
         }
@@ -208,7 +211,7 @@ class ChipStatistics:
         chip = self.per_chip
         lines = [
             f"images = {self.chips} *{bands}*{height}*{width}",
-            f"{what} = {round(sum(t.total for t in self.sizes.values())) if self.by_pixel else self.features}",
+            f"{what} = {self.pixels if self.by_pixel else self.features}",
             f"{per_chip} per image = [min = {chip.least:g}, mean = {chip.mean:.2f}, "
             f"max = {chip.most:g}]",
             f"classes = {len(self.schema)}",

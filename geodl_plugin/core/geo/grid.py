@@ -80,9 +80,7 @@ class GeoTransform:
     def of_window(self, window: Window) -> GeoTransform:
         """Return the transform whose origin is the top left corner of ``window``."""
         x, y = self.to_map(np.array([[window.col, window.row]]))[0]
-        return GeoTransform(
-            float(x), self.col_x, self.row_x, float(y), self.col_y, self.row_y
-        )
+        return GeoTransform(float(x), self.col_x, self.row_x, float(y), self.col_y, self.row_y)
 
     def cell_size(self) -> tuple[float, float]:
         """Return the lengths of a pixel's sides along columns and rows, in map units."""
@@ -157,9 +155,7 @@ def tile_spans(length: int, size: int, rim: int, step: int = 32) -> list[tuple[i
     return spans
 
 
-def plan_tiles(
-    width: int, height: int, size: int, rim: int, step: int = 32
-) -> Iterator[Tile]:
+def plan_tiles(width: int, height: int, size: int, rim: int, step: int = 32) -> Iterator[Tile]:
     """Yield the tiles of ``size`` × ``size`` that cover a raster, row by row.
 
     Args:
@@ -171,6 +167,4 @@ def plan_tiles(
     columns = tile_spans(width, size, rim, step)
     for row, top, bottom in tile_spans(height, size, rim, step):
         for col, left, right in columns:
-            yield Tile(
-                Window(left, top, right - left, bottom - top), Window(col, row, size, size)
-            )
+            yield Tile(Window(left, top, right - left, bottom - top), Window(col, row, size, size))

@@ -76,17 +76,18 @@ class Raster:
         bands = [dataset.GetRasterBand(index + 1) for index in range(dataset.RasterCount)]
         if not bands:
             raise RasterError(f"'{self.name}' has no bands. Choose one of its subdatasets.")
-        data = [band for band in bands if band.GetColorInterpretation() != gdal.GCI_AlphaBand]
-        self._bands = data or bands
+        alpha = [band for band in bands if band.GetColorInterpretation() == gdal.GCI_AlphaBand]
+        self._bands = [band for band in bands if band not in alpha] or bands
         self.band_count = len(self._bands)
         self.band_names = tuple(_band_name(band) for band in self._bands)
         self.dtype = np.result_type(
             *(gdal_array.GDALTypeCodeToNumericTypeCode(band.DataType) for band in self._bands)
         )
         self.nodata: float | None = self._bands[0].GetNoDataValue()
-        self._masks = _mask_bands(self._bands)
+        # GDAL takes an alpha band for a mask only beside one or three others.
+        self._masks = alpha or _mask_bands(self._bands)
         # A mask that is computed from a no-data value knows nothing of absent blocks.
-        by_value = self._bands[0].GetMaskFlags() & gdal.GMF_NODATA
+        by_value = not alpha and self._bands[0].GetMaskFlags() & gdal.GMF_NODATA
         self._coverage_bands = self._bands if by_value else self._masks
         self.has_mask = bool(self._masks) or np.issubdtype(self.dtype, np.floating)
 
@@ -157,9 +158,7 @@ class Raster:
         if inside is None:
             return True
         # Absent blocks read as no data only where the file has a no-data value or a mask.
-        return bool(self._masks) and all(
-            _is_absent(band, inside) for band in self._coverage_bands
-        )
+        return bool(self._masks) and all(_is_absent(band, inside) for band in self._coverage_bands)
 
     def is_blank(self, window: Window) -> bool:
         """Return whether a window has no data, as far as its masks tell; pixels stay unread."""

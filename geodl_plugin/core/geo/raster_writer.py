@@ -35,7 +35,7 @@ def limit_cache(megabytes: int = 96) -> None:
 
 
 def write_chip(
-    path: Path,
+    path: str | Path,
     pixels: np.ndarray,
     geotransform: GeoTransform,
     crs: str,
@@ -56,6 +56,7 @@ def write_chip(
     Raises:
         RasterError: when the file cannot be written, on a full disk for example.
     """
+    path = Path(path)
     driver = IMAGE_DRIVERS[image_format][0]
     bands, rows, cols = pixels.shape
     memory = gdal.GetDriverByName("MEM").Create(

@@ -22,7 +22,12 @@ def to_pixel_space(geometry: ogr.Geometry, geotransform: GeoTransform) -> ogr.Ge
     """Return a copy of a geometry whose coordinates are (col, row) positions."""
     flat = geometry.Clone()
     flat.FlattenTo2D()
-    if flat.GetGeometryName() in ("CURVEPOLYGON", "MULTISURFACE", "COMPOUNDCURVE", "CIRCULARSTRING"):
+    if flat.GetGeometryName() in (
+        "CURVEPOLYGON",
+        "MULTISURFACE",
+        "COMPOUNDCURVE",
+        "CIRCULARSTRING",
+    ):
         flat = flat.GetLinearGeometry()
     _transform(flat, geotransform)
     return flat

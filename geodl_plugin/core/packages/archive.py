@@ -10,6 +10,7 @@ import shutil
 import stat
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
@@ -18,6 +19,7 @@ from .definition import ModelDefinition, read_definition
 
 SIZE_LIMIT = 20 * 1024**3  # bytes of a package's files together, unpacked
 RATIO_LIMIT = 1000  # unpacked to packed size of a file; weights hardly shrink
+DAMAGE = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error)
 SEVEN_ZIP = b"7z\xbc\xaf\x27\x1c"
 
 
@@ -79,8 +81,7 @@ def open_package(model: str | Path) -> Package:
         with _open_zip(path) as archive:
             entries = _checked(archive, path.name)
             name = _definition_name(entries, path.name)
-            for entry in entries:
-                archive.extract(entry, folder)
+            _unpack(archive, entries, folder, path.name)
         definition = read_definition(folder / name)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
@@ -104,7 +105,7 @@ def peek_definition(model: str | Path) -> ModelDefinition:
         name = _definition_name(_checked(archive, path.name), path.name)
         try:
             content = archive.read(name).decode("utf-8-sig")
-        except (OSError, ValueError, zipfile.BadZipFile) as error:
+        except DAMAGE as error:
             raise ModelError(f"'{path.name}' is damaged: {error}. Get it again.") from error
     return ModelDefinition.from_json(content, path.name)
 
@@ -149,7 +150,8 @@ def _existing(text: str) -> Path:
         exists = False
     if not exists:
         raise ModelError(
-            f"There is no model '{text[:200]}'. Choose a model package (.dlpk) or definition (.emd)."
+            f"There is no model '{text[:200]}'. "
+            "Choose a model package (.dlpk) or definition (.emd)."
         )
     return path
 
@@ -184,6 +186,16 @@ def _checked(archive: zipfile.ZipFile, name: str) -> list[zipfile.ZipInfo]:
                 f"'{name}' holds '{entry.filename}', which would leave the package. Do not use it."
             )
     return entries
+
+
+def _unpack(
+    archive: zipfile.ZipFile, entries: list[zipfile.ZipInfo], folder: Path, name: str
+) -> None:
+    try:
+        for entry in entries:
+            archive.extract(entry, folder)
+    except DAMAGE as error:
+        raise ModelError(f"'{name}' is damaged: {error}. Get it again.") from error
 
 
 def _definition_name(entries: list[zipfile.ZipInfo], name: str) -> str:

@@ -81,7 +81,7 @@ class ModelDefinition:
 
     @property
     def task(self) -> str:
-        """The model type: "ObjectDetection", "ImageClassification", "ObjectClassification"…"""
+        """The model type in one spelling, "ObjectDetection" for example."""
         spelt = str(self.values.get("ModelType", ""))
         task = TASKS.get(spelt.replace(" ", "").lower())
         if task is None:

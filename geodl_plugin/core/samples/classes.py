@@ -100,9 +100,9 @@ def _match(content: Any, schema: Schema, field: str) -> int:
 
 
 def _whole(content: Any, field: str) -> int:
-    if isinstance(content, (int, float)) and content == int(content):
-        if 0 <= content <= CLASS_LIMIT:
-            return int(content)
+    whole = isinstance(content, (int, float)) and content == int(content)
+    if whole and 0 <= content <= CLASS_LIMIT:
+        return int(content)
     raise InputError(
         f"The field '{field}' holds '{content}', which is no class value. "
         f"Use whole numbers from 0 to {CLASS_LIMIT}, or text."

@@ -66,9 +66,7 @@ def _formats() -> dict[str, ChipFormat]:
 
 
 def _subclasses(parent: type[ChipFormat]) -> list[type[ChipFormat]]:
-    return [
-        each for child in parent.__subclasses__() for each in (child, *_subclasses(child))
-    ]
+    return [each for child in parent.__subclasses__() for each in (child, *_subclasses(child))]
 
 
 def keywords() -> list[str]:
@@ -81,7 +79,7 @@ def chip_format(keyword: str) -> ChipFormat:
     formats = _formats()
     if keyword not in formats:
         raise InputError(
-            f"There is no training-data format '{keyword}'. Choose one of: {', '.join(sorted(formats))}."
+            f"There is no training-data format '{keyword}'. "
+            f"Choose one of: {', '.join(sorted(formats))}."
         )
     return formats[keyword]
-

@@ -59,9 +59,7 @@ class PascalVoc(ChipFormat):
                 raise TrainingDataError(f"'{path}' has an object without a whole bndbox.")
             boxes.append(box)
             values.append(value_of(name, schema, path))
-        return BoxLabel(
-            np.array(boxes, np.float32).reshape(-1, 4), np.array(values, np.int64)
-        )
+        return BoxLabel(np.array(boxes, np.float32).reshape(-1, 4), np.array(values, np.int64))
 
     def class_names(self, path: Path) -> set[str]:
         return {name for name, _ in objects(path)}
@@ -112,7 +110,7 @@ def parse(path: Path) -> ElementTree.Element:
         content = path.read_bytes()
         if len(content) > SIZE_LIMIT or b"<!ENTITY" in content:
             raise TrainingDataError(f"'{path}' is not a plain label file.")
-        return ElementTree.fromstring(content)  # nosec B314: entities are refused above
+        return ElementTree.fromstring(content)  # noqa: S314 # nosec B314: entities are refused
     except (OSError, ElementTree.ParseError) as error:
         raise TrainingDataError(f"The label '{path}' cannot be read: {error}.") from error
 

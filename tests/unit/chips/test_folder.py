@@ -1,0 +1,104 @@
+"""Reading training-data folders of ArcGIS and of others."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from geodl_plugin.core.chips.folder import open_folder
+from geodl_plugin.core.errors import TrainingDataError
+from geodl_plugin.core.geo.grid import GeoTransform
+from geodl_plugin.core.geo.raster_writer import write_chip
+
+PIXELS = GeoTransform()
+
+
+def picture(path, bands=3):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_chip(path, np.full((bands, 32, 32), 9, np.uint8), PIXELS, "", "PNG")
+
+
+def voc(path, objects):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    entries = "".join(
+        f"<object><name>{name}</name><bndbox><xmin>{box[0]}</xmin><ymin>{box[1]}</ymin>"
+        f"<xmax>{box[2]}</xmax><ymax>{box[3]}</ymax></bndbox></object>"
+        for name, box in objects
+    )
+    path.write_text(f"<annotation><folder>x</folder>{entries}</annotation>")
+
+
+@pytest.fixture
+def foreign(tmp_path):
+    """A Pascal VOC folder as other programs write it: names, no definition."""
+    picture(tmp_path / "images" / "a.png")
+    picture(tmp_path / "images" / "b.png")
+    voc(tmp_path / "labels" / "a.xml", [("car", (1, 2, 10, 12)), ("bus", (5, 5, 20, 20))])
+    voc(tmp_path / "labels" / "b.xml", [])
+    return tmp_path
+
+
+def test_a_folder_of_another_program_is_read(foreign):
+    folder = open_folder(foreign)
+    assert folder.format == "PASCAL_VOC_rectangles"
+    assert folder.schema.names == ("bus", "car")
+    label = folder.read_label(folder.chips[0])
+    assert label.boxes.tolist() == [[1, 2, 10, 12], [5, 5, 20, 20]]
+    assert label.values.tolist() == [2, 1]
+    empty = folder.read_label(folder.chips[1])
+    assert empty.boxes.shape == (0, 4)
+
+
+def test_arcgis_spellings_are_read(foreign):
+    (foreign / "esri_model_definition.emd").write_text(
+        '{"classes": [{"ClassValue": 7, "ClassName": "car"}, {"Value": 2, "Name": "bus", '
+        '"Color": [-1, -1, -1]}], "MetaDataMode": "PASCAL_VOC_rectangles"}',
+        encoding="utf-8-sig",
+    )
+    folder = open_folder(foreign)
+    assert folder.read_label(folder.chips[0]).values.tolist() == [7, 2]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda p: voc(p / "labels" / "a.xml", [("", (1, 1, 2, 2))]), "without a name"),
+        (lambda p: voc(p / "labels" / "a.xml", [("car", (1, 1, "x", 2))]), "whole bndbox"),
+        (lambda p: (p / "labels" / "a.xml").write_text("<annot"), "cannot be read"),
+        (
+            lambda p: (p / "labels" / "a.xml").write_text(
+                '<!DOCTYPE a [<!ENTITY x "y">]><annotation>&x;</annotation>'
+            ),
+            "not a plain label file",
+        ),
+    ],
+)
+def test_damaged_labels_are_named(foreign, change, message):
+    change(foreign)
+    with pytest.raises(TrainingDataError, match=message):
+        folder = open_folder(foreign)
+        folder.read_label(folder.chips[0])
+
+
+def test_a_class_the_folder_does_not_know_is_named(foreign):
+    (foreign / "esri_model_definition.emd").write_text('{"Classes": [{"Value": 1, "Name": "bus"}]}')
+    folder = open_folder(foreign)
+    with pytest.raises(TrainingDataError, match="the class 'car', which the folder does not know"):
+        folder.read_label(folder.chips[0])
+
+
+def test_a_chip_with_other_bands_is_named(foreign):
+    picture(foreign / "images" / "b.png", bands=1)
+    folder = open_folder(foreign)
+    with pytest.raises(TrainingDataError, match=r"b\.png' has 1 bands, but the other chips have 3"):
+        folder.read_image(folder.chips[1])
+
+
+def test_what_is_no_training_data_is_refused(tmp_path):
+    with pytest.raises(TrainingDataError, match="There is no folder"):
+        open_folder(tmp_path / "missing")
+    with pytest.raises(TrainingDataError, match="holds no training data"):
+        open_folder(tmp_path)
+    (tmp_path / "esri_model_definition.emd").write_text('{"MetaDataMode": "CycleGAN"}')
+    with pytest.raises(TrainingDataError, match="the format 'CycleGAN', which cannot be read yet"):
+        open_folder(tmp_path)

@@ -1,0 +1,141 @@
+"""Reading rasters: masks, alpha, sparse blocks, mosaics, damage."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from osgeo import gdal, osr
+
+from geodl_plugin.core.errors import RasterError
+from geodl_plugin.core.geo.grid import Window
+from geodl_plugin.core.geo.raster import Raster
+
+
+def write(path, array, nodata=None, origin=(0.0, 0.0), options=(), epsg=32612):
+    bands, rows, cols = array.shape
+    kind = {"uint8": gdal.GDT_Byte, "uint16": gdal.GDT_UInt16, "float32": gdal.GDT_Float32}
+    dataset = gdal.GetDriverByName("GTiff").Create(
+        str(path), cols, rows, bands, kind[array.dtype.name], list(options)
+    )
+    dataset.SetGeoTransform((origin[0], 1, 0, origin[1], 0, -1))
+    if epsg:
+        reference = osr.SpatialReference()
+        reference.ImportFromEPSG(epsg)
+        dataset.SetSpatialRef(reference)
+    for index in range(bands):
+        if nodata is not None:
+            dataset.GetRasterBand(index + 1).SetNoDataValue(nodata)
+        dataset.GetRasterBand(index + 1).WriteArray(array[index])
+    dataset = None
+    return str(path)
+
+
+@pytest.fixture
+def numbers():
+    return np.arange(1, 2 * 30 * 40 + 1, dtype=np.uint16).reshape(2, 30, 40)
+
+
+def test_a_window_may_reach_beyond_the_raster(tmp_path, numbers):
+    with Raster.open(write(tmp_path / "a.tif", numbers)) as raster:
+        block = raster.read(Window(-5, -3, 20, 10))
+    assert block.valid.sum() == 15 * 7
+    assert (block.pixels[:, 3:, 5:] == numbers[:, :7, :15]).all()
+    assert not block.pixels[:, :3].any()
+
+
+def test_bands_are_chosen_by_index(tmp_path, numbers):
+    with Raster.open(write(tmp_path / "a.tif", numbers)) as raster:
+        block = raster.read(raster.window, [1, 0])
+    assert (block.pixels == numbers[::-1]).all()
+
+
+def test_a_pixel_without_data_in_one_band_only_is_a_pixel(tmp_path):
+    array = np.ones((2, 4, 4), np.uint8)
+    array[0, 0, 0] = 0
+    array[:, 1, 1] = 0
+    with Raster.open(write(tmp_path / "a.tif", array, nodata=0)) as raster:
+        valid = raster.read(raster.window).valid
+    assert valid[0, 0]
+    assert not valid[1, 1]
+    assert valid.sum() == 15
+
+
+def test_not_a_number_is_no_data(tmp_path):
+    array = np.ones((1, 4, 4), np.float32)
+    array[0, 2, 2] = np.nan
+    with Raster.open(write(tmp_path / "a.tif", array)) as raster:
+        block = raster.read(raster.window)
+    assert block.valid.sum() == 15
+    assert block.pixels[0, 2, 2] == 0
+
+
+def test_alpha_is_a_mask_and_no_band(tmp_path):
+    array = np.full((4, 8, 8), 255, np.uint8)
+    array[3, :4] = 0
+    with Raster.open(write(tmp_path / "a.tif", array, options=["ALPHA=YES"])) as raster:
+        assert raster.band_count == 3
+        assert raster.read(raster.window).valid.sum() == 32
+
+
+def test_absent_blocks_are_known_to_be_empty_without_reading(tmp_path):
+    path = tmp_path / "sparse.tif"
+    dataset = gdal.GetDriverByName("GTiff").Create(
+        str(path), 2048, 2048, 1, gdal.GDT_Byte, ["TILED=YES", "SPARSE_OK=TRUE"]
+    )
+    dataset.GetRasterBand(1).SetNoDataValue(0)
+    dataset.GetRasterBand(1).WriteArray(np.ones((10, 10), np.uint8), 1500, 1500)
+    dataset = None
+    with Raster.open(str(path)) as raster:
+        assert raster.is_empty(Window(0, 0, 512, 512))
+        assert not raster.is_empty(Window(1400, 1400, 256, 256))
+        assert raster.is_empty(Window(5000, 0, 10, 10))
+
+
+def test_absent_blocks_without_a_no_data_value_are_black_pixels(tmp_path):
+    path = tmp_path / "sparse.tif"
+    options = ["TILED=YES", "SPARSE_OK=TRUE"]
+    gdal.GetDriverByName("GTiff").Create(str(path), 512, 512, 1, gdal.GDT_Byte, options)
+    with Raster.open(str(path)) as raster:
+        assert not raster.is_empty(raster.window)
+        assert raster.read(raster.window).valid.all()
+
+
+def test_several_rasters_are_one_mosaic_with_gaps_known(tmp_path, numbers):
+    one = write(tmp_path / "one.tif", numbers, origin=(0, 100))
+    other = write(tmp_path / "other.tif", numbers, origin=(60, 100))
+    with Raster.open([one, other]) as mosaic:
+        assert (mosaic.width, mosaic.height, mosaic.band_count) == (100, 30, 2)
+        block = mosaic.read(mosaic.window)
+        assert (block.pixels[:, :, :40] == numbers).all()
+        assert (block.pixels[:, :, 60:] == numbers).all()
+        assert not block.valid[:, 40:60].any()
+        assert block.valid.sum() == 2 * 30 * 40
+        assert (mosaic.reopen().read(Window(60, 0, 5, 5)).pixels == numbers[:, :5, :5]).all()
+
+
+def test_rasters_that_do_not_fit_together_are_refused(tmp_path, numbers):
+    one = write(tmp_path / "one.tif", numbers)
+    other = write(tmp_path / "other.tif", numbers[:1])
+    with pytest.raises(RasterError, match=r"'one\.tif' has 2 bands and 'other\.tif' has 1"):
+        Raster.open([one, other])
+    elsewhere = write(tmp_path / "elsewhere.tif", numbers, epsg=32613)
+    with pytest.raises(RasterError, match="different coordinate reference systems"):
+        Raster.open([one, elsewhere])
+
+
+def test_a_missing_file_and_a_text_are_named(tmp_path):
+    with pytest.raises(RasterError, match="There is no file"):
+        Raster.open(str(tmp_path / "no.tif"))
+    text = tmp_path / "text.tif"
+    text.write_text("no raster")
+    with pytest.raises(RasterError, match="cannot be opened as a raster"):
+        Raster.open(str(text))
+
+
+def test_a_truncated_file_names_the_place(tmp_path):
+    array = np.random.default_rng(1).integers(0, 255, (1, 600, 600)).astype(np.uint8)
+    path = write(tmp_path / "cut.tif", array)
+    content = (tmp_path / "cut.tif").read_bytes()
+    (tmp_path / "cut.tif").write_bytes(content[: len(content) // 2])
+    with Raster.open(path) as raster, pytest.raises(RasterError, match=r"column 0, row"):
+        raster.read(Window(0, 0, 600, 600))

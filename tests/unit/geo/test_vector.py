@@ -1,0 +1,94 @@
+"""Reading and writing vector layers."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from geodl_plugin.core.errors import VectorError
+from geodl_plugin.core.geo.grid import GeoTransform
+from geodl_plugin.core.geo.shapes import rectangle, repaired, to_pixel_space
+from geodl_plugin.core.geo.vector import (
+    VectorReader,
+    VectorWriter,
+    spatial_reference,
+    transform_bounds,
+)
+
+UTM12 = "EPSG:32612"
+
+
+def fill(path, count=3, crs=UTM12):
+    with VectorWriter(path, spatial_reference(crs).ExportToWkt(), {"name": str, "n": int}) as out:
+        for index in range(count):
+            corner = 10.0 * index
+            ring = np.array([[0, 0], [4, 0], [4, 4], [0, 4]]) + corner
+            out.write_polygon([ring], {"name": f"ä {index}", "n": index, "other": 1})
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".gpkg", ".shp", ".geojson", ".fgb"])
+def test_every_format_returns_what_was_written(tmp_path, suffix):
+    path = fill(tmp_path / f"blank and ü{suffix}")
+    layer = VectorReader(path)
+    found = sorted((f.attributes["n"], f.attributes["name"], f.area) for f in layer.features())
+    assert found == [(0, "ä 0", 16.0), (1, "ä 1", 16.0), (2, "ä 2", 16.0)]
+    assert layer.fields["n"] == "integer"
+    assert [each.name for each in tmp_path.iterdir() if "part" in each.name] == []
+
+
+def test_an_output_called_gpkg_is_a_geopackage(tmp_path):
+    content = fill(tmp_path / "a.gpkg").read_bytes()
+    assert content.startswith(b"SQLite format 3")
+
+
+def test_a_writer_that_fails_leaves_what_was_there(tmp_path):
+    path = fill(tmp_path / "a.gpkg")
+    with pytest.raises(RuntimeError), VectorWriter(path, "", {}) as writer:
+        writer.write_polygon([np.array([[0, 0], [1, 0], [1, 1]])], {})
+        raise RuntimeError
+    assert VectorReader(path).count == 3
+    assert [each.name for each in tmp_path.iterdir()] == ["a.gpkg"]
+
+
+def test_features_are_found_by_place_and_in_another_system(tmp_path):
+    layer = VectorReader(fill(tmp_path / "a.gpkg"))
+    assert [f.attributes["n"] for f in layer.features((9, 9, 12, 12))] == [1]
+    assert len(list(layer.features())) == 3
+    geographic = spatial_reference("EPSG:4326").ExportToWkt()
+    bounds = transform_bounds((9, 9, 12, 12), layer.crs, geographic)
+    found = list(layer.features(bounds, geographic))
+    assert [f.attributes["n"] for f in found] == [1]
+    assert -180 < found[0].bounds[0] < -100
+
+
+def test_a_buffer_is_in_units_of_the_layer(tmp_path):
+    layer = VectorReader(fill(tmp_path / "a.gpkg", 1))
+    (found,) = layer.features((5.5, 0, 6, 1), buffer=2.0)
+    assert found.area > 16 + 4 * 4 * 2
+
+
+def test_a_missing_field_names_those_there_are(tmp_path):
+    layer = VectorReader(fill(tmp_path / "a.gpkg"))
+    assert layer.field("NAME") == "name"
+    with pytest.raises(VectorError, match=r"no field 'tree' in 'a'. Its fields are: name, n\."):
+        layer.field("tree")
+
+
+def test_wrong_files_are_named(tmp_path):
+    with pytest.raises(VectorError, match="cannot be opened"):
+        VectorReader(tmp_path / "no.gpkg")
+    with pytest.raises(VectorError, match="no known vector file"):
+        VectorWriter(tmp_path / "a.xyz", "", {})
+    with pytest.raises(VectorError, match="no coordinate reference system"):
+        spatial_reference("EPSG:nonsense")
+
+
+def test_a_bow_tie_is_repaired_and_pixels_are_exact():
+    from osgeo import ogr
+
+    bow = ogr.CreateGeometryFromWkt("POLYGON((0 0, 2 2, 2 0, 0 2, 0 0))")
+    assert repaired(bow).GetArea() == pytest.approx(2.0)
+    square = to_pixel_space(rectangle(1, 5, 6, 10), GeoTransform(1.0, 0.5, 0, 10.0, 0, -0.5))
+    assert square.GetEnvelope() == pytest.approx((0, 10, 0, 10))
+    assert square.GetArea() == pytest.approx(100.0)

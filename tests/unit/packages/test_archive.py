@@ -1,0 +1,154 @@
+"""Packages: written whole, read as hostile input."""
+
+from __future__ import annotations
+
+import json
+import stat
+import zipfile
+
+import pytest
+
+from geodl_plugin.core.errors import ModelError
+from geodl_plugin.core.packages.archive import open_package, peek_definition, write_package
+from geodl_plugin.core.packages.definition import ModelDefinition, read_definition
+
+VALUES = {
+    "modeltype": "ObjectionDetection",
+    "ModelFile": "..\\somewhere\\weights.safetensors",
+    "ImageWidth": 256,
+    "ExtractBands": [0, 1, 2],
+    "Classes": [{"ClassValue": 7, "ClassName": "Tree", "Color": [1, 2, 3]}, {"Value": 2}],
+    "Unknown": {"kept": True},
+}
+
+
+def pack(path, entries):
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in entries:
+            archive.writestr(name, content)
+    return path
+
+
+def test_a_package_returns_what_was_written(tmp_path):
+    path = tmp_path / "blank ü" / "trees.dlpk"
+    write_package(path, ModelDefinition(VALUES), {"weights.safetensors": b"123"})
+    with open_package(path) as package:
+        assert package.definition.task == "ObjectDetection"
+        assert package.definition.schema.names == ("2", "Tree")
+        assert package.definition.values["UNKNOWN"] == {"kept": True}
+        weights = package.file(package.definition.model_file)
+        assert weights.read_bytes() == b"123"
+    assert not weights.exists()
+    assert [each.name for each in path.parent.iterdir()] == ["trees.dlpk"]
+    assert peek_definition(path).tile_size == 256
+
+
+def test_unknown_keys_and_spellings_survive_a_round_trip():
+    definition = ModelDefinition.from_json(json.dumps(VALUES))
+    definition.values["MODELTYPE"] = "ObjectDetection"
+    assert json.loads(definition.to_json()) == {**VALUES, "modeltype": "ObjectDetection"}
+
+
+def test_json_text_and_emd_are_models_too(tmp_path):
+    assert peek_definition(json.dumps(VALUES)).name == "model"
+    emd = tmp_path / "trees.emd"
+    emd.write_text(json.dumps(VALUES), encoding="utf-8-sig")
+    assert read_definition(emd).extract_bands == (0, 1, 2)
+    with open_package(emd) as package, pytest.raises(ModelError, match=r"lacks its file 'weights"):
+        package.file("weights.safetensors")
+
+
+@pytest.mark.parametrize("name", ["../evil.emd", "/evil.emd", "a/../../evil.txt", "C:\\evil.txt"])
+def test_a_path_that_leaves_the_package_is_refused(tmp_path, name):
+    path = pack(tmp_path / "evil.dlpk", [("a.emd", "{}"), (name, "x")])
+    with pytest.raises(ModelError, match="would leave the package"):
+        open_package(path)
+    assert not (tmp_path.parent / "evil.txt").exists()
+
+
+def test_a_link_is_refused(tmp_path):
+    link = zipfile.ZipInfo("weights")
+    link.external_attr = (stat.S_IFLNK | 0o777) << 16
+    path = pack(tmp_path / "evil.dlpk", [("a.emd", "{}"), (link, "/etc/passwd")])
+    with pytest.raises(ModelError, match="would leave the package"):
+        open_package(path)
+
+
+def test_a_bomb_is_refused(tmp_path):
+    path = pack(tmp_path / "bomb.dlpk", [("a.emd", "{}"), ("weights", b"\0" * 40_000_000)])
+    assert path.stat().st_size < 1_000_000
+    with pytest.raises(ModelError, match="unpacks to"):
+        open_package(path)
+
+
+def test_a_damaged_package_is_refused_and_leaves_nothing(tmp_path, monkeypatch):
+    unpacked = tmp_path / "unpacked"
+    unpacked.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(unpacked))
+    path = write_package(
+        tmp_path / "a.dlpk", ModelDefinition(VALUES), {"w": bytes(range(256)) * 99}
+    )
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    path.write_bytes(content)
+    with pytest.raises(ModelError, match="damaged"):
+        open_package(path)
+    assert list(unpacked.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"no zip", "not a model package"),
+        (b"7z\xbc\xaf\x27\x1c....", "7-Zip"),
+        (b"", "not a model package"),
+    ],
+)
+def test_other_files_are_no_models(tmp_path, content, message):
+    path = tmp_path / "a.dlpk"
+    path.write_bytes(content)
+    with pytest.raises(ModelError, match=message):
+        open_package(path)
+
+
+def test_a_package_has_one_definition(tmp_path):
+    with pytest.raises(ModelError, match="holds 2 model definitions"):
+        open_package(pack(tmp_path / "a.dlpk", [("a.emd", "{}"), ("b.emd", "{}")]))
+    with pytest.raises(ModelError, match="There is no model"):
+        open_package(tmp_path / "missing.dlpk")
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"ModelType": "Poetry"}, "model type 'Poetry'"),
+        ({"ImageWidth": "e.g. 256"}, "no usable ImageWidth"),
+        ({"Classes": ["tree"]}, "has no value"),
+        ({}, "names no model file"),
+    ],
+)
+def test_a_definition_that_lacks_something_says_what(values, message):
+    definition = ModelDefinition(values, "a.emd")
+    with pytest.raises(ModelError, match=message):
+        key = next(iter(values), "")
+        {
+            "ModelType": lambda: definition.task,
+            "ImageWidth": lambda: definition.tile_size,
+            "Classes": lambda: definition.schema,
+            "": lambda: definition.model_file,
+        }[key]()
+
+
+def test_the_wrong_task_names_the_right_tool():
+    definition = ModelDefinition({"ModelType": "ObjectDetection"}, "trees.dlpk")
+    with pytest.raises(ModelError, match=r"'trees.dlpk' detects objects. Use the tool 'Detect obj"):
+        definition.require_task("ImageClassification")
+
+
+def test_a_file_outside_the_models_folder_is_refused(tmp_path):
+    (tmp_path / "secret.txt").write_text("x")
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "a.emd").write_text("{}")
+    with open_package(folder / "a.emd") as package, pytest.raises(ModelError, match="of its own"):
+        package.file("../secret.txt")
