@@ -34,7 +34,7 @@ $(MARKER): geodl_plugin/worker/requirements.txt | system
 
 $(TOOLS): pyproject.toml $(MARKER) | system
 	@$(RUN) .ci/tools.py > $@
-	$(RUN) -m pip install --quiet -r $@
+	$(RUN) -m pip install -qq -r $@
 
 demo: setup package  ## Run the whole road on real imagery, results in build/demo
 	$(RUN) tests/demo/run.py
@@ -48,11 +48,13 @@ package:  ## Build build/geodl_plugin and build/geodl_plugin-<version>.zip
 install: package  ## Install the plugin into your QGIS profile (PROFILE=name, default "default")
 	@$(PYTHON) .ci/package.py --install "$(PROFILE)"
 
-lint: setup  ## Check form, types of imports, safety and the traps of QGIS
-	$(RUN) -m ruff check $(SOURCES)
-	$(RUN) -m ruff format --check $(SOURCES)
-	$(RUN) -m bandit --quiet --recursive --configfile pyproject.toml geodl_plugin
-	$(RUN) -m flake8 geodl_plugin tests
+lint: setup  ## Check form, names, safety and the traps of QGIS
+	@status=0; \
+	$(RUN) -m ruff check --output-format concise $(SOURCES) || status=1; \
+	$(RUN) -m ruff format --check $(SOURCES) || status=1; \
+	$(RUN) -m bandit -q -r -c pyproject.toml geodl_plugin || status=1; \
+	$(RUN) -m flake8 geodl_plugin tests || status=1; \
+	exit $$status
 
 format: setup  ## Put the code in form
 	$(RUN) -m ruff check --fix $(SOURCES)

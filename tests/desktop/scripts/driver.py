@@ -55,7 +55,7 @@ def pause(seconds: float) -> None:
     """Let the window work for a while."""
     loop = QEventLoop()
     QTimer.singleShot(int(1000 * seconds), loop.quit)
-    getattr(loop, "exec", loop.exec_)()
+    loop.exec()
 
 
 def click(widget: QWidget) -> None:
@@ -115,6 +115,8 @@ def drive(steps: Callable[[dict[str, Any]], None]) -> None:
             found["error"] = traceback.format_exc()
             photograph_screen("error")
         (FOLDER / "result.json").write_text(json.dumps(found, indent=2), encoding="utf-8")
+        # QGIS would ask what becomes of layers in a temporary folder.
+        QgsProject.instance().clear()
         QgsProject.instance().setDirty(False)
         for widget in QApplication.topLevelWidgets():
             if widget is not iface.mainWindow() and widget.isVisible():

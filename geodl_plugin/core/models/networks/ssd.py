@@ -195,8 +195,8 @@ class TopDown(nn.Module):
             above = value
             result[stride] = smooth(value)
         value = result[self.sources[-1][0]]
-        for stride, extra in zip(self.extra_strides, self.extras):
-            value = result[stride] = extra(value)
+        for stride, shrink in zip(self.extra_strides, self.extras):
+            value = result[stride] = shrink(value)
         return result
 
 
