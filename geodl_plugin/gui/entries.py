@@ -14,7 +14,6 @@ from .training_dock import TrainingDock
 
 MENU = "GeoDL"
 SHOWN_SETTING = "geodl/training_dock/shown"
-WIDTH = 400  # pixels, of a dock that was never shown before
 
 
 class WindowEntries:
@@ -69,8 +68,7 @@ class WindowEntries:
         dock.closed.connect(lambda: self._train.setChecked(False))
         self._iface.addDockWidget(Qt.DockWidgetArea.RightDockWidgetArea, dock)
         # The dock is made when it is first wanted: after QGIS has restored its window.
-        if not window.restoreDockWidget(dock):
-            window.resizeDocks([dock], [WIDTH], Qt.Orientation.Horizontal)
+        window.restoreDockWidget(dock)
         return dock
 
     def tr(self, text: str) -> str:

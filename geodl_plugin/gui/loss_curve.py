@@ -47,7 +47,8 @@ class LossCurve(QWidget):
         self.setAccessibleName(self.tr("Loss curve"))
 
     def sizeHint(self) -> QSize:  # noqa: N802
-        return QSize(320, 220)
+        # Also the width of a dock that is shown for the first time.
+        return QSize(400, 220)
 
     def clear(self) -> None:
         """Forget all epochs."""

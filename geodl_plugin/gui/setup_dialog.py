@@ -83,6 +83,7 @@ class SetupDialog(QDialog):
         self.install_button.clicked.connect(self.install)
         self.check_button = QPushButton(self.tr("Check again"))
         self.check_button.clicked.connect(self.check)
+        self.check_button.setAutoDefault(False)
         self.close_button = QPushButton(self.tr("Close"))
         self.close_button.clicked.connect(self.close)
 
@@ -146,6 +147,8 @@ class SetupDialog(QDialog):
             self.log.appendPlainText(f"{name} {version}")
         for device in state["devices"]:
             self.log.appendPlainText(f"{device['name']}: {device['label']}")
+        self.install_button.setDefault(not state["ready"])
+        self.close_button.setDefault(state["ready"])
         self._end("success" if state["ready"] else "warning", state["message"])
 
     def _end(self, level: str, message: str) -> None:

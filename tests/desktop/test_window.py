@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.desktop.chips import write_scene
 from tests.desktop.windows import SCRIPTS, Window
 
 pytestmark = pytest.mark.timeout(150)
@@ -15,10 +16,11 @@ pytestmark = pytest.mark.timeout(150)
 @pytest.fixture(scope="module")
 def window(qgis_window: Callable[..., Window], tmp_path_factory: pytest.TempPathFactory) -> Window:
     """Return what the script saw, with a stand-in for the worker's Python."""
-    chips = tmp_path_factory.mktemp("chips")
+    folder = tmp_path_factory.mktemp("data")
     variables = {
         "GEODL_FAKE_PYTHON": str(SCRIPTS / "fake_worker.py"),
-        "GEODL_TEST_CHIPS": str(chips),
+        "GEODL_TEST_CHIPS": str(folder),
+        "GEODL_TEST_SCENE": str(write_scene(folder / "scene.tif")),
     }
     return qgis_window("window", variables)
 
@@ -34,6 +36,13 @@ def test_a_tools_dialog_opens(window: Window) -> None:
     """The dialog of a tool opens, and is what it says."""
     assert "Detect" in window.found["dialog"]
     assert window.picture("detect-objects").width() > 400
+
+
+def test_the_setup_dialog_tells_the_state(window: Window) -> None:
+    """It names what is there, or what is missing."""
+    assert window.found["setup_ready"].startswith("Ready: PyTorch 2.9.0 on cpu")
+    assert "GDAL 3.6.2" in window.found["setup_log"]
+    assert "There is no Python at '/nowhere/python3'." in window.found["setup_missing"]
 
 
 def test_a_start_without_data_is_refused(window: Window) -> None:

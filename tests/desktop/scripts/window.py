@@ -23,7 +23,7 @@ from driver import (
     training_dock,
     wait_until,
 )
-from qgis.core import QgsApplication
+from qgis.core import QgsApplication, QgsProject, QgsRasterLayer
 from qgis.PyQt.QtCore import Qt
 from qgis.PyQt.QtWidgets import QApplication, QTreeView
 from qgis.utils import iface
@@ -31,8 +31,20 @@ from qgis.utils import iface
 PID = FOLDER / "worker.pid"
 
 
+def show_scene() -> None:
+    """Open the project that people want in the pictures, or else the scene that was drawn."""
+    if os.environ.get("GEODL_SCREENSHOT_PROJECT"):
+        QgsProject.instance().read(os.environ["GEODL_SCREENSHOT_PROJECT"])
+    else:
+        layer = QgsRasterLayer(os.environ["GEODL_TEST_SCENE"], "Scene", "gdal")
+        QgsProject.instance().addMapLayer(layer)
+        iface.mapCanvas().setExtent(layer.extent())
+    wait_until(lambda: not iface.mapCanvas().isDrawing(), 10)
+
+
 def look_at_toolbox(found: dict[str, Any]) -> None:
     """Note the tools, open the toolbox and one tool's dialog."""
+    show_scene()
     registry = QgsApplication.processingRegistry()
     provider = registry.providerById("geodl")
     found["tools"] = sorted(tool.id() for tool in provider.algorithms())
@@ -49,25 +61,50 @@ def look_at_toolbox(found: dict[str, Any]) -> None:
             tree.expandRecursively(index)
             tree.scrollTo(index, QTreeView.ScrollHint.PositionAtTop)
     pause(0.3)
-    found["toolbox"] = photograph_screen("toolbox")
     dialog = processing.createAlgorithmDialog("geodl:detectobjects", {})
     found["dialog"] = dialog is not None
     if dialog is not None:
-        dialog.resize(760, 640)
+        dialog.setGeometry(330, 150, 800, 640)
         dialog.show()
         pause(1.0)
         found["dialog"] = dialog.windowTitle()
         photograph(dialog, "detect-objects")
+        photograph_screen("toolbox")
         dialog.close()
     toolbox.setUserVisible(False)
 
 
-def start_training(dock: Any, scenario: str) -> None:
-    """Fill the form in and start the stand-in worker."""
+def look_at_setup(found: dict[str, Any]) -> None:
+    """Open the setup dialog twice: with a Python that works, and with one that is not there."""
+    pretend("works")
+    iface.mainWindow().findChild(object, "geodl_setup").trigger()
+    dialog = iface.mainWindow().findChild(object, "geodl_setup_dialog")
+    wait_until(lambda: dialog.thread is None)
+    found["setup_ready"] = dialog.notice.text
+    found["setup_log"] = dialog.log.toPlainText()
+    pause(0.2)
+    photograph(dialog, "setup-dialog")
+    os.environ["GEODL_PYTHON"] = "/nowhere/python3"
+    click(dialog.check_button)
+    wait_until(lambda: dialog.thread is None)
+    found["setup_missing"] = dialog.notice.text
+    pause(0.2)
+    photograph(dialog, "setup-missing")
+    click(dialog.close_button)
+    pause(0.1)
+
+
+def pretend(scenario: str) -> None:
+    """Have the next worker be the stand-in, in this scenario."""
     os.environ["GEODL_PYTHON"] = os.environ["GEODL_FAKE_PYTHON"]
     os.environ["GEODL_FAKE"] = scenario
     os.environ["GEODL_FAKE_PID"] = str(PID)
     PID.unlink(missing_ok=True)
+
+
+def start_training(dock: Any, scenario: str) -> None:
+    """Fill the form in and start the stand-in worker."""
+    pretend(scenario)
     dock.form.set_parameters(
         {
             "INPUT": os.environ["GEODL_TEST_CHIPS"],
@@ -164,6 +201,7 @@ def steps(found: dict[str, Any]) -> None:
     """Do everything in turn."""
     QApplication.setCursorFlashTime(0)
     look_at_toolbox(found)
+    look_at_setup(found)
     look_at_dock(found)
     cancel(found)
     fail(found, "killed")

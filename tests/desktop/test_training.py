@@ -1,0 +1,61 @@
+"""A real training in a real QGIS window: the dock starts it, shows it and uses its model."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.desktop.chips import write_chips, write_scene
+from tests.desktop.windows import Window
+
+pytestmark = pytest.mark.timeout(200)
+
+
+@pytest.fixture(scope="module")
+def window(qgis_window: Callable[..., Window], tmp_path_factory: pytest.TempPathFactory) -> Window:
+    """Return what the script saw."""
+    folder = tmp_path_factory.mktemp("data")
+    variables = {
+        "GEODL_PYTHON": os.environ.get("GEODL_PYTHON", sys.executable),
+        "GEODL_TEST_CHIPS": str(write_chips(folder / "chips")),
+        "GEODL_TEST_SCENE": str(write_scene(folder / "scene.tif")),
+    }
+    return qgis_window("training", variables, timeout=180)
+
+
+def test_the_model_is_there(window: Window) -> None:
+    """The training ends well and writes one package."""
+    assert len(window.found["models"]) == 1, window.found["notice"]
+    assert "was trained in" in window.found["trained"]
+
+
+def test_the_curve_grows_with_every_epoch(window: Window) -> None:
+    """Every epoch is a point on both lines and a row in the table."""
+    assert window.found["epochs"] >= 2
+    assert window.found["points"] == [window.found["epochs"]] * 2
+
+
+def test_the_progress_has_phases(window: Window) -> None:
+    """The dock tells what is being done, how fast, and how long it still takes."""
+    assert any(message.startswith("Training: ") for message in window.found["messages"])
+    assert any(message.endswith(" left") for message in window.found["messages"])
+
+
+def test_the_window_stays_responsive(window: Window) -> None:
+    """The window never stops answering for a second while the worker trains."""
+    assert window.found["longest_gap"] < 1.0
+
+
+def test_the_result_is_in_the_project(window: Window) -> None:
+    """The model was applied to the chosen raster, and the styled layer added."""
+    assert window.found["ended"] == [True], window.found["notice"]
+    (layer,) = window.found["layers"]
+    name, source, valid = layer
+    assert valid
+    assert name
+    assert Path(source.split("|")[0]).suffix == ".gpkg"
+    assert window.found["renderers"] == ["categorizedSymbol"]
