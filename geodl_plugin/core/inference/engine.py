@@ -73,7 +73,7 @@ class Engine:
             # More images than a batch has may wait after it was halved.
             part = images[len(answers) : len(answers) + self.batch_size]
             try:
-                answers += self._compute(part, decode)
+                answers.extend(self._compute(part, decode))
             except (MemoryError, RuntimeError) as error:
                 self._halve(error, len(part))
         return answers

@@ -86,7 +86,11 @@ def suppress(found: Detections, overlap: float) -> Detections:
 
 
 def place(found: Detections, tile: Tile, raster: Window) -> Detections:
-    """Return a tile's detections in the raster's pixels, with what the tile's rim does to them."""
+    """Return a tile's detections in the raster's pixels, with what the tile's rim does to them.
+
+    A piece that is cut in the padding is left out: the tile in whose inner part it lies sees
+    where the object ends.
+    """
     outer, inner = tile.outer, tile.inner
     boxes = found.boxes + np.array([outer.col, outer.row, outer.col, outer.row], float)
     near = rim_tolerance(min(outer.width, outer.height))
@@ -100,9 +104,12 @@ def place(found: Detections, tile: Tile, raster: Window) -> Detections:
         cut |= np.where(boxes[:, 2] > outer.right - near, RIGHT, 0)
     if outer.bottom < raster.bottom:
         cut |= np.where(boxes[:, 3] > outer.bottom - near, BOTTOM, 0)
-    padded = ~inside((boxes[:, :2] + boxes[:, 2:]) / 2, inner)
+    x, y = ((boxes[:, :2] + boxes[:, 2:]) / 2).T
+    beyond = np.where(x < inner.col, LEFT, 0) | np.where(y < inner.row, TOP, 0)
+    beyond |= np.where(x >= inner.right, RIGHT, 0) | np.where(y >= inner.bottom, BOTTOM, 0)
     number = np.full(len(found), outer.row * 2**31 + outer.col)
-    return Detections(boxes, found.scores, found.labels, cut, padded, number)
+    placed = Detections(boxes, found.scores, found.labels, cut, beyond > 0, number)
+    return placed.take((cut & beyond) == 0)
 
 
 def rim_tolerance(size: int) -> float:

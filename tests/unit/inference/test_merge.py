@@ -123,22 +123,27 @@ def at(tile: Tile, *box: float, score: float = 0.9) -> Detections:
 
 
 def test_a_tile_marks_what_its_rim_cuts() -> None:
-    assert at(TILE, 240, 100, 256, 120).cut.tolist() == [RIGHT]
-    assert at(TILE, 100, 240, 120, 256).cut.tolist() == [BOTTOM]
-    assert at(NEXT, 128, 100, 140, 120).cut.tolist() == [LEFT]
-    assert at(Tile(Window(0, 64, 9, 9), Window(0, 32, 256, 256)), 0, 32, 9, 60).cut.tolist() == [
-        TOP  # the raster's own left edge cuts nothing
-    ]
+    assert at(TILE, 90, 100, 256, 120).cut.tolist() == [RIGHT]
+    assert at(TILE, 100, 90, 120, 256).cut.tolist() == [BOTTOM]
+    assert at(NEXT, 128, 100, 300, 120).cut.tolist() == [LEFT]
+    corner = Tile(Window(0, 64, 192, 128), Window(0, 32, 256, 256))
+    assert at(corner, 0, 32, 9, 100).cut.tolist() == [TOP]  # the raster's own edge cuts nothing
+
+
+def test_a_piece_in_the_padding_is_left_to_the_tile_that_sees_its_end() -> None:
+    assert len(at(TILE, 236, 100, 256, 140)) == 0
+    assert len(at(NEXT, 236, 100, 300, 140)) == 1
 
 
 def test_a_cut_box_loses_to_a_whole_one_of_less_confidence() -> None:
-    cut, whole = at(TILE, 236, 100, 256, 140, score=0.99), at(NEXT, 236, 100, 300, 140, score=0.6)
-    found = suppress(Detections.join([cut, whole]), 0.5)
-    assert found.scores.tolist() == [0.6]
+    found = Detections.of([[60, 0, 80, 30], [60, 0, 120, 30]], [0.99, 0.6], [0, 0])
+    assert suppress(found, 0.5).scores.tolist() == [0.99, 0.6]
+    found.cut[0] = RIGHT
+    assert suppress(found, 0.5).scores.tolist() == [0.6]
 
 
 def test_a_cut_box_stays_when_nobody_sees_it_whole() -> None:
-    assert len(suppress(at(TILE, 236, 100, 256, 140), 0.5)) == 1
+    assert len(suppress(at(TILE, 90, 100, 256, 140), 0.5)) == 1
 
 
 def test_pieces_of_an_object_larger_than_the_overlap_are_joined() -> None:
@@ -149,7 +154,8 @@ def test_pieces_of_an_object_larger_than_the_overlap_are_joined() -> None:
 
 
 def test_neighbours_that_are_cut_are_not_joined() -> None:
-    ends, begins = at(TILE, 240, 100, 256, 120), at(NEXT, 128, 100, 140, 120)
+    ends, begins = at(TILE, 200, 100, 220, 120), at(NEXT, 140, 100, 160, 120)
+    ends.cut[:], begins.cut[:] = RIGHT, LEFT
     assert len(join_cut(Detections.join([ends, begins]))) == 2
 
 

@@ -1,0 +1,176 @@
+"""Pixel classification: the tile grid does not show, values and places are right."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from osgeo import gdal
+
+from geodl_plugin.core.geo.grid import Window
+from geodl_plugin.core.geo.raster import Raster
+from geodl_plugin.core.inference.engine import Engine
+from geodl_plugin.core.inference.options import PixelOptions
+from geodl_plugin.core.inference.pipeline import run_tiles
+from geodl_plugin.core.inference.pixels import classify, run
+from geodl_plugin.core.inference.tiles import TileReader, plan
+from geodl_plugin.core.progress import Phase, Progress
+from geodl_plugin.core.samples.schema import Schema
+
+from .support import (
+    NORTH_UP,
+    TURNED,
+    Brightest,
+    SmallPixels,
+    make_job,
+    make_model,
+    write_model,
+    write_polygons,
+    write_raster,
+)
+
+
+def classes_of(path: str) -> np.ndarray:
+    return gdal.Open(path).ReadAsArray()
+
+
+def classify_levels(source: str, folder: Path, **options: Any) -> tuple[np.ndarray, dict]:
+    """Classify by brightness: 0 background, 10 Tree (3), 20 Car (7)."""
+    output = str(folder / "classes.tif")
+    with make_job(source, make_model("TEST_PIXELS")) as job:
+        values = PixelOptions([source], "", output, **{"tile_size": 64, **options})
+        engine = Engine(Brightest(2, True), "cpu", "float32", 3)
+        result = classify(job, engine, values, Progress())
+    return classes_of(output), result
+
+
+@pytest.mark.parametrize(("rows", "cols"), [(256, 256), (257, 300), (160, 512)])
+def test_the_tile_grid_does_not_show(tmp_path: Path, rows: int, cols: int) -> None:
+    torch.manual_seed(0)
+    network = SmallPixels(3, 2)
+    pixels = np.random.default_rng(0).normal(size=(3, rows, cols)).astype(np.float32)
+    source = write_raster(tmp_path / "a.tif", pixels)
+    high, wide = -(-rows // 32) * 32, -(-cols // 32) * 32
+    padded = np.zeros((1, 3, high, wide), np.float32)
+    padded[0, :, :rows, :cols] = pixels
+    with torch.inference_mode():
+        whole = network.eval()(torch.from_numpy(padded)).softmax(1)[0, :, :rows, :cols].numpy()
+    joined = np.full_like(whole, np.nan)
+
+    def consume(result: Any) -> None:
+        image, chances = result
+        inner = image.tile.inner
+        target = (slice(None), *inner.slices(Window(0, 0, cols, rows)))
+        assert np.isnan(joined[target]).all()
+        joined[target] = chances[(slice(None), *inner.slices(image.tile.outer))]
+
+    with make_job(source, make_model("TEST_PIXELS", 3)) as job:
+        options = PixelOptions([source], "", "", tile_size=96, padding=6)
+        tiles = plan(job, options, network, 8)
+        run_tiles(
+            tiles,
+            lambda: TileReader(job.raster, job.model),
+            Engine(network, "cpu", "float32", 4),
+            lambda _, logits: logits.softmax(1).numpy(),
+            consume,
+            Phase(Progress(), "", len(tiles), ""),
+        )
+    assert len(tiles) > 6
+    assert np.abs(joined - whole).max() < 1e-4
+
+
+@pytest.mark.parametrize("side", [20, 64, 65, 200])
+@pytest.mark.parametrize("geotransform", [NORTH_UP, TURNED])
+def test_classes_are_where_the_pixels_are(
+    tmp_path: Path, side: int, geotransform: tuple[float, ...]
+) -> None:
+    levels = np.random.default_rng(side).integers(0, 3, (side, side))
+    source = write_raster(tmp_path / "a.tif", (10 * levels[None]).astype(np.uint8), geotransform)
+    found, result = classify_levels(source, tmp_path)
+    assert (found == np.array([0, 3, 7])[levels]).all()
+    counts = np.bincount(levels.ravel(), minlength=3).tolist()
+    assert list(result["pixel_counts"].values()) == counts
+    assert list(result["pixel_counts"]) == ["Background", "Tree", "Car"]
+    written = gdal.Open(result["output"])
+    assert written.GetGeoTransform() == pytest.approx(geotransform)
+
+
+def test_the_file_tells_its_classes(tmp_path: Path) -> None:
+    source = write_raster(tmp_path / "a.tif", np.full((1, 700, 700), 10, np.uint8))
+    _, result = classify_levels(source, tmp_path)
+    dataset = gdal.Open(result["output"])
+    band = dataset.GetRasterBand(1)
+    assert dataset.GetMetadataItem("LAYOUT", "IMAGE_STRUCTURE") == "COG"
+    assert band.GetNoDataValue() == 255
+    assert band.GetBlockSize() == [512, 512]
+    assert band.GetCategoryNames()[:8] == ["Background", "", "", "Tree", "", "", "", "Car"]
+    assert band.GetColorTable().GetColorEntry(3)[:3] == (0x22, 0xAA, 0x44)
+    assert band.GetDefaultRAT().GetRowCount() == 3
+
+
+def test_without_a_background_every_pixel_has_a_class(tmp_path: Path) -> None:
+    source = write_raster(tmp_path / "a.tif", np.zeros((1, 64, 64), np.uint8))
+    found, result = classify_levels(source, tmp_path, predict_background=False)
+    assert (found == 3).all()
+    assert result["pixel_counts"] == {"Tree": 64 * 64, "Car": 0}
+
+
+def test_no_data_stays_no_data(tmp_path: Path) -> None:
+    pixels = np.full((1, 200, 200), 10.0, np.float32)
+    pixels[0, :, 150:] = np.nan
+    pixels[0, 0, 0] = -9999
+    source = write_raster(tmp_path / "a.tif", pixels, nodata=-9999)
+    found, result = classify_levels(source, tmp_path)
+    assert (found[:, 150:] == 255).all()
+    assert found[0, 0] == 255
+    assert (found[1:, :150] == 3).all()
+    assert result["pixel_counts"]["Tree"] == 200 * 150 - 1
+
+
+def test_extent_and_mask_limit_the_result(tmp_path: Path) -> None:
+    levels = np.random.default_rng(1).integers(0, 3, (300, 300))
+    source = write_raster(tmp_path / "a.tif", (10 * levels[None]).astype(np.uint8))
+    model = write_model(tmp_path / "m.dlpk", "TEST_PIXELS")
+    x, y = NORTH_UP[0] + 50, NORTH_UP[3] - 40
+    triangle = f"POLYGON(({x} {y},{x + 60} {y},{x} {y - 60},{x} {y}))"
+    mask = write_polygons(tmp_path / "mask.gpkg", [triangle], 32616)
+    output = str(tmp_path / "part.tif")
+    extent = [x, y - 60, x + 60, y]
+    run(PixelOptions([source], model, output, extent, [mask, ""], tile_size=64), Progress())
+    with Raster.open(output) as written:
+        assert (written.width, written.height) == (120, 120)
+        assert written.geotransform.as_gdal()[::3] == (x, y)
+    found = classes_of(output)
+    expected = np.array([0, 3, 7])[levels[80:200, 100:220]]
+    row, col = np.mgrid[:120, :120] + 0.5
+    inside = row + col < 120 - 1e-9
+    edge = np.abs(row + col - 120) < 1e-6  # centres on the very border may go either way
+    assert (found[inside & ~edge] == expected[inside & ~edge]).all()
+    assert (found[~inside & ~edge] == 255).all()
+
+
+def test_many_and_large_class_values(tmp_path: Path) -> None:
+    schema = Schema.from_text("1:A;300:B")
+    source = write_raster(tmp_path / "a.tif", np.full((1, 64, 64), 20, np.uint8))
+    output = str(tmp_path / "classes.tif")
+    with make_job(source, make_model("TEST_PIXELS", schema=schema)) as job:
+        engine = Engine(Brightest(2, True), "cpu", "float32", 1)
+        classify(job, engine, PixelOptions([source], "", output), Progress())
+    assert (classes_of(output) == 300).all()
+
+
+def test_a_failure_leaves_nothing(tmp_path: Path) -> None:
+    source = write_raster(tmp_path / "a.tif", np.zeros((1, 200, 200), np.uint8))
+    output = tmp_path / "out" / "classes.tif"
+
+    class Fails(Brightest):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            raise RuntimeError("broken")
+
+    with make_job(source, make_model("TEST_PIXELS")) as job, pytest.raises(RuntimeError):
+        engine = Engine(Fails(2, True), "cpu", "float32", 1)
+        classify(job, engine, PixelOptions([source], "", str(output), tile_size=64), Progress())
+    assert list(output.parent.iterdir()) == []
