@@ -56,33 +56,63 @@ class Training:
     train: dict[str, str | int]
 
 
+BIG_TILES = {
+    # The network sees random crops of 256 pixels of these.
+    **dict.fromkeys(("TILE_SIZE_X", "TILE_SIZE_Y", "STRIDE_X", "STRIDE_Y"), 512),
+    "OUTPUT_EMPTY_TILES": "true",
+}
 TRAININGS = (
     Training(
         "trees",
         "trees_upper",
         TREES,
-        {"FORMAT": "PASCAL_VOC_rectangles", "TILE_SIZE_X": 256, "TILE_SIZE_Y": 256}
-        | {"STRIDE_X": 128, "STRIDE_Y": 128, "OUTPUT_EMPTY_TILES": "true"},
-        {"MODEL_TYPE": "SSD", "MAX_EPOCHS": 40, "BATCH_SIZE": 8},
+        {"FORMAT": "PASCAL_VOC_rectangles", **BIG_TILES},
+        {
+            "MODEL_TYPE": "SSD",
+            "MODEL_ARGUMENTS": "grids=[32,16];zooms=[2.0,4.0];drop=0.1",
+            "CHIP_SIZE": 256,
+            "MAX_EPOCHS": 100,
+            "BATCH_SIZE": 8,
+            "MONITOR": "AVERAGE_PRECISION",
+        },
     ),
     Training(
         "canopy",
         "crowns_upper",
         TREES,
-        {"FORMAT": "Classified_Tiles", "TILE_SIZE_X": 256, "TILE_SIZE_Y": 256}
-        | {"STRIDE_X": 192, "STRIDE_Y": 192, "OUTPUT_EMPTY_TILES": "true"},
-        {"MODEL_TYPE": "UNET", "MAX_EPOCHS": 12, "BATCH_SIZE": 8},
+        {"FORMAT": "Classified_Tiles", **BIG_TILES},
+        {
+            "MODEL_TYPE": "UNET",
+            "CHIP_SIZE": 256,
+            "MAX_EPOCHS": 20,
+            "BATCH_SIZE": 8,
+            "MONITOR": "MIOU",
+        },
     ),
     Training(
         "crowns",
         "objects_upper",
         OBJECTS,
-        {"FORMAT": "Labeled_Tiles", "TILE_SIZE_X": 64, "TILE_SIZE_Y": 64}
-        | {"STRIDE_X": 0, "STRIDE_Y": 0},
-        {"MODEL_TYPE": "FEATURE_CLASSIFIER", "MAX_EPOCHS": 12, "BATCH_SIZE": 16},
+        {
+            "FORMAT": "Labeled_Tiles",
+            **dict.fromkeys(("TILE_SIZE_X", "TILE_SIZE_Y"), 64),
+            **dict.fromkeys(("STRIDE_X", "STRIDE_Y"), 0),
+        },
+        {
+            "MODEL_TYPE": "FEATURE_CLASSIFIER",
+            "MAX_EPOCHS": 15,
+            "BATCH_SIZE": 32,
+            "MONITOR": "ACCURACY",
+        },
     ),
 )
-COMMON = {"BACKBONE": "resnet18", "WEIGHTS": "none", "FREEZE": "false"}
+COMMON = {
+    "BACKBONE": "resnet18",
+    "WEIGHTS": "none",
+    "LEARNING_RATE": "1e-3",
+    "STOP_TRAINING": "false",
+}
+DETECTION = "threshold=0.3;nms_overlap=0.2;tile_size=512"
 
 
 class Road:
@@ -213,7 +243,7 @@ class Road:
             "detectobjects",
             INPUT=self._lower,
             MODEL=self._folder / "trees.dlpk",
-            ARGUMENTS="threshold=0.5;nms_overlap=0.3",
+            ARGUMENTS=DETECTION,
             OUTPUT=self._folder / "trees.gpkg",
         )
 

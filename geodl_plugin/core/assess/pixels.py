@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from .confusion import Confusion
 from .reference import Known, RasterReference, Reference, VectorReference, whole_numbers
 
 BLOCK = 1024  # pixels a side read at once
+DENSE_PAIRS = 1_000_000
 CLASS_LIMIT = 500  # more values than this are no classes
 Layer = tuple[str, str]  # path, and name of the layer in it ("" for the first)
 
@@ -112,17 +114,34 @@ def _count(result: Raster, window: Window, known: Known, pairs: Counter[tuple[in
     kept = known.only(answered)
     pixels = block.pixels[0][kept.rows, kept.cols]
     values = whole_numbers(pixels, np.ones(len(kept), bool), result.name)
-    # One number for the two classes: counting numbers is faster than counting pairs.
-    keys, counts = np.unique(values * 2**32 + (kept.values + 2**31), return_counts=True)
-    for key, count in zip(keys.tolist(), counts.tolist()):
-        value, rest = divmod(key, 2**32)
-        pairs[value, rest - 2**31] += count
+    for pair, count in _pair_counts(values, kept.values):
+        pairs[pair] += count
     if len({value for value, _ in pairs}) > CLASS_LIMIT:
         raise InputError(
             f"'{result.name}' has more than {CLASS_LIMIT} different values, so it shows no "
             "classes. Choose a class raster."
         )
     return len(known) - len(kept)
+
+
+def _pair_counts(
+    values: np.ndarray, references: np.ndarray
+) -> Iterator[tuple[tuple[int, int], int]]:
+    """Yield each pair of classes ``(n,)`` that occurs, with how often it does."""
+    if not len(values):
+        return
+    least, least_reference = int(values.min()), int(references.min())
+    width = int(references.max()) - least_reference + 1
+    # One number for the two classes; few possible ones are counted without sorting.
+    keys = (values - least) * width + (references - least_reference)
+    if (int(values.max()) - least + 1) * width <= DENSE_PAIRS:
+        all_counts = np.bincount(keys)
+        found = np.flatnonzero(all_counts)
+        counts = all_counts[found]
+    else:
+        found, counts = np.unique(keys, return_counts=True)
+    for key, count in zip(found.tolist(), counts.tolist()):
+        yield (key // width + least, key % width + least_reference), count
 
 
 def _write_table(path: str, confusion: Confusion) -> None:
