@@ -78,7 +78,7 @@ def test_open_ground_keeps_away_from_trees(imagery: ModuleType) -> None:
     assert squares == imagery.open_ground([tree], area, 50)
     assert len(squares) == 50
     assert not any(square.meets(tree, imagery.GROUND_MARGIN) for square in squares)
-    assert all(0 <= square.xmin and square.ymax <= 600 for square in squares)
+    assert all(square.xmin >= 0 and square.ymax <= 600 for square in squares)
 
 
 def test_an_ellipse_fills_its_box(imagery: ModuleType) -> None:
