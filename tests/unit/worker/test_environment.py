@@ -15,7 +15,14 @@ from geodl_plugin.core.errors import (
     MissingLibraryError,
     WorkerError,
 )
-from geodl_plugin.worker import environment, installer, interpreters, requirements
+from geodl_plugin.worker import (
+    environment,
+    indexes,
+    installer,
+    interpreters,
+    pip_install,
+    requirements,
+)
 from geodl_plugin.worker.environment import (
     EnvironmentOptions,
     find_python,
@@ -153,7 +160,7 @@ def test_an_installation_is_cancelled_at_once_and_leaves_nothing(tmp_path, recor
 
 @needs_bare_python
 def test_numpy_is_held_at_the_version_of_the_base():
-    line = installer.numpy_constraint(BARE_PYTHON)
+    line = pip_install.numpy_constraint(BARE_PYTHON)
     shown = subprocess.run(
         [BARE_PYTHON, "-c", "import numpy; print(numpy.__version__)"],
         capture_output=True,
@@ -163,7 +170,7 @@ def test_numpy_is_held_at_the_version_of_the_base():
 
 
 def test_words_of_pip_become_progress(recorder, tmp_path):
-    pip = installer.Pip(sys.executable, tmp_path / "c.txt", "", recorder)
+    pip = pip_install.Pip(sys.executable, tmp_path / "c.txt", "", recorder)
     for line in (
         "Collecting torch<3,>=2.0",
         "  Downloading torch-2.9.0-cp311-cp311-manylinux_2_28_x86_64.whl (899.7 MB)",
@@ -216,3 +223,17 @@ def test_self_test_names_versions_and_devices(recorder):
     assert {"Python", "torch", "GDAL", "NumPy"} <= set(status.versions)
     assert status.devices[-1]["name"] == "cpu"
     assert "Ready: PyTorch" in status.message
+
+
+@pytest.mark.parametrize(("driver", "first"), [(12.9, "cu128"), (13.0, "cu130"), (12.0, None)])
+def test_windows_gets_the_build_that_its_driver_knows(monkeypatch, driver, first):
+    monkeypatch.setattr(indexes, "WINDOWS", True)
+    monkeypatch.setattr(indexes, "_reachable", lambda name: True)
+    monkeypatch.setattr(indexes, "driver_cuda", lambda: driver)
+    found = indexes.indexes_for("cuda")
+    assert (found[0].rpartition("/")[2] if found else None) == first
+
+
+def test_an_index_out_of_reach_is_not_tried(monkeypatch):
+    monkeypatch.setattr(indexes, "_reachable", lambda name: False)
+    assert indexes.indexes_for("cpu") == indexes.indexes_for("cuda") == []
