@@ -109,7 +109,12 @@ def task_of(model: str) -> Task:
 
 def open_tool(model: str) -> None:
     """Open the dialog of the tool that applies a model, filled in with it."""
-    dialog = processing.createAlgorithmDialog(TOOLS[task_of(model)], {"MODEL": model})
+    open_dialog(TOOLS[task_of(model)], {"MODEL": model})
+
+
+def open_dialog(tool: str, parameters: dict[str, Any]) -> None:
+    """Open the dialog of a tool, filled in."""
+    dialog = processing.createAlgorithmDialog(tool, parameters)
     if dialog is not None:
         dialog.show()
 

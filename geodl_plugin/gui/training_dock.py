@@ -26,7 +26,7 @@ from ..algorithms.base import PYTHON_SETTING
 from ..core.errors import GeoDLError
 from ..core.progress import duration
 from .notice import Notice
-from .result_layers import ModelApplication, open_tool
+from .result_layers import ModelApplication, open_dialog, open_tool
 from .training_form import TrainingForm
 from .training_monitor import TrainingMonitor
 from .training_thread import TrainingThread
@@ -57,6 +57,7 @@ class TrainingDock(QgsDockWidget):
 
     def _make_widgets(self) -> None:
         self.form = TrainingForm()
+        self.form.tool_wanted.connect(self._open_tool)
         self.monitor = TrainingMonitor()
         self.notice = Notice()
         self.status = QLabel()
@@ -234,6 +235,10 @@ class TrainingDock(QgsDockWidget):
         else:
             self.notice.tell("warning", message)
         self._end(successful)
+
+    def _open_tool(self) -> None:
+        given = {name: value for name, value in self.form.parameters().items() if value != ""}
+        open_dialog("geodl:trainmodel", given)
 
     def _use(self, model: str) -> None:
         try:

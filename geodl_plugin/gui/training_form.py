@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
 
 from qgis.core import QgsMapLayerProxyModel, QgsRasterLayer, QgsSettings
 from qgis.gui import QgsFileWidget, QgsMapLayerComboBox
-from qgis.PyQt.QtCore import QCoreApplication, Qt
+from qgis.PyQt.QtCore import QCoreApplication, Qt, pyqtSignal
 from qgis.PyQt.QtWidgets import (
     QComboBox,
     QFormLayout,
@@ -31,6 +32,8 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 class TrainingForm(QWidget):
     """Asks for what a training needs, and remembers the last answers."""
 
+    tool_wanted = pyqtSignal()
+
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._make_data_fields()
@@ -39,7 +42,18 @@ class TrainingForm(QWidget):
         layout = QVBoxLayout(self)
         for group in self._groups():
             layout.addWidget(group)
+        more = QLabel(f"<a href='#'>{self.tr('All options in the tool Train model')}</a>")
+        more.linkActivated.connect(self.tool_wanted.emit)
+        layout.addWidget(more)
         layout.addStretch(1)
+        # What the form shows at first is what the tool does by default.
+        self.set_parameters(
+            {
+                each.name.upper(): each.default
+                for each in fields(TrainingOptions)
+                if each.default is not MISSING
+            }
+        )
         self.restore()
 
     def _groups(self) -> list[QGroupBox]:
@@ -113,7 +127,7 @@ class TrainingForm(QWidget):
         self.apply_to = QgsMapLayerComboBox()
         self.apply_to.setFilters(QgsMapLayerProxyModel.Filter.RasterLayer)
         self.apply_to.setAllowEmptyLayer(True, self.tr("No layer"))
-        self.apply_to.setLayer(None)
+        self.apply_to.setCurrentIndex(0)
         self.apply_to.setToolTip(
             self.tr("The trained model is applied to this raster and the result added.")
         )

@@ -36,7 +36,10 @@ class TrainingMonitor(QWidget):
         self.table.verticalHeader().setDefaultSectionSize(self.fontMetrics().height() + 6)
         header = self.table.horizontalHeader()
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-        header.setStretchLastSection(True)
+        header.setSectionResizeMode(SCORE_COLUMN, QHeaderView.ResizeMode.Stretch)
+        # In a narrow dock the name of the score may be cut, its figures may not.
+        header.setMinimumSectionSize(self.fontMetrics().horizontalAdvance("0.0000") + 14)
+        header.setTextElideMode(Qt.TextElideMode.ElideRight)
         header.setHighlightSections(False)
         splitter = QSplitter(Qt.Orientation.Vertical)
         splitter.addWidget(self.curve)

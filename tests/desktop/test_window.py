@@ -50,6 +50,11 @@ def test_a_start_without_data_is_refused(window: Window) -> None:
     assert window.found["nothing_chosen"] == "Choose the folder of the training data."
 
 
+def test_the_dock_leads_to_the_tool(window: Window) -> None:
+    """Who needs more options finds them in the tool."""
+    assert "Train" in window.found["all_options"]
+
+
 def test_a_cancelled_worker_ends_within_two_seconds(window: Window) -> None:
     """A worker that does not listen is ended too, and none is left behind."""
     assert window.found["cancel_started"]

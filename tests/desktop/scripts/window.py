@@ -129,6 +129,13 @@ def look_at_dock(found: dict[str, Any]) -> None:
     pause(0.3)
     photograph(dock, "dock-empty")
     dock.notice.clear()
+    dock.form.tool_wanted.emit()
+    wait_until(lambda: any(map(is_tool, QApplication.topLevelWidgets())), 5)
+    pause(0.3)
+    (dialog,) = [each for each in QApplication.topLevelWidgets() if is_tool(each)]
+    found["all_options"] = dialog.windowTitle()
+    photograph(dialog, "train-model")
+    dialog.close()
     window = iface.mainWindow()
     window.resizeDocks([dock], [220], Qt.Orientation.Horizontal)
     pause(0.3)
@@ -137,6 +144,11 @@ def look_at_dock(found: dict[str, Any]) -> None:
     window.resizeDocks([dock], [400], Qt.Orientation.Horizontal)
     pause(0.2)
     photograph(dock, "dock-settings")
+
+
+def is_tool(widget: Any) -> bool:
+    """Return whether a window is the dialog of a tool."""
+    return widget.inherits("QgsProcessingAlgorithmDialogBase") and widget.isVisible()
 
 
 def cancel(found: dict[str, Any]) -> None:
