@@ -5,6 +5,7 @@ from __future__ import annotations
 from qgis.core import (
     QgsCategorizedSymbolRenderer,
     QgsFillSymbol,
+    QgsLineSymbol,
     QgsMapLayer,
     QgsMarkerSymbol,
     QgsPalettedRasterRenderer,
@@ -20,6 +21,8 @@ from qgis.core import (
 from qgis.PyQt.QtGui import QColor
 
 from ..core.samples.schema import Color, Schema
+
+OTHERS_COLOR = (150, 150, 150)
 
 
 class LayerStyler(QgsProcessingLayerPostProcessorInterface):
@@ -60,30 +63,45 @@ class ClassStyler(LayerStyler):
         field: holds the class name or value.
         colors: the colour of each value of the field.
         filled: a half transparent fill beside the outline.
+        others: what features without one of these values are called; default they stay hidden.
     """
 
-    def __init__(self, field: str, colors: dict[str | int, Color], filled: bool = False) -> None:
+    def __init__(
+        self,
+        field: str,
+        colors: dict[str | int, Color],
+        filled: bool = False,
+        others: str = "",
+    ) -> None:
         super().__init__()
+        self.others = others
         self.field = field
         self.colors = colors
         self.filled = filled
 
     @classmethod
-    def of_schema(cls, schema: Schema, field: str, filled: bool = False) -> ClassStyler:
+    def of_schema(
+        cls, schema: Schema, field: str, filled: bool = False, others: str = ""
+    ) -> ClassStyler:
         """Return a styler by class name in the colours of ``schema``."""
-        return cls(field, {each.name: each.color for each in schema.classes}, filled)
+        return cls(field, {each.name: each.color for each in schema.classes}, filled, others)
 
     def apply(self, layer: QgsMapLayer) -> None:
-        point = layer.geometryType() == QgsWkbTypes.GeometryType.PointGeometry
+        kind = layer.geometryType()
         categories = [
-            QgsRendererCategory(value, self._symbol(QColor(*color), point), str(value))
+            QgsRendererCategory(value, self._symbol(QColor(*color), kind), str(value))
             for value, color in self.colors.items()
         ]
+        if self.others:
+            symbol = self._symbol(QColor(*OTHERS_COLOR), kind)
+            categories.append(QgsRendererCategory("", symbol, self.others))
         layer.setRenderer(QgsCategorizedSymbolRenderer(self.field, categories))
 
-    def _symbol(self, color: QColor, point: bool) -> QgsSymbol:
-        if point:
+    def _symbol(self, color: QColor, kind: QgsWkbTypes.GeometryType) -> QgsSymbol:
+        if kind == QgsWkbTypes.GeometryType.PointGeometry:
             return QgsMarkerSymbol.createSimple({"color": color.name(), "size": "2"})
+        if kind == QgsWkbTypes.GeometryType.LineGeometry:
+            return QgsLineSymbol.createSimple({"color": color.name(), "width": "0.5"})
         fill = QColor(color)
         fill.setAlpha(90 if self.filled else 0)
         return QgsFillSymbol.createSimple(

@@ -16,16 +16,19 @@ from ..geo.mask import PolygonMask
 from ..geo.raster import Raster
 from ..geo.shapes import bounds_window
 from ..geo.units import metres_per_pixel
+from ..geo.vector import DRIVERS, VectorReader
 from ..models.registry import Task
 from ..packages.archive import peek_definition
 from ..progress import Progress
 from ..samples.schema import ClassDefinition, Schema
 from .model import Model, read_model
-from .options import InferenceOptions
+from .options import DetectionOptions, InferenceOptions, ObjectOptions, PixelOptions
 
 CELL_SIZE_FACTOR = 1.5  # from which the model sees objects much larger or smaller than it knows
 DEGREES_BELOW = 1e-3  # a cell size this small is in degrees
 BACKGROUND_COLOR = (232, 230, 224)
+RASTER_SUFFIXES = (".tif", ".tiff")
+CONFIDENCE_FIELD = "Confidence"  # of classified features
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,64 @@ def open_job(options: InferenceOptions, task: Task, progress: Progress | None = 
     return Job(model, raster, area)
 
 
+def open_detection(options: DetectionOptions, progress: Progress | None = None) -> Job:
+    """Open model and raster for the task "detect"; the rest is as in :func:`open_job`."""
+    shares = {
+        "threshold": options.threshold,
+        "nms_overlap": options.nms_overlap,
+        "MAX_OVERLAP_RATIO": options.max_overlap_ratio,
+    }
+    for name, value in shares.items():
+        if not 0 <= value <= 1:
+            raise InputError(f"{name}={value} is not between 0 and 1. Choose a share.")
+    names = {options.class_field.lower(), options.confidence_field.lower(), "classvalue"}
+    if "" in names or len(names) < 3:
+        raise InputError(
+            f"The fields '{options.class_field}', '{options.confidence_field}' and 'Classvalue' "
+            "need three different names. Change the first or the second one."
+        )
+    _check_tiles(options)
+    _check_vector(options.output)
+    job = open_job(options, Task.DETECTION, progress)
+    try:
+        choose_classes(job.model.schema, options.classes, job.model.name)
+    except BaseException:
+        job.raster.close()
+        raise
+    return job
+
+
+def open_pixels(options: PixelOptions, progress: Progress | None = None) -> Job:
+    """Open model and raster for the task "classify_pixels"; else as :func:`open_job`."""
+    if Path(options.output).suffix.lower() not in RASTER_SUFFIXES:
+        raise InputError(f"'{options.output}' is no GeoTIFF. Give it the extension .tif.")
+    _check_tiles(options)
+    return open_job(options, Task.PIXELS, progress)
+
+
+def open_features(options: ObjectOptions) -> VectorReader:
+    """Open the features to classify.
+
+    Raises:
+        InputError: when there are none, or the result would replace them.
+    """
+    if not options.features or not options.features[0]:
+        raise InputError("No features are given. Choose a layer of points, lines or polygons.")
+    _check_vector(options.output)
+    path, layer = (*options.features, "")[:2]
+    if Path(path).absolute() == Path(options.output).absolute():
+        raise InputError(f"'{path}' is the input. Choose another file for the result.")
+    if not options.class_field or options.class_field.lower() == CONFIDENCE_FIELD.lower():
+        raise InputError(
+            f"The class cannot be stored in a field called '{options.class_field}'. "
+            "Choose another name."
+        )
+    reader = VectorReader(path, layer or None)
+    if reader.count == 0:
+        raise InputError(f"'{reader.name}' has no features. Choose another layer.")
+    return reader
+
+
 def choose_classes(schema: Schema, names: Sequence[str], model: str) -> Schema:
     """Return the classes that are named, by name or value; all when none are.
 
@@ -99,6 +160,22 @@ def _class_of(schema: Schema, name: str, model: str) -> ClassDefinition:
     if found is None:
         raise InputError(f"'{model}' knows no class '{name}'. Its classes are: {schema}.")
     return found
+
+
+def _check_tiles(options: DetectionOptions | PixelOptions) -> None:
+    for name, value in (("padding", options.padding), ("tile_size", options.tile_size)):
+        # Arguments without a default may be anything that JSON knows.
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        if value is not None and not (whole and value >= 0):
+            raise InputError(f"{name}={value} is no number of pixels. Leave it out to choose.")
+
+
+def _check_vector(output: str) -> None:
+    if output and Path(output).suffix.lower() not in DRIVERS:
+        raise InputError(
+            f"'{Path(output).name}' is no known vector file. "
+            f"Use one of the extensions {', '.join(DRIVERS)}."
+        )
 
 
 def _check_bands(model: Model, raster: Raster) -> None:

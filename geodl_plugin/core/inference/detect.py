@@ -7,14 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InputError
 from ..geo.raster import Raster
 from ..geo.raster_writer import limit_cache
 from ..geo.vector import VectorWriter
-from ..models.registry import Task
 from ..progress import Phase, Progress
 from ..samples.schema import Schema
-from .checks import Job, choose_classes, open_job
+from .checks import Job, choose_classes, open_detection
 from .engine import Engine, open_engine
 from .merge import Detections, Merger, inside, place, rim_tolerance, suppress
 from .options import DetectionOptions
@@ -32,30 +30,9 @@ def run(options: DetectionOptions, progress: Progress) -> dict[str, Any]:
         GeoDLError: one sentence; nothing is left at the output then.
     """
     limit_cache()
-    check(options)
-    with open_job(options, Task.DETECTION, progress) as job:
+    with open_detection(options, progress) as job:
         engine = open_engine(job.model, options, progress)
         return detect(job, engine, options, progress)
-
-
-def check(options: DetectionOptions) -> None:
-    """Raise :class:`InputError` when an argument has a value that cannot be."""
-    shares = {
-        "threshold": options.threshold,
-        "nms_overlap": options.nms_overlap,
-        "MAX_OVERLAP_RATIO": options.max_overlap_ratio,
-    }
-    for name, value in shares.items():
-        if not 0 <= value <= 1:
-            raise InputError(f"{name}={value} is not between 0 and 1. Choose a share.")
-    for field in (options.class_field, options.confidence_field):
-        if not field:
-            raise InputError("A field has no name. Give the class and confidence fields names.")
-    if options.class_field.lower() == options.confidence_field.lower():
-        raise InputError(
-            f"Class and confidence are both to be stored in '{options.class_field}'. "
-            "Give the fields different names."
-        )
 
 
 def detect(

@@ -10,18 +10,16 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from ..errors import InputError
 from ..geo.raster_writer import limit_cache
 from ..geo.vector import GEOMETRIES, VectorReader, VectorWriter
 from ..models.registry import Task
 from ..progress import Phase, Progress
-from .checks import Job, open_job
+from .checks import CONFIDENCE_FIELD, Job, open_features, open_job
 from .crops import CropReader, Subject, subjects
 from .engine import Engine, open_engine
 from .options import ObjectOptions
 from .pipeline import read_ahead
 
-CONFIDENCE_FIELD = "Confidence"
 FIELD_TYPES = {"integer": int, "real": float, "text": str}
 WAITING = 4  # batches of features that may wait for their images, those without any too
 
@@ -37,28 +35,6 @@ def run(options: ObjectOptions, progress: Progress) -> dict[str, Any]:
         reader = open_features(options)
         engine = open_engine(job.model, options, progress)
         return classify(job, reader, engine, options, progress)
-
-
-def open_features(options: ObjectOptions) -> VectorReader:
-    """Open the features to classify.
-
-    Raises:
-        InputError: when there are none, or the result would replace them.
-    """
-    if not options.features or not options.features[0]:
-        raise InputError("No features are given. Choose a layer of points, lines or polygons.")
-    path, layer = (*options.features, "")[:2]
-    if Path(path).absolute() == Path(options.output).absolute():
-        raise InputError(f"'{path}' is the input. Choose another file for the result.")
-    if not options.class_field or options.class_field.lower() == CONFIDENCE_FIELD.lower():
-        raise InputError(
-            f"The class cannot be stored in a field called '{options.class_field}'. "
-            "Choose another name."
-        )
-    reader = VectorReader(path, layer or None)
-    if reader.count == 0:
-        raise InputError(f"'{reader.name}' has no features. Choose another layer.")
-    return reader
 
 
 def classify(

@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 
 from ..geo.raster_writer import ClassRasterWriter, limit_cache
-from ..models.registry import Task
 from ..progress import Phase, Progress
 from ..samples.schema import Schema
-from .checks import Job, open_job, with_background
+from .checks import Job, open_pixels, with_background
 from .engine import Engine, open_engine
 from .options import PixelOptions
 from .pipeline import run_tiles
@@ -26,7 +25,7 @@ def run(options: PixelOptions, progress: Progress) -> dict[str, Any]:
         GeoDLError: one sentence; nothing is left at the output then.
     """
     limit_cache()
-    with open_job(options, Task.PIXELS, progress) as job:
+    with open_pixels(options, progress) as job:
         engine = open_engine(job.model, options, progress)
         return classify(job, engine, options, progress)
 

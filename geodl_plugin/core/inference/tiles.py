@@ -82,8 +82,6 @@ def plan(job: Job, options: PixelOptions | DetectionOptions, network: Any, share
             f"tile_size={wanted} does not fit '{job.model.name}', which takes tiles of {fixed} "
             "pixels only. Leave the argument out."
         )
-    if wanted < 0 or (padding is not None and padding < 0):
-        raise InputError("tile_size and padding must not be negative. Leave them out to choose.")
     size = fixed or _round_up(wanted or max(job.model.chip_size, USUAL_TILE), step)
     rim = size // share if padding is None else padding
     if 2 * rim >= size:

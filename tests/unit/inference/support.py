@@ -173,7 +173,7 @@ for _name, (_task, _build) in _BUILDERS.items():
 
 def write_model(
     path: Path,
-    architecture: str,
+    network: str,
     bands: int = 1,
     schema: Schema = TREES,
     chip_size: int = 64,
@@ -182,12 +182,12 @@ def write_model(
     """Write a package of one of the networks above, whose units are those of the raster."""
     from safetensors.torch import save
 
-    task, build = _BUILDERS[architecture]
-    spec = NetworkSpec(architecture, "", {}, bands, len(schema), chip_size)
+    task, build = _BUILDERS[network]
+    spec = NetworkSpec(network, "", {}, bands, len(schema), chip_size)
     definition = {
         "Framework": "PyTorch",
         "ModelType": task.value,
-        "ModelConfiguration": architecture,
+        "ModelConfiguration": network,
         "ModelFile": "weights.safetensors",
         "ImageHeight": chip_size,
         "ImageWidth": chip_size,
@@ -195,7 +195,7 @@ def write_model(
         "Classes": [class_to_json(each) for each in schema.classes],
         "GeoDL": {
             "version": 1,
-            "architecture": architecture,
+            "architecture": network,
             "arguments": {},
             "band_count": bands,
             "class_count": len(schema),

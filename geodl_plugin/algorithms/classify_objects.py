@@ -1,0 +1,94 @@
+"""Gives features a class by what rasters show there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qgis.core import (
+    QgsProcessing,
+    QgsProcessingContext,
+    QgsProcessingOutputNumber,
+    QgsProcessingParameterFeatureSource,
+    QgsProcessingParameterString,
+    QgsProcessingParameterVectorDestination,
+)
+
+from ..core.inference.checks import open_features, open_job
+from ..core.inference.options import OBJECT_ARGUMENTS, ObjectOptions
+from ..core.models.registry import Task
+from ..core.progress import Progress
+from .inference import InferenceAlgorithm
+from .parameters import vector_source
+from .styling import ClassStyler
+
+
+class ClassifyObjects(InferenceAlgorithm):
+    """Applies a classifier to the image of each feature."""
+
+    FEATURES = "FEATURES"
+    CLASS_FIELD = "CLASS_FIELD"
+    OUTPUT = "OUTPUT"
+    OBJECT_COUNT = "OBJECT_COUNT"
+
+    NAME = "classifyobjects"
+    LABEL = "Classify objects"
+    SUMMARY = (
+        "Gives existing features, such as buildings or trees, a class by what the rasters show "
+        "there. The features keep their geometry and fields and get the class and its "
+        "confidence (0 to 100)."
+    )
+    TASK = "classify_objects"
+    OPTIONS = ObjectOptions
+    ARGUMENT_NAMES = OBJECT_ARGUMENTS
+
+    def add_parameters(self) -> None:
+        self.add_model_parameters()
+        self.add(
+            QgsProcessingParameterFeatureSource(
+                self.FEATURES,
+                self.tr("Features"),
+                [QgsProcessing.SourceType.TypeVectorAnyGeometry],
+            ),
+            self.tr("Points, lines or polygons, in any coordinate reference system."),
+        )
+        self.add(
+            QgsProcessingParameterString(self.CLASS_FIELD, self.tr("Class field"), "ClassLabel"),
+            self.tr("Name of the field for the class name."),
+            advanced=True,
+        )
+        self.add_limits(area=False)
+        self.add(
+            QgsProcessingParameterVectorDestination(
+                self.OUTPUT,
+                self.tr("Classified objects"),
+                QgsProcessing.SourceType.TypeVectorAnyGeometry,
+            ),
+            self.tr("The features with class and confidence; both are empty where no raster is."),
+        )
+        self.addOutput(
+            QgsProcessingOutputNumber(self.OBJECT_COUNT, self.tr("Objects with a class"))
+        )
+
+    def work(
+        self,
+        parameters: dict[str, Any],
+        context: QgsProcessingContext,
+        progress: Progress,
+    ) -> dict[str, Any]:
+        features = vector_source(self, parameters, self.FEATURES, context)
+        options = self.read_options(
+            parameters,
+            context,
+            self.OUTPUT,
+            features=list(features or ()),
+            class_field=self.text(parameters, self.CLASS_FIELD, context),
+        )
+        open_features(options)
+        with open_job(options, Task.OBJECTS) as job:
+            schema = job.model.schema
+        result = self.infer(options, progress)
+        styler = ClassStyler.of_schema(
+            schema, options.class_field, filled=True, others=self.tr("Not classified")
+        )
+        self.style_output(options.output, styler, self.tr("Classified objects"))
+        return {self.OUTPUT: options.output, self.OBJECT_COUNT: result["object_count"]}

@@ -1,0 +1,96 @@
+"""What the inference tools share: rasters, model, limits, device."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from qgis.core import QgsProcessingContext
+
+from ..core.geo.raster import Raster
+from ..core.inference.options import InferenceOptions, argument_defaults
+from ..core.progress import Progress
+from .base import GeoDLAlgorithm
+from .parameters import (
+    ARGUMENTS,
+    DEVICE,
+    MASK,
+    MODEL,
+    PRECISION,
+    add_device,
+    add_extent,
+    add_input,
+    add_mask,
+    add_model,
+    parse_arguments,
+    read_extent,
+    read_input,
+    vector_source,
+)
+
+
+class InferenceAlgorithm(GeoDLAlgorithm):
+    """The base of the tools that apply a model."""
+
+    GROUP = "Inference"
+    GROUP_ID = "inference"
+
+    TASK = ""
+    OPTIONS: type[InferenceOptions] = InferenceOptions
+    ARGUMENT_NAMES: tuple[str, ...] = ()
+
+    def add_model_parameters(self) -> None:
+        """Add rasters, model and arguments."""
+        add_input(self)
+        add_model(self)
+        known = "; ".join(
+            f"{name}={_shown(value)}"
+            for name, value in argument_defaults(self.OPTIONS, self.ARGUMENT_NAMES).items()
+        )
+        definition = self.parameterDefinition(ARGUMENTS)
+        definition.setHelp(f"{definition.help()} {self.tr('Known, with their defaults:')} {known}.")
+
+    def add_limits(self, area: bool = True) -> None:
+        """Add extent and mask, device and precision."""
+        if area:
+            add_extent(self)
+            add_mask(self)
+        add_device(self)
+
+    def read_options(
+        self,
+        parameters: dict[str, Any],
+        context: QgsProcessingContext,
+        output: str,
+        **values: Any,
+    ) -> Any:
+        """Return the options of the task; ``values`` are those that only one tool has."""
+        defaults = argument_defaults(self.OPTIONS, self.ARGUMENT_NAMES)
+        arguments = parse_arguments(self.text(parameters, ARGUMENTS, context), defaults)
+        sources = read_input(self, parameters, context)
+        extent, mask = None, None
+        if self.parameterDefinition(MASK) is not None:
+            with Raster.open(sources) as raster:
+                extent = read_extent(self, parameters, context, raster.crs)
+            mask = vector_source(self, parameters, MASK, context)
+        return self.OPTIONS(
+            sources=sources,
+            model=self.text(parameters, MODEL, context),
+            output=self.output_path(parameters, output, context),
+            extent=list(extent) if extent else None,
+            mask=list(mask) if mask else None,
+            device=self.text(parameters, DEVICE, context) or "auto",
+            precision=self.parameterAsEnumString(parameters, PRECISION, context) or "auto",
+            **arguments,
+            **values,
+        )
+
+    def infer(self, options: InferenceOptions, progress: Progress) -> dict[str, Any]:
+        """Run the task in the worker and return its result."""
+        return self.run_worker(self.TASK, dataclasses.asdict(options), progress)
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "…"
+    return str(value).lower() if isinstance(value, bool) else str(value)

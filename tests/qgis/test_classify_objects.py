@@ -1,0 +1,122 @@
+"""The tool 'Classify objects' in QGIS."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from qgis.core import (
+    NULL,
+    QgsFeature,
+    QgsGeometry,
+    QgsProcessingException,
+    QgsProject,
+    QgsRectangle,
+    QgsVectorLayer,
+)
+
+from tests.qgis.models import work_here, write_untrained
+from tests.unit.inference.support import NORTH_UP, write_model, write_raster
+
+X, Y = NORTH_UP[0], NORTH_UP[3]
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> str:
+    """Dark in the left half, bright in the right one."""
+    pixels = np.ones((3, 200, 200), np.uint8)
+    pixels[:, :, 100:] = 10
+    return write_raster(tmp_path / "ortho.tif", pixels)
+
+
+@pytest.fixture
+def features() -> QgsVectorLayer:
+    made = QgsVectorLayer("Polygon?crs=EPSG:32616&field=name:string", "houses", "memory")
+    for name, col in (("dark", 20), ("bright", 160), ("away", 5000)):
+        feature = QgsFeature(made.fields())
+        left, top = X + col / 2, Y - 20
+        feature.setGeometry(QgsGeometry.fromRect(QgsRectangle(left, top - 5, left + 5, top)))
+        feature.setAttributes([name])
+        made.dataProvider().addFeature(feature)
+    made.updateExtents()
+    return made
+
+
+def classes(path: str) -> dict[str, Any]:
+    layer = QgsVectorLayer(path, "result", "ogr")
+    return {each["name"]: each["ClassLabel"] for each in layer.getFeatures()}
+
+
+def test_a_memory_layer_gets_its_classes(
+    run: Callable[..., Any],
+    source: str,
+    features: QgsVectorLayer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    work_here(monkeypatch)
+    model = write_model(tmp_path / "houses.dlpk", "TEST_OBJECTS", bands=3, chip_size=16)
+    output = str(tmp_path / "classified.gpkg")
+    result = run("classifyobjects", INPUT=source, FEATURES=features, MODEL=model, OUTPUT=output)
+    assert result["OBJECT_COUNT"] == 2
+    assert classes(output) == {"dark": "Tree", "bright": "Car", "away": NULL}
+    assert features.fields().names() == ["name"]
+
+
+def test_only_the_selected_features_and_a_styled_layer(
+    provider: Any,
+    source: str,
+    features: QgsVectorLayer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import processing
+    from qgis.core import QgsProcessingFeatureSourceDefinition
+
+    work_here(monkeypatch)
+    model = write_model(tmp_path / "houses.dlpk", "TEST_OBJECTS", bands=3, chip_size=16)
+    QgsProject.instance().addMapLayer(features)
+    features.selectByIds([2])
+    result = processing.runAndLoadResults(
+        "geodl:classifyobjects",
+        {
+            "INPUT": source,
+            "FEATURES": QgsProcessingFeatureSourceDefinition(features.id(), True),
+            "MODEL": model,
+            "OUTPUT": "TEMPORARY_OUTPUT",
+        },
+    )
+    assert classes(result["OUTPUT"]) == {"bright": "Car"}
+    layer = QgsProject.instance().mapLayersByName("Classified objects")[0]
+    assert [each.label() for each in layer.renderer().categories()] == [
+        "Tree",
+        "Car",
+        "Not classified",
+    ]
+    QgsProject.instance().clear()
+
+
+def test_wrong_input_is_one_sentence(
+    run: Callable[..., Any], source: str, features: QgsVectorLayer, tmp_path: Path
+) -> None:
+    model = write_model(tmp_path / "trees.dlpk", "TEST_NUMBERS", bands=3)
+    values = {"INPUT": source, "FEATURES": features, "OUTPUT": str(tmp_path / "a.gpkg")}
+    with pytest.raises(QgsProcessingException, match="Use the tool 'Detect objects'"):
+        run("classifyobjects", MODEL=model, **values)
+    model = write_model(tmp_path / "houses.dlpk", "TEST_OBJECTS", bands=3)
+    with pytest.raises(QgsProcessingException, match="'Confidence'"):
+        run("classifyobjects", MODEL=model, CLASS_FIELD="Confidence", **values)
+    assert not (tmp_path / "a.gpkg").exists()
+
+
+def test_a_real_model_in_a_real_worker(
+    run: Callable[..., Any], source: str, features: QgsVectorLayer, tmp_path: Path
+) -> None:
+    model = write_untrained(tmp_path / "houses.dlpk", "FEATURE_CLASSIFIER")
+    output = str(tmp_path / "classified.gpkg")
+    result = run("classifyobjects", INPUT=source, FEATURES=features, MODEL=model, OUTPUT=output)
+    assert result["OBJECT_COUNT"] == 2
+    assert set(classes(output).values()) <= {"Tree", "Car", NULL}

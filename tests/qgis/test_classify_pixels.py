@@ -1,0 +1,87 @@
+"""The tool 'Classify pixels' in QGIS."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from osgeo import gdal
+from qgis.core import QgsProcessingException, QgsProject, QgsRasterLayer
+
+from tests.qgis.models import work_here, write_untrained
+from tests.unit.inference.support import write_model, write_raster
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> str:
+    """A dark raster with a square of trees of 10 × 10 pixels and a corner without data."""
+    pixels = np.zeros((1, 150, 150), np.float32)
+    pixels[0, 60:70, 20:30] = 10
+    pixels[0, 140:, 140:] = np.nan
+    return write_raster(tmp_path / "ortho.tif", pixels)
+
+
+def test_classes_values_and_counts(
+    run: Callable[..., Any], source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work_here(monkeypatch)
+    model = write_model(tmp_path / "canopy.dlpk", "TEST_PIXELS")
+    output = str(tmp_path / "new" / "classes.tif")
+    result = run(
+        "classifypixels", INPUT=source, MODEL=model, ARGUMENTS="tile_size=64", OUTPUT=output
+    )
+    counts = json.loads(result["PIXEL_COUNTS"])
+    assert counts == {"Background": 150 * 150 - 200, "Tree": 100, "Car": 0}
+    found = gdal.Open(output).ReadAsArray()
+    assert (found[60:70, 20:30] == 3).all()
+    assert (found == 3).sum() == 100
+    assert (found[140:, 140:] == 255).all()
+    layer = QgsRasterLayer(output, "classes", "gdal")
+    assert layer.dataProvider().sourceNoDataValue(1) == 255
+    assert layer.extent() == QgsRasterLayer(source, "ortho", "gdal").extent()
+
+
+def test_the_layer_lands_styled(
+    provider: Any, source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import processing
+
+    work_here(monkeypatch)
+    model = write_model(tmp_path / "canopy.dlpk", "TEST_PIXELS")
+    processing.runAndLoadResults(
+        "geodl:classifypixels",
+        {
+            "INPUT": source,
+            "MODEL": model,
+            "ARGUMENTS": "predict_background=false",
+            "OUTPUT": "TEMPORARY_OUTPUT",
+        },
+    )
+    layer = QgsProject.instance().mapLayersByName("Classified pixels")[0]
+    assert [each.label for each in layer.renderer().classes()] == ["Tree", "Car"]
+    QgsProject.instance().clear()
+
+
+def test_wrong_input_is_one_sentence(run: Callable[..., Any], source: str, tmp_path: Path) -> None:
+    model = write_model(tmp_path / "trees.dlpk", "TEST_NUMBERS")
+    with pytest.raises(QgsProcessingException, match="Use the tool 'Detect objects'"):
+        run("classifypixels", INPUT=source, MODEL=model, OUTPUT=str(tmp_path / "a.tif"))
+    model = write_model(tmp_path / "canopy.dlpk", "TEST_PIXELS")
+    with pytest.raises(QgsProcessingException, match=r"extension \.tif"):
+        run("classifypixels", INPUT=source, MODEL=model, OUTPUT=str(tmp_path / "a.png"))
+    with pytest.raises(QgsProcessingException, match="is the input"):
+        run("classifypixels", INPUT=source, MODEL=model, OUTPUT=source)
+
+
+def test_a_real_model_in_a_real_worker(run: Callable[..., Any], tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 65535, (4, 100, 130)).astype(np.uint16)
+    source = write_raster(tmp_path / "ortho.tif", pixels)
+    model = write_untrained(tmp_path / "unet.dlpk", "UNET", bands=4)
+    output = str(tmp_path / "classes.tif")
+    result = run("classifypixels", INPUT=source, MODEL=model, OUTPUT=output)
+    assert sum(json.loads(result["PIXEL_COUNTS"]).values()) == 100 * 130
+    assert set(np.unique(gdal.Open(output).ReadAsArray())) <= {0, 3, 7}

@@ -1,0 +1,202 @@
+"""The tool 'Detect objects' in QGIS."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from qgis.core import (
+    QgsCoordinateReferenceSystem,
+    QgsFeature,
+    QgsGeometry,
+    QgsProcessingContext,
+    QgsProcessingException,
+    QgsProcessingFeedback,
+    QgsProject,
+    QgsRectangle,
+    QgsVectorLayer,
+)
+
+from tests.qgis.models import work_here, write_untrained
+from tests.unit.inference.support import NORTH_UP, write_model, write_raster
+
+X, Y = NORTH_UP[0], NORTH_UP[3]
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> str:
+    """A raster with three squares of 10 × 10 pixels, the third one of the class Car."""
+    pixels = np.zeros((1, 200, 300), np.uint16)
+    for number, (col, row) in enumerate(((20, 30), (127, 60), (250, 150)), 1):
+        pixels[0, row : row + 10, col : col + 10] = number + 10_000 * (number == 3)
+    return write_raster(tmp_path / "ortho.tif", pixels)
+
+
+@pytest.fixture
+def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    work_here(monkeypatch)
+    return write_model(tmp_path / "trees.dlpk", "TEST_NUMBERS")
+
+
+def load(path: str) -> QgsVectorLayer:
+    layer = QgsVectorLayer(path, "result", "ogr")
+    assert layer.isValid()
+    return layer
+
+
+def test_squares_land_exactly_where_they_are(
+    run: Callable[..., Any], source: str, model: str, tmp_path: Path
+) -> None:
+    output = str(tmp_path / "new folder" / "found.gpkg")
+    result = run(
+        "detectobjects", INPUT=source, MODEL=model, ARGUMENTS="tile_size=64", OUTPUT=output
+    )
+    assert result["OUTPUT"] == output
+    assert result["OBJECT_COUNT"] == 3
+    layer = load(output)
+    assert layer.crs() == QgsCoordinateReferenceSystem("EPSG:32616")
+    assert layer.fields().names() == ["fid", "Class", "Classvalue", "Confidence"]
+    found = sorted(layer.getFeatures(), key=lambda each: each.geometry().boundingBox().xMinimum())
+    assert [each["Class"] for each in found] == ["Tree", "Tree", "Car"]
+    assert [each["Classvalue"] for each in found] == [3, 3, 7]
+    assert all(50 <= each["Confidence"] <= 100 for each in found)
+    assert all(each.geometry().area() == pytest.approx(25) for each in found)
+    box = found[0].geometry().boundingBox()
+    assert (box.xMinimum(), box.yMaximum()) == (X + 10, Y - 15)
+    # The file carries its style.
+    categories = layer.renderer().categories()
+    assert [each.value() for each in categories] == ["Tree", "Car"]
+    assert layer.renderer().classAttribute() == "Class"
+
+
+def test_every_parameter_has_its_effect(
+    run: Callable[..., Any], source: str, model: str, tmp_path: Path
+) -> None:
+    mask = QgsVectorLayer("Polygon?crs=EPSG:32616", "mask", "memory")
+    feature = QgsFeature(mask.fields())
+    feature.setGeometry(QgsGeometry.fromRect(QgsRectangle(X, Y - 50, X + 100, Y)))
+    mask.dataProvider().addFeature(feature)
+
+    def names(**parameters: Any) -> list[str]:
+        output = str(tmp_path / "found.gpkg")
+        run("detectobjects", INPUT=[source], MODEL=model, OUTPUT=output, **parameters)
+        return sorted(each["Class"] for each in load(output).getFeatures())
+
+    assert names() == ["Car", "Tree", "Tree"]
+    assert names(CLASSES="Car; tree") == ["Car", "Tree", "Tree"]
+    assert names(CLASSES="7") == ["Car"]
+    assert names(EXTENT=f"{X},{X + 40},{Y - 50},{Y} [EPSG:32616]") == ["Tree"]
+    assert names(MASK=mask) == ["Tree", "Tree"]
+    assert names(RUN_NMS=False) == ["Car", "Tree", "Tree"]
+    output = str(tmp_path / "found.geojson")
+    run(
+        "detectobjects",
+        INPUT_FOLDER=str(Path(source).parent),
+        MODEL=model,
+        CLASS_FIELD="kind",
+        CONFIDENCE_FIELD="sure",
+        OUTPUT=output,
+    )
+    assert load(output).fields().names() == ["kind", "Classvalue", "sure"]
+
+
+def test_the_layer_lands_styled_and_named(
+    run: Callable[..., Any], source: str, model: str, tmp_path: Path
+) -> None:
+    import processing
+
+    result = processing.runAndLoadResults(
+        "geodl:detectobjects", {"INPUT": source, "MODEL": model, "OUTPUT": "TEMPORARY_OUTPUT"}
+    )
+    layers = QgsProject.instance().mapLayersByName("Detected objects")
+    assert len(layers) == 1
+    assert layers[0].source().startswith(result["OUTPUT"])
+    assert [each.value() for each in layers[0].renderer().categories()] == ["Tree", "Car"]
+    QgsProject.instance().clear()
+
+
+@pytest.mark.parametrize(
+    ("parameters", "sentence"),
+    [
+        ({"MODEL": "none.dlpk"}, "There is no model 'none.dlpk'"),
+        ({"INPUT": "none.tif"}, "none.tif"),
+        ({"CLASSES": "Boat"}, "knows no class 'Boat'"),
+        ({"ARGUMENTS": "treshold=0.5"}, "There is no argument 'treshold'"),
+        ({"ARGUMENTS": "threshold=high"}, "'high' is no value for 'threshold'"),
+        ({"EXTENT": "0,1,0,1"}, "lies outside"),
+        ({"DEVICE": "tpu"}, "There is no device 'tpu'"),
+        ({"OUTPUT": "/tmp/found.doc"}, "doc"),
+    ],
+)
+def test_wrong_input_is_one_sentence_and_nothing_is_written(
+    run: Callable[..., Any],
+    source: str,
+    model: str,
+    tmp_path: Path,
+    parameters: dict[str, Any],
+    sentence: str,
+) -> None:
+    before = sorted(tmp_path.iterdir())
+    values = {"INPUT": source, "MODEL": model, "OUTPUT": str(tmp_path / "out" / "found.gpkg")}
+    with pytest.raises(QgsProcessingException) as caught:
+        run("detectobjects", **{**values, **parameters})
+    assert sentence in str(caught.value)
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_the_wrong_model_names_the_right_tool(
+    run: Callable[..., Any], source: str, tmp_path: Path
+) -> None:
+    model = write_model(tmp_path / "canopy.dlpk", "TEST_PIXELS")
+    with pytest.raises(QgsProcessingException, match="Use the tool 'Classify pixels'"):
+        run("detectobjects", INPUT=source, MODEL=model, OUTPUT=str(tmp_path / "found.gpkg"))
+    four = write_model(tmp_path / "trees.dlpk", "TEST_NUMBERS", bands=4)
+    sentence = "'trees.dlpk' was trained on 4 bands but 'ortho.tif' has 1"
+    with pytest.raises(QgsProcessingException, match=sentence):
+        run("detectobjects", INPUT=source, MODEL=four, OUTPUT=str(tmp_path / "found.gpkg"))
+
+
+class CancelsWhenDetecting(QgsProcessingFeedback):
+    def setProgressText(self, text: str) -> None:  # noqa: N802
+        if text.startswith("Detecting"):
+            self.cancel()
+
+
+def test_a_real_model_in_a_real_worker(run: Callable[..., Any], tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 255, (3, 300, 200), np.uint8)
+    source = write_raster(tmp_path / "ortho.tif", pixels)
+    model = write_untrained(tmp_path / "ssd.dlpk", "SSD")
+    output = tmp_path / "found.gpkg"
+    feedback = QgsProcessingFeedback()
+    values = {"INPUT": source, "MODEL": model, "OUTPUT": str(output)}
+    arguments = "threshold=0.2;tile_size=128;padding=16"
+    result = run("detectobjects", feedback, ARGUMENTS=arguments, **values)
+    assert result["OBJECT_COUNT"] == load(str(output)).featureCount()
+    assert "Computing on" in feedback.textLog()
+
+
+def test_cancelling_a_real_worker_leaves_nothing(run: Callable[..., Any], tmp_path: Path) -> None:
+    source = write_raster(tmp_path / "ortho.tif", np.zeros((3, 3000, 3000), np.uint8))
+    model = write_untrained(tmp_path / "ssd.dlpk", "SSD")
+    before = sorted(tmp_path.iterdir())
+    output = str(tmp_path / "found.gpkg")
+    feedback = CancelsWhenDetecting()
+    result = run("detectobjects", feedback, INPUT=source, MODEL=model, OUTPUT=output)
+    assert result == {}
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_parameters_are_those_of_the_public_interface(provider: Any) -> None:
+    tool = provider.algorithm("detectobjects")
+    defaults = {each.name(): each.defaultValue() for each in tool.parameterDefinitions()}
+    assert defaults["RUN_NMS"] is True
+    assert defaults["CONFIDENCE_FIELD"] == "Confidence"
+    assert defaults["CLASS_FIELD"] == "Class"
+    assert defaults["MAX_OVERLAP_RATIO"] == 0
+    assert defaults["DEVICE"] == defaults["PRECISION"] == "auto"
+    assert all(each.help() for each in tool.parameterDefinitions())
+    assert {each.name() for each in tool.outputDefinitions()} == {"OUTPUT", "OBJECT_COUNT"}
+    assert tool.checkParameterValues({"INPUT": "a.tif"}, QgsProcessingContext())[0] is False

@@ -1,0 +1,153 @@
+"""Wrong input is one sentence, before any work."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from geodl_plugin.core.errors import GeoDLError, InputError, ModelError
+from geodl_plugin.core.inference import detect
+from geodl_plugin.core.inference.checks import choose_classes, open_job, open_pixels
+from geodl_plugin.core.inference.options import DetectionOptions, PixelOptions
+from geodl_plugin.core.models.registry import Task
+from geodl_plugin.core.progress import Progress
+
+from .support import NORTH_UP, TREES, write_model, write_polygons, write_raster
+from .test_engine import Heard
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> str:
+    return write_raster(tmp_path / "ortho.tif", np.zeros((3, 50, 50), np.uint8))
+
+
+def options(source: str, model: str, **values: Any) -> DetectionOptions:
+    output = values.pop("output", str(Path(source).parent / "out" / "found.gpkg"))
+    return DetectionOptions([source], model, output, **values)
+
+
+def refused(values: DetectionOptions) -> str:
+    with pytest.raises(GeoDLError) as caught:
+        detect.run(values, Progress())
+    assert not (Path(values.sources[0]).parent / "out").exists()
+    return str(caught.value)
+
+
+def test_a_model_for_another_task(tmp_path: Path, source: str) -> None:
+    model = write_model(tmp_path / "canopy.dlpk", "TEST_PIXELS")
+    assert refused(options(source, model)) == (
+        "'canopy.dlpk' classifies pixels. Use the tool 'Classify pixels'."
+    )
+
+
+def test_too_few_bands(tmp_path: Path, source: str) -> None:
+    model = write_model(tmp_path / "trees.dlpk", "TEST_NUMBERS", bands=4)
+    assert refused(options(source, model)).startswith(
+        "'trees.dlpk' was trained on 4 bands but 'ortho.tif' has 3."
+    )
+
+
+def test_no_model(tmp_path: Path, source: str) -> None:
+    (tmp_path / "notes.dlpk").write_text("not a zip")
+    assert "is not a model package" in refused(options(source, str(tmp_path / "notes.dlpk")))
+    assert "There is no model" in refused(options(source, str(tmp_path / "none.dlpk")))
+
+
+def test_a_model_that_is_not_ours(source: str) -> None:
+    text = json.dumps({"ModelType": "ObjectDetection", "ModelFile": "a.pth", "ImageWidth": 9})
+    assert "was not made by GeoDL" in refused(options(source, text))
+
+
+def test_an_architecture_of_the_future(tmp_path: Path, source: str) -> None:
+    model = write_model(tmp_path / "m.dlpk", "TEST_NUMBERS", architecture="HOLOGRAM")
+    assert "There is no model type 'HOLOGRAM'" in refused(options(source, model))
+
+
+def test_an_extent_outside(tmp_path: Path, source: str) -> None:
+    model = write_model(tmp_path / "m.dlpk", "TEST_NUMBERS")
+    assert "lies outside of 'ortho.tif'" in refused(options(source, model, extent=[0, 0, 9, 9]))
+
+
+def test_a_mask_outside(tmp_path: Path, source: str) -> None:
+    mask = write_polygons(tmp_path / "mask.gpkg", ["POLYGON((0 0,1 0,1 1,0 0))"], 32616)
+    model = write_model(tmp_path / "m.dlpk", "TEST_NUMBERS")
+    assert "lies outside of 'ortho.tif'" in refused(options(source, model, mask=[mask, ""]))
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"classes": ["Boat"]}, "knows no class 'Boat'. Its classes are: 3 Tree, 7 Car."),
+        ({"threshold": 50.0}, "threshold=50.0 is not between 0 and 1"),
+        ({"padding": 40, "tile_size": 64}, "padding=40 leaves nothing of a tile of 64 pixels"),
+        ({"batch_size": -1}, "batch_size=-1"),
+        ({"device": "cuda:9"}, "device 'cuda:9'"),
+        ({"class_field": "a", "confidence_field": "A"}, "three different names"),
+        ({"padding": "wide"}, "padding=wide is no number of pixels"),
+        ({"tile_size": -8}, "tile_size=-8 is no number"),
+        ({"output": ""}, "No output"),
+    ],
+)
+def test_values_that_cannot_be(
+    tmp_path: Path, source: str, values: dict[str, Any], sentence: str
+) -> None:
+    model = write_model(tmp_path / "m.dlpk", "TEST_NUMBERS")
+    assert sentence in refused(options(source, model, **values))
+
+
+def test_the_input_is_not_overwritten(tmp_path: Path, source: str) -> None:
+    model = write_model(tmp_path / "m.dlpk", "TEST_PIXELS")
+    with pytest.raises(InputError, match="is the input"):
+        open_pixels(PixelOptions([source], model, source))
+
+
+def test_the_extension_of_the_output_is_one_that_is_written(tmp_path: Path, source: str) -> None:
+    model = write_model(tmp_path / "m.dlpk", "TEST_PIXELS")
+    with pytest.raises(InputError, match=r"Give it the extension \.tif"):
+        open_pixels(PixelOptions([source], model, "classes.png"))
+    output = str(tmp_path / "out" / "found.doc")
+    assert "no known vector file" in refused(options(source, model, output=output))
+
+
+def test_what_may_spoil_the_result_is_warned_of(tmp_path: Path) -> None:
+    source = write_raster(tmp_path / "ortho.tif", np.zeros((4, 50, 50), np.uint16))
+    model = write_model(
+        tmp_path / "m.dlpk", "TEST_PIXELS", bands=3, dtype="uint8", cell_size=[0.1, 0.1]
+    )
+    heard = Heard()
+    with open_job(PixelOptions([source], model, "out.tif"), Task.PIXELS, heard):
+        pass
+    assert heard.infos == ["'m.dlpk' uses the bands 1, 2, 3 of 'ortho.tif'."]
+    assert "trained on uint8 images but 'ortho.tif' is uint16" in heard.warnings[0]
+    assert "trained at 0.1 m a pixel but 'ortho.tif' has 0.5 m" in heard.warnings[1]
+
+
+def test_metres_and_degrees_are_compared_as_lengths(tmp_path: Path) -> None:
+    step = 0.5 / 111_320
+    degrees = (-84.0, step, 0.0, 0.1, 0.0, -step)
+    for geotransform, epsg in ((NORTH_UP, 32616), (degrees, 4326)):
+        source = write_raster(tmp_path / "a.tif", np.zeros((1, 50, 50)), geotransform, epsg)
+        model = write_model(tmp_path / "m.dlpk", "TEST_PIXELS", cell_size=[0.5, 0.5])
+        heard = Heard()
+        open_job(PixelOptions([source], model, "out.tif"), Task.PIXELS, heard).raster.close()
+        assert heard.warnings == []
+
+
+def test_classes_by_name_and_value() -> None:
+    assert choose_classes(TREES, [], "m").values == (3, 7)
+    assert choose_classes(TREES, ["TREE"], "m").values == (3,)
+    assert choose_classes(TREES, ["7", " Tree "], "m").values == (3, 7)
+    with pytest.raises(InputError, match="no class '9'"):
+        choose_classes(TREES, ["9"], "m")
+
+
+def test_weights_that_do_not_fit(tmp_path: Path, source: str) -> None:
+    model = write_model(tmp_path / "m.dlpk", "TEST_PIXELS", class_count=9)
+    with pytest.raises(ModelError, match="do not fit its network"):
+        from geodl_plugin.core.inference import pixels
+
+        pixels.run(PixelOptions([source], model, str(tmp_path / "out.tif")), Progress())

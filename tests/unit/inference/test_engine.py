@@ -1,0 +1,135 @@
+"""The engine: devices, precisions, memory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from geodl_plugin.core.errors import InputError, WorkerError
+from geodl_plugin.core.inference.engine import Engine, agree, as_float32, choose_device
+from geodl_plugin.core.progress import Progress
+
+from .support import SmallPixels
+
+
+class Heard(Progress):
+    def __init__(self) -> None:
+        self.infos: list[str] = []
+        self.warnings: list[str] = []
+
+    def info(self, message: str) -> None:
+        self.infos.append(message)
+
+    def warn(self, message: str) -> None:
+        self.warnings.append(message)
+
+
+class Glutton(nn.Module):
+    """Takes three images at a time at most."""
+
+    def __init__(self, most: int = 3) -> None:
+        super().__init__()
+        self.most = most
+        self.sizes: list[int] = []
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        if len(images) > self.most:
+            raise RuntimeError("CUDA out of memory. Tried to allocate 20 GiB")
+        self.sizes.append(len(images))
+        return images.mean((1, 2, 3))
+
+
+def images(count: int) -> list[np.ndarray]:
+    return [np.full((1, 8, 8), value, np.float32) for value in range(count)]
+
+
+def values(_: Any, answer: torch.Tensor) -> list[float]:
+    return answer.tolist()
+
+
+def test_a_batch_that_does_not_fit_is_halved_and_all_are_answered() -> None:
+    heard = Heard()
+    network = Glutton()
+    engine = Engine(network, "cpu", "float32", 10, heard)
+    assert engine.infer(images(10), values) == list(range(10))
+    assert network.sizes == [2, 2, 2, 2, 2]
+    assert engine.batch_size == 2
+    assert len(heard.warnings) == 2
+
+
+def test_one_image_that_does_not_fit_is_told() -> None:
+    with pytest.raises(WorkerError, match="smaller tile_size"):
+        Engine(Glutton(0), "cpu", "float32", 1).infer(images(1), values)
+
+
+def test_other_errors_are_not_taken_for_memory() -> None:
+    class Broken(nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            raise RuntimeError("shapes do not match")
+
+    with pytest.raises(RuntimeError, match="shapes"):
+        Engine(Broken(), "cpu", "float32", 4).infer(images(4), values)
+
+
+def test_the_device_is_named() -> None:
+    heard = Heard()
+    Engine(SmallPixels(1, 2), "auto", "float32", 2, heard).infer(
+        images(2), lambda _, answer: answer
+    )
+    assert len(heard.infos) == 1
+    assert "with float32, in batches of 2 images of 8 × 8 pixels" in heard.infos[0]
+
+
+@pytest.mark.parametrize("name", ["cuda:7", "tpu", "cuda:x", "mps:3"])
+def test_a_device_that_is_not_there_is_refused(name: str) -> None:
+    with pytest.raises(InputError, match="device"):
+        choose_device(name)
+
+
+def test_an_unknown_precision_is_refused() -> None:
+    with pytest.raises(InputError, match="int8"):
+        Engine(SmallPixels(1, 2), "cpu", "int8")
+
+
+def test_a_faster_precision_is_taken_only_when_it_agrees(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Sensitive(nn.Module):
+        """Answers with what bfloat16 loses."""
+
+        def __init__(self, exact: bool) -> None:
+            super().__init__()
+            self.exact = exact
+            self.layer = nn.Conv2d(1, 2, 1, bias=False)
+            nn.init.constant_(self.layer.weight, 1.0)
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            answer = self.layer(images + 1.001)
+            return answer if self.exact else (answer.float() - 1.0) * 1000
+
+    def timed(engine: Engine, batch: torch.Tensor, precision: str) -> tuple[Any, float]:
+        return engine._forward(batch, precision), 1.0 if precision == "float32" else 0.5
+
+    monkeypatch.setattr(Engine, "_timed", timed)
+    for exact, expected in ((True, "bfloat16"), (False, "float32")):
+        engine = Engine(Sensitive(exact), "cpu", "auto", 1)
+        engine.expect(100, 8, 8)
+        engine.infer([np.zeros((1, 8, 8), np.float32)], lambda _, answer: answer)
+        assert engine.precision == expected
+
+
+def test_few_images_are_computed_in_full_precision() -> None:
+    engine = Engine(SmallPixels(1, 2), "cpu", "auto", 1)
+    engine.expect(2, 8, 8)
+    engine.infer(images(1), lambda _, answer: answer)
+    assert engine.precision == "float32"
+
+
+def test_agreement_is_seen_in_nested_answers() -> None:
+    one = {"a": [torch.ones(4)], "b": torch.arange(3)}
+    assert agree(one, {"a": [torch.full((4,), 1.01)], "b": torch.arange(3)})
+    assert not agree(one, {"a": [torch.full((4,), 1.2)], "b": torch.arange(3)})
+    assert not agree(one, {"a": [torch.full((4,), torch.nan)], "b": torch.arange(3)})
+    assert as_float32({"a": [torch.ones(2, dtype=torch.bfloat16)]})["a"][0].dtype == torch.float32

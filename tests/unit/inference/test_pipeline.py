@@ -1,0 +1,94 @@
+"""Reading ahead, batches and the sink: order, bounds, errors, cancelling."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+import pytest
+
+from geodl_plugin.core.inference.pipeline import Sink, batches, read_ahead
+
+
+def test_results_come_in_order_and_few_are_under_way() -> None:
+    started: list[int] = []
+
+    def open_reader() -> Any:
+        def read(item: int) -> int:
+            started.append(item)
+            time.sleep(0.002 * (item % 3))
+            return item * item
+
+        return read
+
+    taken = []
+    for item, result in read_ahead(range(50), open_reader, threads=3, depth=5):
+        assert result == item * item
+        assert len(started) <= len(taken) + 6
+        taken.append(item)
+    assert taken == list(range(50))
+
+
+def test_each_thread_has_its_own_reader() -> None:
+    threads: list[int] = []
+
+    def open_reader() -> Any:
+        threads.append(threading.get_ident())
+        return lambda item: time.sleep(0.001)
+
+    list(read_ahead(range(30), open_reader, threads=2))
+    assert len(threads) == len(set(threads)) <= 2
+
+
+def test_an_error_of_a_reader_surfaces() -> None:
+    def read(item: int) -> int:
+        if item == 3:
+            raise OSError("damaged")
+        return item
+
+    seen = []
+    with pytest.raises(OSError, match="damaged"):
+        for item, _ in read_ahead(range(10), lambda: read, depth=4):
+            seen.append(item)
+    assert seen == [0, 1, 2]
+
+
+def test_reading_stops_when_nobody_wants_more() -> None:
+    started = []
+    road = read_ahead(range(1000), lambda: started.append, depth=4)
+    next(road)
+    road.close()
+    assert len(started) <= 5
+
+
+def test_batches_shrink_on_the_way_and_skip_what_is_empty() -> None:
+    sizes = iter([3, 3, 3, 2, 2, 2, 2, 2])
+    skipped: list[int] = []
+    images = ((i, None if i == 4 else i) for i in range(9))
+    made = list(batches(images, lambda: next(sizes), skipped.append))
+    assert made == [[0, 1, 2], [3, 5], [6, 7], [8]]
+    assert skipped == [1]
+
+
+def test_a_sink_consumes_in_order() -> None:
+    seen: list[int] = []
+    with Sink(seen.append) as sink:
+        for item in range(100):
+            sink.put(item)
+    assert seen == list(range(100))
+
+
+def test_an_error_of_the_consumer_surfaces() -> None:
+    def consume(item: int) -> None:
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"), Sink(consume) as sink:
+        for item in range(100):
+            sink.put(item)
+
+
+def test_a_failure_of_the_producer_is_not_hidden() -> None:
+    with pytest.raises(KeyError), Sink(lambda item: time.sleep(0.01)) as sink:
+        sink.put(1)
+        raise KeyError("x")
