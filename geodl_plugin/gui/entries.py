@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from qgis.core import QgsSettings
-from qgis.PyQt.QtCore import QCoreApplication, Qt
+from qgis.PyQt.QtCore import QCoreApplication, Qt, QTimer
 from qgis.PyQt.QtGui import QIcon
 from qgis.PyQt.QtWidgets import QAction
 
@@ -13,6 +13,8 @@ from .. import paths
 from .training_dock import TrainingDock
 
 MENU = "GeoDL"
+WIDTH = 420  # pixels, of a dock that was never shown before: all columns show
+SETTLED = 400  # milliseconds
 SHOWN_SETTING = "geodl/training_dock/shown"
 
 
@@ -69,6 +71,10 @@ class WindowEntries:
         self._iface.addDockWidget(Qt.DockWidgetArea.RightDockWidgetArea, dock)
         # The dock is made when it is first wanted: after QGIS has restored its window.
         window.restoreDockWidget(dock)
+        if not QgsSettings().contains(SHOWN_SETTING):
+            # The window takes no width before it has moved the new dock in.
+            sizes = ([dock], [WIDTH], Qt.Orientation.Horizontal)
+            QTimer.singleShot(SETTLED, lambda: window.resizeDocks(*sizes))
         return dock
 
     def tr(self, text: str) -> str:

@@ -47,8 +47,7 @@ class LossCurve(QWidget):
         self.setAccessibleName(self.tr("Loss curve"))
 
     def sizeHint(self) -> QSize:  # noqa: N802
-        # Also the width of a dock that is shown for the first time.
-        return QSize(400, 220)
+        return QSize(320, 220)
 
     def clear(self) -> None:
         """Forget all epochs."""
@@ -185,6 +184,11 @@ class LossCurve(QWidget):
         painter.setBrush(line.color)
         for place in places if len(places) <= MARKERS_UP_TO else places[-1:]:
             painter.drawEllipse(place, 2.5, 2.5)
+        if line.color == VALIDATION:
+            lowest = min(range(len(places)), key=lambda index: line.points[index][1])
+            painter.setBrush(self.palette().color(QPalette.ColorRole.Base))
+            painter.setPen(QPen(line.color, 2))
+            painter.drawEllipse(places[lowest], 4.5, 4.5)
 
     def _ink(self, strength: float) -> QColor:
         """Return the window's text colour, fainter the smaller ``strength`` is."""

@@ -184,13 +184,12 @@ class TrainingDock(QgsDockWidget):
             self._apply(model, self._target)
 
     def _summary(self, result: dict[str, Any]) -> str:
-        score = result.get("best_score")
         name, epochs = Path(str(result["model"])).name, result.get("epochs", "")
-        if not isinstance(score, (int, float)):
+        score, metric = result.get("best_score"), self.monitor.metric
+        if not isinstance(score, (int, float)) or not metric:
             return self.tr("{} was trained in {} epochs.").format(name, epochs)
-        return self.tr("{} was trained in {} epochs, best score {:.3f}.").format(
-            name, epochs, score
-        )
+        text = self.tr("{} was trained in {} epochs, {} {:.3f}.")
+        return text.format(name, epochs, metric, score)
 
     def _fail(self, message: str) -> None:
         self.thread = None

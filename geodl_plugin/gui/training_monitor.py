@@ -18,7 +18,7 @@ from qgis.PyQt.QtWidgets import (
 from ..core.progress import duration
 from .loss_curve import LossCurve
 
-SCORE_COLUMN = 3
+VALIDATION_COLUMN, SCORE_COLUMN = 2, 3
 
 
 class TrainingMonitor(QWidget):
@@ -54,6 +54,7 @@ class TrainingMonitor(QWidget):
 
     def clear(self) -> None:
         """Forget the last training."""
+        self.metric = ""
         self._best: float | None = None
         self.curve.clear()
         self.table.setRowCount(0)
@@ -62,9 +63,9 @@ class TrainingMonitor(QWidget):
     def add(self, record: dict[str, Any]) -> None:
         """Add a finished epoch."""
         self.curve.add(record)
-        metric = str(record.get("metric") or "")
-        if metric:
-            self._set_headers(metric.replace("_", " ").capitalize())
+        self.metric = str(record.get("metric") or "").replace("_", " ")
+        if self.metric:
+            self._set_headers(self.metric[0].upper() + self.metric[1:])
         row = self.table.rowCount()
         self.table.insertRow(row)
         seconds = record.get("seconds")
@@ -79,23 +80,20 @@ class TrainingMonitor(QWidget):
             item = QTableWidgetItem(text)
             item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
             self.table.setItem(row, column, item)
-        self._mark_best(row, record.get("score"), lower_is_better="loss" in metric.lower())
+        self._mark_best(row, record.get("valid_loss"))
         self.table.scrollToBottom()
 
-    def _mark_best(self, row: int, score: Any, lower_is_better: bool) -> None:
-        if not isinstance(score, (int, float)):
+    def _mark_best(self, row: int, loss: Any) -> None:
+        """Write the lowest validation loss in bold: by it the epoch is chosen that is kept."""
+        if not isinstance(loss, (int, float)) or (self._best is not None and loss >= self._best):
             return
-        value = -score if lower_is_better else score
-        if self._best is not None and not value > self._best:
-            return
-        self._best = value
+        self._best = loss
         for index in range(row + 1):
-            item = self.table.item(index, SCORE_COLUMN)
+            item = self.table.item(index, VALIDATION_COLUMN)
             font = item.font()
             font.setBold(index == row)
             item.setFont(font)
-            best = self.tr("The best epoch so far: the model that is kept.")
-            item.setToolTip(best if index == row else "")
+            item.setToolTip(self.tr("The lowest so far") if index == row else "")
 
     def _set_headers(self, score: str) -> None:
         titles = (
@@ -109,7 +107,7 @@ class TrainingMonitor(QWidget):
             "",
             self.tr("Loss on the data that the model learns from"),
             self.tr("Loss on the data that the model has not seen"),
-            self.tr("The figure that decides which epoch is kept"),
+            self.tr("Score on the data that the model has not seen"),
             self.tr("Duration of the epoch"),
         )
         for column, (title, tip) in enumerate(zip(titles, tips)):

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from osgeo import gdal, osr
 
-SIDE = 96
+SIDE = 64
 VALUE = 7  # of the only class; no index, so that mixing the two up is noticed
 
 
@@ -18,7 +18,7 @@ def write_chips(folder: Path, count: int = 16, seed: int = 1) -> Path:
     for name in ("images", "labels"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     for index in range(count):
-        pixels, boxes = draw(random, SIDE, SIDE, 4)
+        pixels, boxes = draw(random, SIDE, SIDE, 3)
         east = 500_000 + 0.5 * SIDE * index
         write_raster(folder / "images" / f"{index:09d}.tif", pixels, east, 5_000_000)
         text = annotation(f"{index:09d}.tif", boxes)
@@ -39,9 +39,9 @@ def write_chips(folder: Path, count: int = 16, seed: int = 1) -> Path:
     return folder
 
 
-def write_scene(path: Path, side: int = 320, seed: int = 2) -> Path:
+def write_scene(path: Path, side: int = 224, seed: int = 2) -> Path:
     """Write a larger raster of the same kind; return its path."""
-    pixels, _ = draw(np.random.default_rng(seed), side, side, 24)
+    pixels, _ = draw(np.random.default_rng(seed), side, side, 16)
     write_raster(path, pixels, 510_000, 5_000_000)
     return path
 
