@@ -9,13 +9,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
-from geodl_plugin.core.chips.formats import chip_format
+from geodl_plugin.core.chips.formats import WrittenChip, chip_format
 from geodl_plugin.core.chips.labels import BoxLabel, ClassLabel, MaskLabel
 from geodl_plugin.core.geo.grid import GeoTransform
 from geodl_plugin.core.geo.raster_writer import write_chip
+from geodl_plugin.core.samples.schema import Schema
 
 CELL = 0.5
+
+# Tiny networks gain nothing from threads, which only disturb what else runs here.
+torch.set_num_threads(1)
 
 
 def _scene(random: np.random.Generator, bands: int, side: int, dtype: str) -> np.ndarray:
@@ -61,7 +66,7 @@ def make_folder(tmp_path: Path) -> Callable[..., Path]:
         (folder / "images").mkdir(parents=True)
         (folder / "labels").mkdir()
         random = np.random.default_rng(7)
-        writer = chip_format(data_format)
+        writer = chip_format(data_format)(folder, Schema.from_names(()))
         for number in range(count):
             pixels = _scene(random, bands, side, dtype)
             here = values if data_format != "Labeled_Tiles" else (values[number % len(values)],)
@@ -81,8 +86,7 @@ def make_folder(tmp_path: Path) -> Callable[..., Path]:
             transform = GeoTransform(1000.0 + number * step, CELL, 0, 2000.0, 0, -CELL)
             nodata = 0.0 if invalid and pixels.dtype.kind != "f" else None
             write_chip(image, pixels, transform, "", nodata=nodata)
-            path = folder / "labels" / f"{number:09d}{writer.suffix}"
-            writer.write(path, label, image, pixels.shape, transform, "")
+            writer.write(WrittenChip(image.stem, image, label, pixels.shape, transform, ""))
         definition = {
             "MetaDataMode": data_format,
             "ImageSpaceUsed": "MAP_SPACE",

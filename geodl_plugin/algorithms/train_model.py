@@ -1,0 +1,253 @@
+"""Train model: from a training-data folder to a model package."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from qgis.core import (
+    QgsProcessingContext,
+    QgsProcessingOutputFile,
+    QgsProcessingOutputHtml,
+    QgsProcessingOutputNumber,
+    QgsProcessingParameterBoolean,
+    QgsProcessingParameterEnum,
+    QgsProcessingParameterFile,
+    QgsProcessingParameterFolderDestination,
+    QgsProcessingParameterNumber,
+    QgsProcessingParameterString,
+)
+
+from ..core.learning.options import ALL_MONITORS, AUGMENTATIONS, TrainingOptions
+from ..core.models.registry import model_types
+from ..core.progress import Progress
+from .base import GeoDLAlgorithm
+from .parameters import DEVICE, PRECISION, add_device
+
+INPUT = "INPUT"
+MODEL_TYPE = "MODEL_TYPE"
+BACKBONE = "BACKBONE"
+MODEL_ARGUMENTS = "MODEL_ARGUMENTS"
+WEIGHTS = "WEIGHTS"
+MAX_EPOCHS = "MAX_EPOCHS"
+BATCH_SIZE = "BATCH_SIZE"
+LEARNING_RATE = "LEARNING_RATE"
+VALIDATION_PERCENTAGE = "VALIDATION_PERCENTAGE"
+STOP_TRAINING = "STOP_TRAINING"
+FREEZE = "FREEZE"
+AUGMENTATION = "AUGMENTATION"
+CHIP_SIZE = "CHIP_SIZE"
+MONITOR = "MONITOR"
+SEED = "SEED"
+OUTPUT = "OUTPUT"
+OUTPUT_MODEL = "OUTPUT_MODEL"
+OUTPUT_REPORT = "OUTPUT_REPORT"
+EPOCHS = "EPOCHS"
+BEST_SCORE = "BEST_SCORE"
+
+_INTEGER = QgsProcessingParameterNumber.Type.Integer
+_REAL = QgsProcessingParameterNumber.Type.Double
+_DEFAULTS = {field.name: field.default for field in dataclasses.fields(TrainingOptions)}
+
+
+class TrainModel(GeoDLAlgorithm):
+    """Trains a model in the worker process."""
+
+    NAME = "trainmodel"
+    LABEL = "Train model"
+    GROUP = "Models"
+    GROUP_ID = "models"
+    SUMMARY = (
+        "Trains a network on a folder of training data and writes it as a model package (.dlpk) "
+        "with a report."
+    )
+
+    def add_parameters(self) -> None:
+        self._add_network()
+        self._add_training()
+        self._add_choices()
+        add_device(self)
+        self.add(
+            QgsProcessingParameterFolderDestination(OUTPUT, self.tr("Model folder")),
+            self.tr("Gets the model package, named like the folder, and model_metrics.html."),
+        )
+        self.addOutput(QgsProcessingOutputFile(OUTPUT_MODEL, self.tr("Model package")))
+        self.addOutput(QgsProcessingOutputHtml(OUTPUT_REPORT, self.tr("Training report")))
+        self.addOutput(QgsProcessingOutputNumber(EPOCHS, self.tr("Epochs trained")))
+        self.addOutput(QgsProcessingOutputNumber(BEST_SCORE, self.tr("Best score")))
+
+    def _add_network(self) -> None:
+        """Add the data and what kind of network learns from it."""
+        self.add(
+            QgsProcessingParameterFile(
+                INPUT,
+                self.tr("Training data"),
+                behavior=QgsProcessingParameterFile.Behavior.Folder,
+            ),
+            self.tr("A folder that 'Export training data' made, or one like it."),
+        )
+        kinds = model_types()
+        self.add(
+            QgsProcessingParameterEnum(
+                MODEL_TYPE,
+                self.tr("Model type"),
+                [each.name for each in kinds],
+                optional=True,
+                usesStaticStrings=True,
+            ),
+            self.tr("Default is the one that fits the data.")
+            + "".join(f" {each.name}: {each.description}" for each in kinds),
+        )
+        self._add_text(
+            BACKBONE,
+            self.tr("Backbone"),
+            self.tr(
+                "The encoder: resnet18, resnet34, resnet50 …, or any network of timm as timm:NAME."
+            ),
+        )
+        arguments = "; ".join(
+            f"{each.name}: " + (", ".join(each.arguments) or self.tr("none")) for each in kinds
+        )
+        self._add_text(
+            MODEL_ARGUMENTS,
+            self.tr("Model arguments"),
+            self.tr(
+                "The model type's own arguments as name=value;name=value, for example "
+                "grids=[16,8];zooms=[1.0]. Known are:"
+            )
+            + f" {arguments}.",
+        )
+        self._add_text(
+            WEIGHTS,
+            self.tr("Weights of the backbone"),
+            self.tr("imagenet (downloaded once), none (random), or a file (.safetensors, .pth)."),
+        )
+
+    def _add_training(self) -> None:
+        """Add how long and how fast to train."""
+        self.add(
+            self._number(MAX_EPOCHS, self.tr("Maximum epochs"), _INTEGER, 1),
+            self.tr("How often to go through the chips at most."),
+        )
+        self.add(
+            self._number(BATCH_SIZE, self.tr("Batch size (chips)"), _INTEGER, 0),
+            self.tr("Chips in a step; 0 chooses: 8 on a CPU, on a GPU what fits its memory."),
+        )
+        self._add_text(
+            LEARNING_RATE,
+            self.tr("Learning rate"),
+            self.tr(
+                "Empty has it found. One rate like 1e-3, or two for encoder and head like "
+                "1e-4,1e-3. With one rate a pretrained encoder gets a tenth of it."
+            ),
+        )
+        self.add(
+            self._number(VALIDATION_PERCENTAGE, self.tr("Validation (percent)"), _REAL, 0, 90),
+            self.tr(
+                "Share of the chips that is kept from training to measure the scores, in "
+                "blocks of the map; training chips that overlap these are left out."
+            ),
+        )
+        self.add(
+            QgsProcessingParameterBoolean(
+                STOP_TRAINING, self.tr("Stop early"), _DEFAULTS["stop_training"]
+            ),
+            self.tr("Stop when the monitored score has not got better for five epochs."),
+        )
+
+    def _add_choices(self) -> None:
+        """Add what seldom needs a change."""
+        self._add_text(
+            FREEZE,
+            self.tr("Freeze the backbone"),
+            self.tr(
+                "true: a pretrained encoder rests; false: all layers train; a number: the "
+                "encoder trains from that epoch on. Without pretrained weights all train."
+            ),
+            advanced=True,
+        )
+        self._add_enum(
+            AUGMENTATION,
+            self.tr("Augmentation"),
+            list(AUGMENTATIONS),
+            self.tr(
+                "DEFAULT: turns and mirrors chips (left and right only in pixel space), "
+                "changes brightness and contrast. NONE: as they are."
+            ),
+        )
+        self.add(
+            self._number(CHIP_SIZE, self.tr("Chip size (pixels)"), _INTEGER, 0),
+            self.tr(
+                "Side of what the network sees, a multiple of 32; larger chips are cropped "
+                "at random. 0 takes the chips' own size."
+            ),
+            advanced=True,
+        )
+        self._add_enum(
+            MONITOR,
+            self.tr("Monitor"),
+            list(ALL_MONITORS),
+            self.tr(
+                "The score whose best epoch is kept. Average precision is for detectors, "
+                "MIOU and DICE are for pixels, accuracy for pixels and objects."
+            ),
+        )
+        self.add(
+            self._number(SEED, self.tr("Seed"), _INTEGER, 0),
+            self.tr("Of all random choices: the same seed gives the same model."),
+            advanced=True,
+        )
+
+    def _add_text(self, name: str, label: str, help_text: str, advanced: bool = False) -> None:
+        parameter = QgsProcessingParameterString(
+            name, label, _DEFAULTS[name.lower()] or None, optional=True
+        )
+        self.add(parameter, help_text, advanced)
+
+    def _add_enum(self, name: str, label: str, choices: list[str], help_text: str) -> None:
+        parameter = QgsProcessingParameterEnum(
+            name, label, choices, defaultValue=_DEFAULTS[name.lower()], usesStaticStrings=True
+        )
+        self.add(parameter, help_text, advanced=True)
+
+    def _number(
+        self, name: str, label: str, kind: Any, least: float, most: float = 2**31 - 1
+    ) -> QgsProcessingParameterNumber:
+        return QgsProcessingParameterNumber(
+            name, label, kind, _DEFAULTS[name.lower()], minValue=least, maxValue=most
+        )
+
+    def work(
+        self, parameters: dict[str, Any], context: QgsProcessingContext, progress: Progress
+    ) -> dict[str, Any]:
+        options = TrainingOptions(
+            input=self.text(parameters, INPUT, context),
+            output=self.text(parameters, OUTPUT, context),
+            model_type=self.parameterAsEnumString(parameters, MODEL_TYPE, context) or "",
+            backbone=self.text(parameters, BACKBONE, context) or _DEFAULTS["backbone"],
+            model_arguments=self.text(parameters, MODEL_ARGUMENTS, context),
+            weights=self.text(parameters, WEIGHTS, context) or _DEFAULTS["weights"],
+            max_epochs=self.parameterAsInt(parameters, MAX_EPOCHS, context),
+            batch_size=self.parameterAsInt(parameters, BATCH_SIZE, context),
+            learning_rate=self.text(parameters, LEARNING_RATE, context),
+            validation_percentage=self.parameterAsDouble(
+                parameters, VALIDATION_PERCENTAGE, context
+            ),
+            stop_training=self.parameterAsBool(parameters, STOP_TRAINING, context),
+            freeze=self.text(parameters, FREEZE, context) or _DEFAULTS["freeze"],
+            augmentation=self.parameterAsEnumString(parameters, AUGMENTATION, context),
+            chip_size=self.parameterAsInt(parameters, CHIP_SIZE, context),
+            monitor=self.parameterAsEnumString(parameters, MONITOR, context),
+            seed=self.parameterAsInt(parameters, SEED, context),
+            device=self.text(parameters, DEVICE, context) or "auto",
+            precision=self.parameterAsEnumString(parameters, PRECISION, context) or "auto",
+        )
+        options.check()
+        result = self.run_worker("train", dataclasses.asdict(options), progress)
+        return {
+            OUTPUT: options.output,
+            OUTPUT_MODEL: result["model"],
+            OUTPUT_REPORT: result["report"],
+            EPOCHS: result["epochs"],
+            BEST_SCORE: result["best_score"],
+        }

@@ -1,0 +1,110 @@
+"""From chips to what the network sees."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torchvision.tv_tensors import BoundingBoxes, Image, Mask
+
+from geodl_plugin.core.chips.folder import open_folder
+from geodl_plugin.core.learning.augment import default_augmentation
+from geodl_plugin.core.learning.dataset import (
+    IGNORED,
+    ChipStore,
+    CropDataset,
+    collate,
+    crop_boxes,
+    mask_indices,
+)
+from geodl_plugin.core.learning.normalization import Normalization, measure
+
+VALUES = np.array([7, 42])
+
+
+def test_class_values_become_indices_of_the_network():
+    values = np.array([[0, 7], [42, 9]])
+    assert mask_indices(values, VALUES).tolist() == [[0, 1], [2, IGNORED]]
+
+
+@pytest.mark.parametrize(
+    ("bands", "dtype", "invalid"), [(8, "uint16", False), (1, "float32", True), (3, "uint8", True)]
+)
+def test_chips_arrive_normalised_with_their_labels(make_folder, bands, dtype, invalid):
+    folder = open_folder(
+        make_folder("Classified_Tiles", bands=bands, dtype=dtype, values=(7, 42), invalid=invalid)
+    )
+    store = ChipStore(folder, folder.schema.values)
+    samples = [store[position] for position in range(len(folder.chips))]
+    normalization = measure((sample.pixels, sample.valid) for sample in samples)
+    dataset = CropDataset(store, range(6), 64, normalization)
+    images, masks = collate([dataset[index] for index in range(6)])
+    assert images.shape == (6, bands, 64, 64) and images.dtype == torch.float32
+    assert set(masks.unique().tolist()) == ({IGNORED, 0, 1, 2} if invalid else {0, 1, 2})
+    seen = images[:, :, 8:, 8:] if invalid else images
+    assert abs(float(seen.mean())) < 0.05 and float(seen.std()) == pytest.approx(1, abs=0.1)
+    if invalid:
+        assert (images[:, :, :8, :8] == 0).all() and (masks[:, :8, :8] == IGNORED).all()
+
+
+def test_constant_and_empty_bands_have_a_spread_of_one():
+    flat = np.full((2, 4, 4), 9.0)
+    assert measure([(flat, np.ones((4, 4), bool))]).std == (1.0, 1.0)
+    nothing = measure([(flat, np.zeros((4, 4), bool))])
+    assert (nothing.mean, nothing.std) == ((0.0, 0.0), (1.0, 1.0))
+
+
+def test_a_place_without_data_does_not_spread():
+    pixels = np.full((1, 2, 2), np.nan, np.float32)
+    image = Normalization((0.0,), (1.0,)).apply(pixels, np.zeros((2, 2), bool))
+    assert (image == 0).all()
+
+
+def test_boxes_are_clipped_and_remnants_dropped():
+    boxes = np.array([[0, 0, 10, 10], [8, 0, 18, 10], [-8, 0, 2, 10], [30, 30, 40, 40]], float)
+    clipped, keep = crop_boxes(boxes.astype(np.float32), 0, 0, 16, 16)
+    assert keep.tolist() == [True, True, False, False]
+    assert clipped.tolist() == [[0, 0, 10, 10], [8, 0, 16, 10]]
+    moved, _ = crop_boxes(boxes[:1].astype(np.float32), 2, 3, 16, 16)
+    assert moved.tolist() == [[0, 0, 8, 7]]
+
+
+def test_large_chips_are_cropped_and_small_ones_filled(make_folder):
+    folder = open_folder(make_folder("PASCAL_VOC_rectangles", side=96, count=3))
+    store = ChipStore(folder, folder.schema.values)
+    plain = Normalization((0.0,) * 3, (1.0,) * 3)
+    training = CropDataset(store, [0, 1], 64, plain, random=True)
+    validation = CropDataset(store, [2], 64, plain)
+    assert (len(training), len(validation)) == (4, 4)
+    assert training[0][0].shape == (3, 64, 64)
+    image, target = CropDataset(store, [0], 128, plain)[0]
+    assert image.shape == (3, 128, 128) and (image[:, 96:] == 0).all()
+    assert target["boxes"].shape == (1, 4) and target["labels"].tolist() == [0]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10**6), st.integers(1, 13))
+def test_augmentation_moves_image_boxes_and_mask_together(seed, bands):
+    torch.manual_seed(seed)
+    image = torch.zeros(bands, 32, 32)
+    image[:, 4:10, 6:20] = 5.0
+    boxes = BoundingBoxes([[6.0, 4, 20, 10]], format="XYXY", canvas_size=(32, 32))
+    moved, box, mask = default_augmentation("MAP_SPACE")(
+        Image(image), boxes, Mask((image[0] > 0).long())
+    )
+    bright = moved.as_subclass(torch.Tensor)[0] > moved.min() + 1
+    rows, cols = torch.nonzero(bright, as_tuple=True)
+    found = [cols.min(), rows.min(), cols.max() + 1, rows.max() + 1]
+    assert box[0].tolist() == [float(each) for each in found]
+    assert torch.equal(bright, mask.as_subclass(torch.Tensor) > 0)
+    assert moved.shape == (bands, 32, 32)
+
+
+def test_up_stays_up_in_pixel_space():
+    image = torch.zeros(1, 8, 8)
+    image[:, 0] = 5.0
+    for _ in range(20):
+        moved = default_augmentation("PIXEL_SPACE")(Image(image))
+        assert (moved[:, 0] > moved[:, 1:].max() + 1).all()

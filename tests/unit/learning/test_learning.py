@@ -1,0 +1,50 @@
+"""Each task learns: the loss of a batch falls; frozen encoders rest."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from geodl_plugin.core.learning.batches import make_datasets
+from geodl_plugin.core.learning.dataset import collate
+from geodl_plugin.core.learning.module import MODULES, freeze
+from geodl_plugin.core.learning.options import TrainingOptions
+from geodl_plugin.core.learning.preparation import prepare
+from geodl_plugin.core.models.registry import build_network
+from geodl_plugin.core.progress import Phase, Progress
+
+
+@pytest.mark.parametrize(
+    ("data_format", "values"),
+    [("PASCAL_VOC_rectangles", (1,)), ("Classified_Tiles", (7, 42)), ("Labeled_Tiles", (7, 42))],
+)
+def test_the_loss_of_one_batch_falls(make_folder, data_format, values):
+    torch.manual_seed(2)
+    folder = make_folder(data_format, values=values, count=4)
+    options = TrainingOptions(str(folder), "out", backbone="resnet18", weights="none")
+    preparation = prepare(options, Phase(Progress(), "Reading", 1, "chips"))
+    module = MODULES[preparation.kind.task](
+        build_network(preparation.spec), preparation.schema.names, (1e-3, 1e-3)
+    )
+    _, validation = make_datasets(preparation)
+    training, _ = make_datasets(preparation)
+    training.augmentation = None
+    batch = collate([training[index % len(training)] for index in range(4)])
+    optimizer = torch.optim.AdamW(module.parameter_groups())
+    losses = []
+    for _ in range(14):
+        loss, _ = module.step_loss(batch)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(float(loss.detach()))
+    assert losses[-1] < 0.6 * losses[0]
+    assert len(validation) >= 1
+
+
+def test_a_frozen_encoder_rests_with_its_statistics():
+    encoder = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3), torch.nn.BatchNorm2d(2))
+    freeze(encoder, True)
+    assert not encoder.training and not any(p.requires_grad for p in encoder.parameters())
+    freeze(encoder, False)
+    assert encoder.training and all(p.requires_grad for p in encoder.parameters())

@@ -1,0 +1,80 @@
+"""Scores against hand counts and against torchmetrics."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torchmetrics.detection import MeanAveragePrecision
+from torchmetrics.functional.classification import multiclass_f1_score, multiclass_jaccard_index
+
+from geodl_plugin.core.learning.metrics import (
+    ConfusionScores,
+    DetectionScores,
+    average_precision,
+    match_greedily,
+)
+
+
+def test_confusion_scores_agree_with_torchmetrics():
+    random = np.random.default_rng(3)
+    truth, told = random.integers(0, 4, (2, 30, 30)), random.integers(0, 4, (2, 30, 30))
+    collector = ConfusionScores(["a", "b", "c", "d"], with_overlap=True)
+    collector.update(told, truth)
+    scores = collector.compute()
+    told_t, truth_t = torch.tensor(told), torch.tensor(truth)
+    assert scores.values["miou"] == pytest.approx(
+        float(multiclass_jaccard_index(told_t, truth_t, 4)), abs=1e-6
+    )
+    assert scores.values["f1_score"] == pytest.approx(
+        float(multiclass_f1_score(told_t, truth_t, 4, average="macro")), abs=1e-6
+    )
+    assert scores.values["dice"] == scores.values["f1_score"]
+
+
+def test_ignored_pixels_and_absent_classes_do_not_count():
+    collector = ConfusionScores(["a", "b", "never"], with_overlap=True)
+    collector.update(np.array([0, 1, 1, 2]), np.array([0, 1, 0, -1]))
+    scores = collector.compute()
+    assert scores.values["accuracy"] == pytest.approx(2 / 3)
+    assert scores.values["miou"] == pytest.approx((1 / 2 + 1 / 2) / 2)
+    assert [row["count"] for row in scores.classes] == [2, 1, 0]
+
+
+def test_a_true_box_is_hit_once():
+    overlap = np.array([[0.9, 0.0], [0.8, 0.6], [0.7, 0.0]])
+    assert match_greedily(overlap) == [True, True, False]
+    assert match_greedily(np.zeros((2, 0))) == [False, False]
+
+
+def test_average_precision_by_hand():
+    # Precisions 1, 1/2, 2/3 at recalls 1/2, 1/2, 1; made falling: 1, 2/3.
+    assert average_precision([True, False, True], 2) == pytest.approx(0.5 + 0.5 * 2 / 3)
+    assert average_precision([], 2) == 0 and average_precision([False], 0) == 0
+
+
+def test_average_precision_agrees_with_torchmetrics():
+    random = torch.Generator().manual_seed(5)
+    truths, found = [], []
+    for _ in range(12):
+        corner = torch.arange(6).repeat(2, 1).T * 40.0
+        size = 20 + 10 * torch.rand(6, 2, generator=random)
+        truth = torch.cat([corner, corner + size], 1)
+        labels = torch.randint(0, 2, (6,), generator=random)
+        moved = truth + 6 * torch.randn(6, 4, generator=random)
+        truths.append({"boxes": truth, "labels": labels})
+        found.append(
+            {
+                "boxes": moved,
+                "scores": torch.rand(6, generator=random),
+                "labels": labels.flip(0) % 2,
+            }
+        )
+    ours = DetectionScores(["a", "b"])
+    ours.update(found, truths)
+    theirs = MeanAveragePrecision(iou_thresholds=[0.5], backend="faster_coco_eval")
+    theirs.update(found, truths)
+    # COCO samples the curve at 101 recalls, we take all of it.
+    assert ours.compute().values["average_precision"] == pytest.approx(
+        float(theirs.compute()["map"]), abs=0.02
+    )

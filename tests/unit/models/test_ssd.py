@@ -1,0 +1,146 @@
+"""Grids, anchors, matching and loss of the single-shot detector."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from geodl_plugin.core.errors import InputError
+from geodl_plugin.core.models.networks.anchors import grid_anchors, match
+from geodl_plugin.core.models.networks.ssd import SingleShotDetector
+from geodl_plugin.core.models.registry import model_type
+from geodl_plugin.core.models.ssd import choose_grids, complete_arguments, stride_of_grid
+
+
+class TinyPyramid(nn.Module):
+    """Three maps from one convolution each."""
+
+    strides = (8, 16, 32)
+    channels = (8, 8, 8)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(3, 8, 9, stride=8, padding=4)
+        self.second = nn.Conv2d(8, 8, 3, stride=2, padding=1)
+
+    def forward(self, images):
+        one = self.first(images).relu()
+        two = self.second(one).relu()
+        return [one, two, self.second(two).relu()]
+
+
+def detector(grids, zooms=(1.0,), classes=2, focal=False, chip=64):
+    torch.manual_seed(1)
+    return SingleShotDetector(
+        TinyPyramid(), classes, chip, list(grids), list(zooms), [[1.0, 1.0]], 0.0, focal
+    )
+
+
+def test_grids_follow_the_sizes_of_objects():
+    # A cell of 32 pixels scales to 16–48: it suits objects of 28 pixels best.
+    assert choose_grids(np.full((50, 2), 28.0), 256) == [8]
+    sizes = np.r_[np.full((50, 2), 14.0), np.full((50, 2), 110.0)]
+    assert choose_grids(sizes, 256) == [16, 2]
+    assert choose_grids(np.zeros((0, 2)), 256) == [8]
+    assert choose_grids(np.full((3, 2), 1000.0), 256) == [1]
+
+
+@pytest.mark.parametrize(
+    ("grid", "chip", "stride"), [(16, 256, 16), (9, 256, None), (4, 224, 64), (64, 256, 4)]
+)
+def test_grids_fit_strides_where_they_can(grid, chip, stride):
+    assert stride_of_grid(grid, chip) == stride
+
+
+def test_arguments_are_completed_and_checked():
+    defaults = model_type("SSD").arguments
+    sizes = np.full((9, 2), 28.0)
+    assert complete_arguments(defaults, sizes, 256)["grids"] == [8]
+    assert complete_arguments({**defaults, "grids": [9.0]}, sizes, 256)["grids"] == [9]
+    for wrong in ({"zooms": []}, {"grids": [-1]}, {"ratios": [[1]]}, {"drop": 1.0}):
+        with pytest.raises(InputError):
+            complete_arguments({**defaults, **wrong}, sizes, 256)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(1, 9), st.integers(1, 9), st.floats(4, 64), st.integers(0, 10**6))
+def test_decoding_undoes_encoding(rows, cols, cell, seed):
+    shapes = torch.tensor([[1.0, 1.0], [0.5, 2.0]])
+    anchors = grid_anchors(rows, cols, (cell, cell), shapes, torch.device("cpu"))
+    assert len(anchors.boxes) == rows * cols * 2
+    answer = torch.rand(len(anchors.sizes), 4, generator=torch.Generator().manual_seed(seed))
+    answer = answer * 2 - 1
+    assert torch.allclose(anchors.encode(anchors.decode(answer)), answer, atol=1e-3)
+    assert torch.allclose(anchors.decode(torch.zeros_like(answer)), anchors.boxes, atol=1e-3)
+
+
+def test_anchors_stand_in_their_cells_and_reach_as_far_as_said():
+    anchors = grid_anchors(2, 3, (10, 20), torch.tensor([[1.0, 1.0]]), torch.device("cpu"))
+    assert anchors.boxes[0].tolist() == [0, 0, 10, 20]
+    assert anchors.boxes[-1].tolist() == [20, 20, 30, 40]
+    most = anchors.decode(torch.ones(6, 4))[0]
+    # Half a cell on, and half as large again.
+    assert most.tolist() == [2.5, 5.0, 17.5, 35.0]
+
+
+def test_every_object_gets_an_anchor():
+    anchors = grid_anchors(4, 4, (16, 16), torch.tensor([[1.0, 1.0]]), torch.device("cpu"))
+    boxes = torch.tensor([[0.0, 0, 15, 15], [30, 30, 34, 34], [14, 46, 34, 66]])
+    found = match(anchors, boxes, 0.45)
+    assert set(found.tolist()) == {-1, 0, 1, 2}
+    assert found[0] == 0
+    assert (match(anchors, torch.zeros(0, 4), 0.45) == -1).all()
+
+
+@pytest.mark.parametrize("focal", [False, True])
+def test_loss_falls_and_objects_are_found(focal):
+    network = detector([8, 4], focal=focal)
+    images = torch.zeros(2, 3, 64, 64)
+    images[0, 0, 8:24, 8:24] = 2.0
+    images[1, 1, 32:60, 24:52] = 2.0
+    targets = [
+        {"boxes": torch.tensor([[8.0, 8, 24, 24]]), "labels": torch.tensor([0])},
+        {"boxes": torch.tensor([[24.0, 32, 52, 60]]), "labels": torch.tensor([1])},
+    ]
+    optimizer = torch.optim.AdamW(network.parameters(), 5e-3)
+    losses = []
+    for _ in range(150):
+        loss = sum(network.loss(network(images), targets).values())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(float(loss))
+    assert losses[-1] < 0.2 * losses[0]
+    network.eval()
+    found = network.detect(network(images), (64, 64), 0.5)
+    assert found[0]["labels"][0] == 0 and found[1]["labels"][0] == 1
+    assert torch.allclose(found[0]["boxes"][0], targets[0]["boxes"][0], atol=4)
+
+
+def test_a_batch_without_objects_has_a_loss_and_gradients():
+    network = detector([8])
+    empty = [{"boxes": torch.zeros(0, 4), "labels": torch.zeros(0, dtype=torch.long)}] * 2
+    loss = sum(network.loss(network(torch.rand(2, 3, 64, 64)), empty).values())
+    loss.backward()
+    assert torch.isfinite(loss)
+
+
+def test_tiles_of_other_sizes_keep_the_anchors():
+    network = detector([8, 4, 1])
+    assert network.fixed_tile is None and network.tile_step == 64
+    small = network(torch.zeros(1, 3, 64, 64))["anchors"]
+    large = network(torch.zeros(1, 3, 128, 128))["anchors"]
+    assert len(large.sizes) == 4 * len(small.sizes)
+    assert torch.equal(small.sizes.unique(), large.sizes.unique())
+
+
+def test_odd_grids_are_pooled_and_fix_the_tile():
+    network = detector([5])
+    assert network.fixed_tile == 64
+    answer = network(torch.zeros(1, 3, 64, 64))
+    assert answer["scores"].shape == (1, 25, 3)
+    assert torch.allclose(answer["anchors"].sizes, torch.tensor(64 / 5))
