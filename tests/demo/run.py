@@ -115,6 +115,9 @@ def _conclude(road: Road, seconds: dict[str, float]) -> int:
     print(f"\n{'on the part never seen':<28}{'reached':>8}{'goal':>8}")
     for name, value, goal in goals:
         print(f"{name:<28}{value:>8.3f}{goal:>8.2f}  {'yes' if value >= goal else 'MISSED'}")
+    reached = {name: round(value, 4) for name, value, _ in goals}
+    record = json.dumps({"reached": reached, "seconds": seconds}, indent=1)
+    (FOLDER / "results.json").write_text(record, encoding="utf-8")
     print(f"\nResults: {FOLDER}")
     return 0 if all(value >= goal for _, value, goal in goals) else 1
 
