@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,7 +21,8 @@ def window(qgis_window: Callable[..., Window], tmp_path_factory: pytest.TempPath
     variables = {
         "GEODL_FAKE_PYTHON": str(SCRIPTS / "fake_worker.py"),
         "GEODL_TEST_CHIPS": str(folder),
-        "GEODL_TEST_SCENE": str(write_scene(folder / "scene.tif")),
+        "GEODL_TEST_SCENE": os.environ.get("GEODL_TEST_SCENE")
+        or str(write_scene(folder / "scene.tif")),
     }
     return qgis_window("window", variables)
 
@@ -35,7 +37,7 @@ def test_the_toolbox_has_the_tools(window: Window) -> None:
 def test_a_tools_dialog_opens(window: Window) -> None:
     """The dialog of a tool opens, and is what it says."""
     assert "Detect" in window.found["dialog"]
-    assert window.picture("detect-objects").width() > 400
+    assert window.picture("detect_objects").width() > 400
 
 
 def test_the_setup_dialog_tells_the_state(window: Window) -> None:
@@ -90,7 +92,7 @@ def test_quitting_qgis_ends_the_worker(window: Window) -> None:
 
 def test_the_curve_is_drawn(window: Window) -> None:
     """Both lines are in the picture: they have their colours, over the width of the chart."""
-    picture = window.picture("training-dock")
+    picture = window.picture("dock-works")
     for color in ("#2a7ab9", "#e0561b"):
         columns = columns_with(picture, color)
         assert len(columns) > 0.4 * picture.width(), color

@@ -16,6 +16,8 @@ import pytest
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 SCRIPTS = HERE / "scripts"
+# Seconds that a training may take; more of them when a picture of a longer one is wanted.
+PATIENCE = float(os.environ.get("GEODL_TEST_SECONDS", "120"))
 SCREEN = "-screen 0 1600x1000x24"
 
 # A fresh profile greets, gives tips and asks; this one has been greeted.

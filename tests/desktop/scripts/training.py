@@ -24,6 +24,7 @@ from qgis.core import QgsProject, QgsRasterLayer
 from qgis.utils import iface
 
 CHIPS = Path(os.environ["GEODL_TEST_CHIPS"])
+PATIENCE = float(os.environ["GEODL_TEST_SECONDS"])
 SCENE = Path(os.environ["GEODL_TEST_SCENE"])
 
 
@@ -42,7 +43,7 @@ def steps(found: dict[str, Any]) -> None:
             "WEIGHTS": "none",
             "MAX_EPOCHS": int(os.environ.get("GEODL_TEST_EPOCHS", "3")),
             "LEARNING_RATE": "2e-3",
-            "BATCH_SIZE": 4,
+            "BATCH_SIZE": int(os.environ.get("GEODL_TEST_BATCH", "4")),
             "DEVICE": "cpu",
         }
     )
@@ -55,16 +56,16 @@ def steps(found: dict[str, Any]) -> None:
     dock.thread.progress.connect(lambda fraction, message: messages.append(message))
     dock.thread.epoch.connect(lambda record: points.append(len(dock.monitor.curve.series())))
     heart = Heartbeat()
-    wait_until(lambda: dock.monitor.table.rowCount() >= 2 or ended, 90)
+    wait_until(lambda: dock.monitor.table.rowCount() >= 2 or ended, PATIENCE)
     photograph(dock, "training-live")
-    wait_until(lambda: dock.thread is None, 90)
+    wait_until(lambda: dock.thread is None, PATIENCE)
     found["longest_gap"] = heart.stop()
     found["trained"] = dock.notice.text
     found["messages"] = messages
     found["epochs"] = dock.monitor.table.rowCount()
     found["points"] = [len(line.points) for line in dock.monitor.curve.series()]
     heart = Heartbeat()
-    wait_until(lambda: ended, 60)
+    wait_until(lambda: ended, PATIENCE)
     found["longest_gap_after"] = heart.stop()
     found["ended"] = ended
     found["notice"] = dock.notice.text
@@ -76,7 +77,7 @@ def steps(found: dict[str, Any]) -> None:
     iface.mapCanvas().setExtent(scene.extent())
     pause(1.5)
     photograph(dock, "training-done")
-    photograph_screen("training-window")
+    photograph_screen("training_dock")
 
 
 drive(steps)

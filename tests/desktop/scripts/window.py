@@ -68,7 +68,7 @@ def look_at_toolbox(found: dict[str, Any]) -> None:
         dialog.show()
         pause(1.0)
         found["dialog"] = dialog.windowTitle()
-        photograph(dialog, "detect-objects")
+        photograph(dialog, "detect_objects")
         photograph_screen("toolbox")
         dialog.close()
     toolbox.setUserVisible(False)
@@ -185,7 +185,7 @@ def follow(found: dict[str, Any]) -> None:
     wait_until(lambda: dock.thread is None, 20)
     found["works_notice"] = dock.notice.text
     pause(0.3)
-    photograph(dock, "training-dock")
+    photograph(dock, "dock-works")
 
 
 def reload(found: dict[str, Any]) -> None:
