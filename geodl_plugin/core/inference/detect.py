@@ -16,7 +16,7 @@ from .checks import Job, choose_classes, open_detection
 from .engine import Engine, open_engine
 from .merge import Detections, Merger, inside, place, rim_tolerance, suppress
 from .options import DetectionOptions
-from .pipeline import run_tiles
+from .pipeline import CACHE_MEGABYTES, run_tiles
 from .tiles import TileImage, TilePlan, TileReader, plan
 
 PADDING_SHARE = 4  # the default padding is a quarter of the tile
@@ -29,7 +29,7 @@ def run(options: DetectionOptions, progress: Progress) -> dict[str, Any]:
     Raises:
         GeoDLError: one sentence; nothing is left at the output then.
     """
-    limit_cache()
+    limit_cache(CACHE_MEGABYTES)
     with open_detection(options, progress) as job:
         engine = open_engine(job.model, options, progress)
         return detect(job, engine, options, progress)

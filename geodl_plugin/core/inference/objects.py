@@ -18,7 +18,7 @@ from .checks import CONFIDENCE_FIELD, Job, open_features, open_job
 from .crops import CropReader, Subject, subjects
 from .engine import Engine, open_engine
 from .options import ObjectOptions
-from .pipeline import read_ahead
+from .pipeline import CACHE_MEGABYTES, read_ahead
 
 FIELD_TYPES = {"integer": int, "real": float, "text": str}
 WAITING = 4  # batches of features that may wait for their images, those without any too
@@ -30,7 +30,7 @@ def run(options: ObjectOptions, progress: Progress) -> dict[str, Any]:
     Raises:
         GeoDLError: one sentence; nothing is left at the output then.
     """
-    limit_cache()
+    limit_cache(CACHE_MEGABYTES)
     with open_job(options, Task.OBJECTS, progress) as job:
         reader = open_features(options)
         engine = open_engine(job.model, options, progress)

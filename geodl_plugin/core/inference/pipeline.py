@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+CACHE_MEGABYTES = 64  # of GDAL's blocks: a row of tiles of a raster stored in strips fits in
 READERS = 2  # threads; decompressing is done outside of Python's lock
 
 

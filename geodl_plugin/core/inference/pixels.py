@@ -12,7 +12,7 @@ from ..samples.schema import Schema
 from .checks import Job, open_pixels, with_background
 from .engine import Engine, open_engine
 from .options import PixelOptions
-from .pipeline import run_tiles
+from .pipeline import CACHE_MEGABYTES, run_tiles
 from .tiles import TileImage, TileReader, plan
 
 PADDING_SHARE = 8  # the default padding is an eighth of the tile
@@ -24,7 +24,7 @@ def run(options: PixelOptions, progress: Progress) -> dict[str, Any]:
     Raises:
         GeoDLError: one sentence; nothing is left at the output then.
     """
-    limit_cache()
+    limit_cache(CACHE_MEGABYTES)
     with open_pixels(options, progress) as job:
         engine = open_engine(job.model, options, progress)
         return classify(job, engine, options, progress)

@@ -162,8 +162,36 @@ class Brightest(nn.Module):
         return -((images[:, 0].mean((1, 2))[:, None] - self.levels) ** 2)
 
 
+class FindMany(nn.Module):
+    """Finds twenty boxes in every tile, whatever it shows."""
+
+    tile_step = 32
+    fixed_tile = None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Conv2d(3, 4, 3, padding=1)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.layer(images)
+
+    def detect(
+        self, outputs: torch.Tensor, image_size: tuple[int, int], threshold: float
+    ) -> list[dict[str, torch.Tensor]]:
+        corners = torch.rand(len(outputs), 20, 2) * (min(image_size) - 40)
+        return [
+            {
+                "boxes": torch.cat([low, low + 30], 1),
+                "scores": torch.rand(20),
+                "labels": torch.zeros(20, dtype=torch.int64),
+            }
+            for low in corners
+        ]
+
+
 _BUILDERS: dict[str, tuple[Task, Callable[[NetworkSpec], nn.Module]]] = {
     "TEST_NUMBERS": (Task.DETECTION, lambda spec: FindNumbers()),
+    "TEST_MANY": (Task.DETECTION, lambda spec: FindMany()),
     "TEST_PIXELS": (Task.PIXELS, lambda spec: Brightest(spec.class_count, True)),
     "TEST_OBJECTS": (Task.OBJECTS, lambda spec: Brightest(spec.class_count, False)),
 }
