@@ -10,6 +10,7 @@ from qgis.PyQt.QtGui import QIcon
 from qgis.PyQt.QtWidgets import QAction
 
 from .. import paths
+from .setup_dialog import SetupDialog
 from .training_dock import TrainingDock
 
 MENU = "GeoDL"
@@ -45,6 +46,7 @@ class WindowEntries:
             self._iface.removePluginMenu(MENU, action)
             self._iface.removeToolBarIcon(action)
             action.deleteLater()
+        SetupDialog.shut_down()
         if self._dock is not None:
             self._dock.shut_down()
             self._iface.removeDockWidget(self._dock)
@@ -53,8 +55,6 @@ class WindowEntries:
 
     def open_setup(self) -> None:
         """Open the dialog that checks and installs the libraries."""
-        from .setup_dialog import SetupDialog
-
         SetupDialog.open_above(self._iface.mainWindow())
 
     def _show_dock(self, shown: bool) -> None:

@@ -7,7 +7,6 @@ from typing import Any
 
 from qgis.core import QgsSettings
 from qgis.PyQt.QtCore import QCoreApplication, Qt
-from qgis.PyQt.QtGui import QCloseEvent
 from qgis.PyQt.QtWidgets import (
     QComboBox,
     QDialog,
@@ -53,6 +52,15 @@ class SetupDialog(QDialog):
         cls._open.raise_()
         return cls._open
 
+    @classmethod
+    def shut_down(cls) -> None:
+        """Close the dialog and end what it does: the plugin is unloaded."""
+        if cls._open is not None:
+            if cls._open.thread is not None:
+                cls._open.thread.end()
+                cls._open.thread = None
+            cls._open.reject()
+
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setObjectName("geodl_setup_dialog")
@@ -85,7 +93,7 @@ class SetupDialog(QDialog):
         self.check_button.clicked.connect(self.check)
         self.check_button.setAutoDefault(False)
         self.close_button = QPushButton(self.tr("Close"))
-        self.close_button.clicked.connect(self.close)
+        self.close_button.clicked.connect(self.reject)
 
     def _arrange(self) -> None:
         about = QLabel(
@@ -166,13 +174,13 @@ class SetupDialog(QDialog):
             self.bar.setRange(0, 0)
             self.status.clear()
 
-    def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802
+    def reject(self) -> None:
+        """Close the dialog, or end what it does and stay: Cancel, Escape and the cross call it."""
         if self.thread is not None:
             self.thread.cancel()
-            event.ignore()
             return
         SetupDialog._open = None
-        super().closeEvent(event)
+        super().reject()
 
     def tr(self, text: str) -> str:
         """Translate a literal of the dialog."""

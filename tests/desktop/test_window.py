@@ -45,6 +45,7 @@ def test_the_setup_dialog_tells_the_state(window: Window) -> None:
     assert window.found["setup_ready"].startswith("Ready: PyTorch 2.9.0 on cpu")
     assert "GDAL 3.6.2" in window.found["setup_log"]
     assert "There is no Python at '/nowhere/python3'." in window.found["setup_missing"]
+    assert window.found["setup_again"]
 
 
 def test_a_start_without_data_is_refused(window: Window) -> None:

@@ -15,7 +15,6 @@ from driver import (
     click,
     drive,
     pause,
-    photograph,
     photograph_screen,
     training_dock,
     wait_until,
@@ -25,12 +24,13 @@ from qgis.utils import iface
 
 CHIPS = Path(os.environ["GEODL_TEST_CHIPS"])
 PATIENCE = float(os.environ["GEODL_TEST_SECONDS"])
+EPOCHS = int(os.environ.get("GEODL_TEST_EPOCHS", "3"))
 SCENE = Path(os.environ["GEODL_TEST_SCENE"])
 
 
 def steps(found: dict[str, Any]) -> None:
     """Train, watch, apply."""
-    scene = QgsRasterLayer(str(SCENE), "Scene", "gdal")
+    scene = QgsRasterLayer(str(SCENE), SCENE.stem.capitalize(), "gdal")
     QgsProject.instance().addMapLayer(scene)
     iface.mapCanvas().setExtent(scene.extent())
     dock = training_dock()
@@ -41,7 +41,7 @@ def steps(found: dict[str, Any]) -> None:
             "MODEL_TYPE": "SSD",
             "BACKBONE": "resnet18",
             "WEIGHTS": "none",
-            "MAX_EPOCHS": int(os.environ.get("GEODL_TEST_EPOCHS", "3")),
+            "MAX_EPOCHS": EPOCHS,
             "LEARNING_RATE": "2e-3",
             "BATCH_SIZE": int(os.environ.get("GEODL_TEST_BATCH", "4")),
             "DEVICE": "cpu",
@@ -56,8 +56,8 @@ def steps(found: dict[str, Any]) -> None:
     dock.thread.progress.connect(lambda fraction, message: messages.append(message))
     dock.thread.epoch.connect(lambda record: points.append(len(dock.monitor.curve.series())))
     heart = Heartbeat()
-    wait_until(lambda: dock.monitor.table.rowCount() >= 2 or ended, PATIENCE)
-    photograph(dock, "training-live")
+    wait_until(lambda: dock.monitor.table.rowCount() >= EPOCHS - 1 or ended, PATIENCE)
+    photograph_screen("training_dock")
     wait_until(lambda: dock.thread is None, PATIENCE)
     found["longest_gap"] = heart.stop()
     found["trained"] = dock.notice.text
@@ -76,8 +76,7 @@ def steps(found: dict[str, Any]) -> None:
     found["renderers"] = [each.renderer().type() for each in layers]
     iface.mapCanvas().setExtent(scene.extent())
     pause(1.5)
-    photograph(dock, "training-done")
-    photograph_screen("training_dock")
+    photograph_screen("training_result")
 
 
 drive(steps)

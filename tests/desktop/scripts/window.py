@@ -25,9 +25,11 @@ from driver import (
 )
 from qgis.core import QgsApplication, QgsProject, QgsRasterLayer
 from qgis.PyQt.QtCore import Qt
-from qgis.PyQt.QtWidgets import QApplication, QTreeView
+from qgis.PyQt.QtTest import QTest
+from qgis.PyQt.QtWidgets import QApplication, QTreeView, QWidget
 from qgis.utils import iface
 
+SCENE = Path(os.environ["GEODL_TEST_SCENE"])
 PID = FOLDER / "worker.pid"
 
 
@@ -36,7 +38,7 @@ def show_scene() -> None:
     if os.environ.get("GEODL_SCREENSHOT_PROJECT"):
         QgsProject.instance().read(os.environ["GEODL_SCREENSHOT_PROJECT"])
     else:
-        layer = QgsRasterLayer(os.environ["GEODL_TEST_SCENE"], "Scene", "gdal")
+        layer = QgsRasterLayer(str(SCENE), SCENE.stem.capitalize(), "gdal")
         QgsProject.instance().addMapLayer(layer)
         iface.mapCanvas().setExtent(layer.extent())
     wait_until(lambda: not iface.mapCanvas().isDrawing(), 10)
@@ -92,6 +94,19 @@ def look_at_setup(found: dict[str, Any]) -> None:
     photograph(dialog, "setup-missing")
     click(dialog.close_button)
     pause(0.1)
+    found["setup_again"] = look_at_setup_again()
+
+
+def look_at_setup_again() -> bool:
+    """Close the dialog by Escape; return whether it opens a second time."""
+    for _ in range(2):
+        iface.mainWindow().findChild(object, "geodl_setup").trigger()
+        dialog = iface.mainWindow().findChildren(QWidget, "geodl_setup_dialog")[-1]
+        wait_until(lambda: dialog.thread is None)  # noqa: B023
+        seen = dialog.isVisible()
+        QTest.keyClick(dialog, Qt.Key.Key_Escape)
+        pause(0.1)
+    return seen
 
 
 def pretend(scenario: str) -> None:
