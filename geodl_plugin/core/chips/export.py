@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from ..errors import InputError, TrainingDataError
-from ..geo.grid import GeoTransform, Window, chip_windows
+from ..geo.grid import Window, chip_windows
 from ..geo.raster import Block, Raster
 from ..geo.raster_writer import IMAGE_DRIVERS, write_chip
-from ..geo.rasterize import burn
 from ..geo.shapes import bounds_window, rectangle, to_pixel_space
 from ..geo.vector import Bounds, Geometry, VectorReader
 from ..packages.definition import class_to_json
 from ..progress import Phase, Progress
 from .folder import DEFINITION, STATISTICS
-from .formats import ChipFormat, chip_format
-from .labels import BoxLabel, ClassLabel, Label, MaskLabel
-from .source import LabelledShape, LabelSource
+from .formats import ChipFormat, WrittenChip, chip_format
+from .labelling import ChipScene, Sizes
+from .labels import ClassLabel, MaskLabel, PanopticLabel
+from .source import LabelSource
 from .statistics import ChipStatistics, write_json
 
 
@@ -105,7 +105,7 @@ class _Export:
     def __init__(self, options: ExportOptions, raster: Raster) -> None:
         self.options = options
         self.raster = raster
-        self.format: ChipFormat = chip_format(options.format)
+        self.format = chip_format(options.format)
         self._check_sizes()
         self._check_image_format()
         self._check_folder()
@@ -176,20 +176,24 @@ class _Export:
     def write(self, folder: Path, progress: Progress) -> ChipStatistics:
         (folder / "images").mkdir(parents=True)
         (folder / "labels").mkdir()
-        statistics = ChipStatistics(self.schema, self.format.label is MaskLabel)
+        statistics = ChipStatistics(self.schema, self.format.label in (MaskLabel, PanopticLabel))
         windows = list(self._windows())
         phase = Phase(progress, "Exporting", len(windows), "chips")
         rows: list[str] = []
+        writer = self.format(folder, self.schema)
         for window, own_class in windows:
             made = self._make(window, own_class)
             if made is not None:
-                rows.append(self._save(folder, len(rows), window, *made, statistics))
+                row, sizes = self._save(writer, f"{len(rows):09d}", *made)
+                rows.append(row)
+                statistics.add(made[1].pixels[:, made[1].valid], sizes)
             phase.step()
         if not statistics.chips:
             raise InputError(
                 f"No chip of '{self.raster.name}' has a label. Use a smaller overlap ratio, "
                 "another mask or extent, or write empty tiles too."
             )
+        writer.finish()
         self._tell(progress)
         (folder / "map.txt").write_text("".join(rows), encoding="utf-8")
         self._describe(folder, statistics)
@@ -219,8 +223,8 @@ class _Export:
         frame = rectangle(window.col, window.row, window.right, window.bottom)
         return any(shape.Contains(frame) for shape in self.mask)
 
-    def _make(self, window: Window, own_class: int | None) -> tuple | None:
-        """Return the chip's block, label and sizes by class; ``None`` when it is not wanted."""
+    def _make(self, window: Window, own_class: int | None) -> tuple[ChipScene, Block] | None:
+        """Return what is on a chip; ``None`` when the chip is not wanted."""
         if self.raster.is_empty(window):
             return None
         shapes = [
@@ -233,47 +237,31 @@ class _Export:
         block = self.raster.read(window)
         if not block.valid.any():
             return None
-        label, sizes = self._label(shapes, window, block, own_class)
         self.used.update(shape.fid for shape in shapes)
-        return block, label, sizes
-
-    def _label(
-        self, shapes: Sequence[LabelledShape], window: Window, block: Block, own: int | None
-    ) -> tuple[Label, dict[int, list[float]]]:
-        if self.format.label is MaskLabel:
-            return _mask_label(shapes, self.raster.geotransform.of_window(window), block)
-        if self.format.label is ClassLabel:
-            largest = max(shapes, key=lambda shape: shape.geometry.GetArea())
-            value = largest.value if own is None else own
-            return ClassLabel((value,)), {value: [largest.area]}
-        return _box_label(shapes, window)
+        geotransform = self.raster.geotransform.of_window(window)
+        return ChipScene(shapes, window, geotransform, block.valid, own=own_class), block
 
     def _save(
-        self,
-        folder: Path,
-        number: int,
-        window: Window,
-        block: Block,
-        label: Label,
-        sizes: dict[int, list[float]],
-        statistics: ChipStatistics,
-    ) -> str:
-        options, name = self.options, f"{number:09d}"
-        image = folder / "images" / f"{name}{IMAGE_DRIVERS[options.image_format][1]}"
-        geotransform = self.raster.geotransform.of_window(window)
+        self, writer: ChipFormat, name: str, scene: ChipScene, block: Block
+    ) -> tuple[str, Sizes]:
+        """Write a chip and return its row of ``map.txt`` and the sizes of what is on it."""
+        options = self.options
+        label = scene.label(writer.label)
+        image = writer.image_path(name, IMAGE_DRIVERS[options.image_format][1], label)
         write_chip(
             image,
             block.pixels,
-            geotransform,
+            scene.geotransform,
             self.raster.crs,
             options.image_format,
             self._nodata(block),
             self.raster.band_names,
         )
-        path = folder / "labels" / f"{name}{self.format.suffix}"
-        self.format.write(path, label, image, block.pixels.shape, geotransform, self.raster.crs)
-        statistics.add(block.pixels[:, block.valid], sizes)
-        return f"images\\{image.name}  labels\\{path.name} \n"
+        path = writer.write(
+            WrittenChip(name, image, label, block.pixels.shape, scene.geotransform, self.raster.crs)
+        )
+        row = "  ".join(_windows_path(each, writer.folder) for each in (image, path) if each)
+        return f"{row} \n", scene.sizes(label)
 
     def _nodata(self, block: Block) -> float | None:
         """Return the no-data value of a chip, so that what the raster lacks stays known.
@@ -346,22 +334,5 @@ def _moved_inside(centre: float, size: int, limit: int) -> int:
     return max(0, min(round(centre - size / 2), limit - size))
 
 
-def _box_label(
-    shapes: Sequence[LabelledShape], window: Window
-) -> tuple[BoxLabel, dict[int, list[float]]]:
-    boxes = np.array([shape.box for shape in shapes], np.float64).reshape(-1, 4)
-    boxes -= [window.col, window.row, window.col, window.row]
-    sizes: dict[int, list[float]] = {}
-    for shape in shapes:
-        sizes.setdefault(shape.value, []).append(shape.area)
-    return BoxLabel(boxes, np.array([shape.value for shape in shapes], np.int64)), sizes
-
-
-def _mask_label(
-    shapes: Sequence[LabelledShape], geotransform: GeoTransform, block: Block
-) -> tuple[MaskLabel, dict[int, list[float]]]:
-    outlines = ((shape.outline, shape.value) for shape in shapes)
-    values = burn(outlines, block.valid.shape, geotransform).astype(np.int64)
-    values[~block.valid] = 0
-    found, counts = np.unique(values[values > 0], return_counts=True)
-    return MaskLabel(values), {int(v): [float(c)] for v, c in zip(found, counts)}
+def _windows_path(path: Path, folder: Path) -> str:
+    return "\\".join(path.relative_to(folder).parts)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,22 +12,11 @@ from ..geo.raster import Block, Raster
 from ..geo.vector import Bounds
 from ..packages.definition import CaselessDict, class_of_json, read_definition
 from ..samples.schema import ClassDefinition, Schema, default_color
-from .formats import chip_format, keywords
-from .formats.pascal_voc import PascalVoc
+from .formats import Chip, ChipFormat, chip_format, keywords, recognise
 from .labels import Label
 
 DEFINITION = "esri_model_definition.emd"
 STATISTICS = "esri_accumulated_stats.json"
-IMAGE_SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".mrf")
-
-
-@dataclass(frozen=True)
-class Chip:
-    """An image and its label."""
-
-    name: str
-    image: Path
-    label: Path | None
 
 
 @dataclass(frozen=True)
@@ -42,6 +30,7 @@ class ChipFolder:
         chips: sorted by name.
         band_count, width, height, band_names, dtype: of the first chip's image.
         definition: the template model definition, empty when there is none.
+        reader: reads the labels.
     """
 
     path: Path
@@ -54,6 +43,7 @@ class ChipFolder:
     band_names: tuple[str, ...]
     dtype: str
     definition: CaselessDict = field(repr=False)
+    reader: ChipFormat = field(repr=False)
 
     @property
     def reference_system(self) -> str:
@@ -76,10 +66,8 @@ class ChipFolder:
 
     def read_label(self, chip: Chip) -> Label:
         """Read the label of a chip; raise :class:`TrainingDataError` when it is damaged."""
-        if chip.label is None:
-            raise TrainingDataError(f"'{chip.image}' has no label. Remove it.")
         try:
-            return chip_format(self.format).read(chip.label, self.schema)
+            return self.reader.read(chip)
         except RasterError as error:
             raise TrainingDataError(str(error)) from error
 
@@ -120,7 +108,10 @@ def open_folder(path: str | Path) -> ChipFolder:
         )
     definition = _definition(path)
     keyword = _keyword(path, definition)
-    chips = _chips(path, chip_format(keyword).suffix)
+    form = chip_format(keyword)
+    schema = _schema(definition, form(path))
+    reader = form(path, schema)
+    chips = tuple(reader.chips())
     if not chips:
         raise TrainingDataError(
             f"The folder '{path}' holds no training data: there are no images in "
@@ -131,7 +122,7 @@ def open_folder(path: str | Path) -> ChipFolder:
             return ChipFolder(
                 path=path,
                 format=keyword,
-                schema=_schema(definition, keyword, chips),
+                schema=schema,
                 chips=chips,
                 band_count=first.band_count,
                 width=first.width,
@@ -139,6 +130,7 @@ def open_folder(path: str | Path) -> ChipFolder:
                 band_names=first.band_names,
                 dtype=first.dtype.name,
                 definition=definition,
+                reader=reader,
             )
     except RasterError as error:
         raise TrainingDataError(str(error)) from error
@@ -157,8 +149,13 @@ def _definition(path: Path) -> CaselessDict:
 def _keyword(path: Path, definition: CaselessDict) -> str:
     keyword = definition.get("MetaDataMode") or _statistics(path).get("MetaDataMode")
     if keyword is None:
-        suffixes = {each.suffix.lower() for each in _files(path / "labels")}
-        keyword = "Classified_Tiles" if ".tif" in suffixes else "PASCAL_VOC_rectangles"
+        found = recognise(path)
+        if found is None:
+            raise TrainingDataError(
+                f"The folder '{path}' holds no training data that can be recognised. "
+                "Export training data first."
+            )
+        keyword = found.keyword
     if keyword not in keywords():
         raise TrainingDataError(
             f"The folder '{path}' has the format '{keyword}', which cannot be read yet. "
@@ -178,30 +175,14 @@ def _statistics(path: Path) -> dict[str, Any]:
     return values if isinstance(values, dict) else {}
 
 
-def _files(folder: Path) -> list[Path]:
-    return sorted(folder.iterdir()) if folder.is_dir() else []
-
-
-def _chips(path: Path, suffix: str) -> tuple[Chip, ...]:
-    labels = {each.stem: each for each in _files(path / "labels") if each.suffix == suffix}
-    return tuple(
-        Chip(image.stem, image, labels.get(image.stem))
-        for image in _files(path / "images")
-        if image.suffix.lower() in IMAGE_SUFFIXES
-    )
-
-
-def _schema(definition: CaselessDict, keyword: str, chips: Sequence[Chip]) -> Schema:
+def _schema(definition: CaselessDict, reader: ChipFormat) -> Schema:
     entries = definition.get("Classes")
     if isinstance(entries, list) and entries:
         return Schema.of(class_of_json(entry, place) for place, entry in enumerate(entries))
-    labels = [chip.label for chip in chips if chip.label is not None]
-    names = set().union(*(chip_format(keyword).class_names(label) for label in labels))
+    names = reader.class_names()
     if names and all(name.isdigit() for name in names):
         return Schema.of(
             ClassDefinition(int(name), name, default_color(place))
             for place, name in enumerate(sorted(names, key=int))
         )
-    if not names and keyword != PascalVoc.keyword:
-        raise TrainingDataError("The folder does not say its classes. Add its .emd file.")
     return Schema.from_names(names)

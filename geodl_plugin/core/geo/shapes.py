@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from osgeo import ogr
 
@@ -62,6 +64,24 @@ def polygon(corners: np.ndarray) -> ogr.Geometry:
     shape = ogr.Geometry(ogr.wkbPolygon)
     shape.AddGeometry(ring)
     return shape
+
+
+def polygon_of_rings(rings: Sequence[np.ndarray]) -> ogr.Geometry:
+    """Return the shape that rings ``(n, 2)`` enclose by the even-odd rule."""
+    whole = polygon(rings[0])
+    for ring in rings[1:]:
+        whole = whole.SymDifference(polygon(ring)) or whole
+    return whole
+
+
+def rings_of(geometry: ogr.Geometry) -> tuple[np.ndarray, ...]:
+    """Return the rings ``(n, 2)`` of an areal geometry, outer ones and holes, not closed."""
+    if geometry.GetGeometryName() == "LINEARRING":
+        return (np.array(geometry.GetPoints())[:-1, :2],)
+    if geometry.GetDimension() < 2:
+        return ()
+    parts = (geometry.GetGeometryRef(index) for index in range(geometry.GetGeometryCount()))
+    return tuple(ring for part in parts for ring in rings_of(part))
 
 
 def window_bounds(window: Window, geotransform: GeoTransform) -> Bounds:

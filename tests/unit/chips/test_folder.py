@@ -97,8 +97,11 @@ def test_a_chip_with_other_bands_is_named(foreign):
 def test_what_is_no_training_data_is_refused(tmp_path):
     with pytest.raises(TrainingDataError, match="There is no folder"):
         open_folder(tmp_path / "missing")
-    with pytest.raises(TrainingDataError, match="holds no training data"):
+    with pytest.raises(TrainingDataError, match="holds no training data that can be recognised"):
         open_folder(tmp_path)
-    (tmp_path / "esri_model_definition.emd").write_text('{"MetaDataMode": "CycleGAN"}')
-    with pytest.raises(TrainingDataError, match="the format 'CycleGAN', which cannot be read yet"):
+    (tmp_path / "esri_model_definition.emd").write_text('{"MetaDataMode": "Imagenet"}')
+    with pytest.raises(TrainingDataError, match="holds no training data: there are no images"):
+        open_folder(tmp_path)
+    (tmp_path / "esri_model_definition.emd").write_text('{"MetaDataMode": "Poetry"}')
+    with pytest.raises(TrainingDataError, match="the format 'Poetry', which cannot be read yet"):
         open_folder(tmp_path)

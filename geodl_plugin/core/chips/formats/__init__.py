@@ -6,67 +6,169 @@ readers find it through :func:`chip_format` and :func:`keywords`.
 
 from __future__ import annotations
 
+import functools
 import importlib
 import pkgutil
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
-from ...errors import InputError
+from ...errors import InputError, TrainingDataError
 from ...geo.grid import GeoTransform
 from ...samples.schema import Schema
-from ..labels import Label
+from ..labels import Label, NoLabel
+
+IMAGE_SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".mrf")
+
+
+@dataclass(frozen=True)
+class Chip:
+    """An image and where its label lies.
+
+    Attributes:
+        name: without folder and suffix.
+        image: the file.
+        label: the file or folder of the label, ``None`` when there is none.
+        second: a second image of the same place, of the formats that have one.
+    """
+
+    name: str
+    image: Path
+    label: Path | None = None
+    second: Path | None = None
+
+
+@dataclass(frozen=True)
+class WrittenChip:
+    """A chip whose image lies in its place and whose label is to be written.
+
+    Attributes:
+        name: without folder and suffix.
+        image: the file.
+        label: of the format's kind.
+        shape: bands, rows and columns of the image.
+        geotransform, crs: of the image.
+    """
+
+    name: str
+    image: Path
+    label: Label
+    shape: tuple[int, int, int]
+    geotransform: GeoTransform
+    crs: str
 
 
 class ChipFormat:
-    """A way to store the labels of chips; the base of the formats.
+    """A way to store labelled chips in a folder; the base of the formats.
 
     Attributes:
-        keyword: the format's name in ArcGIS.
-        suffix: of the label files.
+        keyword: the format's name, that of ArcGIS where it has the format.
         label: the kind of label it stores.
-        per_feature: whether a stride of 0 makes one chip per feature.
+        per_feature: whether a stride of 0 makes one chip a feature.
+        second_image: "", "optional" or "required": a second raster's chips.
+        suffix: of the label files.
     """
 
-    keyword = ""
-    suffix = ""
-    label: type[Label]
-    per_feature = False
+    keyword: ClassVar[str] = ""
+    label: ClassVar[type[Label]] = NoLabel
+    per_feature: ClassVar[bool] = False
+    second_image: ClassVar[str] = ""
+    suffix: ClassVar[str] = ""
 
-    def write(
-        self,
-        path: Path,
-        label: Label,
-        image: Path,
-        shape: tuple[int, int, int],
-        geotransform: GeoTransform,
-        crs: str,
-    ) -> None:
-        """Write the label of an image.
+    def __init__(self, folder: Path, schema: Schema | None = None) -> None:
+        self.folder = folder
+        self.schema = schema or Schema(())
 
-        Args:
-            path: of the label file.
-            label: of the kind :attr:`label`.
-            image: the chip's image file.
-            shape: bands, rows and columns of the image.
-            geotransform, crs: of the image.
-        """
+    @classmethod
+    def recognises(cls, folder: Path) -> bool:  # noqa: ARG003
+        """Return whether a folder without a description has this format, by its layout."""
+        return False
 
-    def read(self, path: Path, schema: Schema) -> Label:
-        """Read a label file; raise :class:`TrainingDataError` when it is damaged."""
-        raise InputError(f"Chips in the format '{self.keyword}' have no labels to read.")
+    # Writing
 
-    def class_names(self, path: Path) -> set[str]:
-        """Return the classes that a label file names, for folders without a definition."""
+    def image_path(self, name: str, suffix: str, label: Label) -> Path:
+        """Return where the image of a chip goes."""
+        return self.folder / "images" / f"{name}{suffix}"
+
+    def second_path(self, name: str, suffix: str) -> Path:
+        """Return where the second image of a chip goes."""
+        return self.folder / "images2" / f"{name}{suffix}"
+
+    def write(self, chip: WrittenChip) -> Path | None:
+        """Write the label of a chip and return its file for ``map.txt``."""
+        return None
+
+    def finish(self) -> None:
+        """Write what belongs to all chips."""
+
+    # Reading
+
+    def chips(self) -> list[Chip]:
+        """Return the chips of the folder, sorted by name."""
+        labels = {path.stem: path for path in files(self.folder / "labels", (self.suffix,))}
+        seconds = {path.stem: path for path in files(self.folder / "images2", IMAGE_SUFFIXES)}
+        return [
+            Chip(image.stem, image, labels.get(image.stem), seconds.get(image.stem))
+            for image in files(self.folder / "images", IMAGE_SUFFIXES)
+        ]
+
+    def read(self, chip: Chip) -> Label:
+        """Read the label of a chip; raise :class:`TrainingDataError` when it is damaged."""
+        return NoLabel()
+
+    def class_names(self) -> set[str]:
+        """Return the classes that the labels name, for folders without a definition."""
         return set()
 
 
-def _formats() -> dict[str, ChipFormat]:
+def files(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
+    """Return the files of a folder with one of the suffixes, sorted; none without the folder."""
+    if not folder.is_dir():
+        return []
+    return sorted(each for each in folder.iterdir() if each.suffix.lower() in suffixes)
+
+
+def folders(folder: Path) -> list[Path]:
+    """Return the folders in a folder, sorted; none without the folder."""
+    return sorted(each for each in folder.iterdir() if each.is_dir()) if folder.is_dir() else []
+
+
+def label_of(chip: Chip) -> Path:
+    """Return the label of a chip; raise :class:`TrainingDataError` when it has none."""
+    if chip.label is None:
+        raise TrainingDataError(f"'{chip.image}' has no label. Remove it or add the label.")
+    return chip.label
+
+
+def value_of(name: str, schema: Schema, where: Path) -> int:
+    """Return the class value that a label names by value or by name.
+
+    Raises:
+        TrainingDataError: when the folder has no such class.
+    """
+    known = schema.by_name(name)
+    if known is None and name.lstrip("-").isdigit():
+        known = schema.by_value(int(name))
+    if known is None:
+        raise TrainingDataError(
+            f"'{where}' has the class '{name}', which the folder does not know. "
+            f"Its classes are: {schema}."
+        )
+    return known.value
+
+
+def _subclasses(parent: type[ChipFormat]) -> Iterator[type[ChipFormat]]:
+    for child in parent.__subclasses__():
+        yield child
+        yield from _subclasses(child)
+
+
+@functools.cache
+def _formats() -> dict[str, type[ChipFormat]]:
     for module in pkgutil.iter_modules(__path__):
         importlib.import_module(f"{__name__}.{module.name}")
-    return {each.keyword: each() for each in _subclasses(ChipFormat) if each.keyword}
-
-
-def _subclasses(parent: type[ChipFormat]) -> list[type[ChipFormat]]:
-    return [each for child in parent.__subclasses__() for each in (child, *_subclasses(child))]
+    return {each.keyword: each for each in _subclasses(ChipFormat) if each.keyword}
 
 
 def keywords() -> list[str]:
@@ -74,7 +176,13 @@ def keywords() -> list[str]:
     return sorted(_formats())
 
 
-def chip_format(keyword: str) -> ChipFormat:
+def recognise(folder: Path) -> type[ChipFormat] | None:
+    """Return the format of a folder that no description explains, if its layout tells."""
+    formats = (each for _, each in sorted(_formats().items()))
+    return next((each for each in formats if each.recognises(folder)), None)
+
+
+def chip_format(keyword: str) -> type[ChipFormat]:
     """Return the format of this name; raise :class:`InputError` with those that there are."""
     formats = _formats()
     if keyword not in formats:

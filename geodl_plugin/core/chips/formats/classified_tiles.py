@@ -6,33 +6,41 @@ from pathlib import Path
 
 import numpy as np
 
-from ...geo.grid import GeoTransform
 from ...geo.raster import Raster
 from ...geo.raster_writer import write_chip
-from ...samples.schema import Schema
 from ..labels import MaskLabel
-from . import ChipFormat
+from . import Chip, ChipFormat, WrittenChip, files, folders, label_of
 
 
 class ClassifiedTiles(ChipFormat):
-    """Masks of class values; 0 is background or no data."""
+    """Masks of class values; 0 is background or no data. A second raster makes pairs."""
 
     keyword = "Classified_Tiles"
-    suffix = ".tif"
     label = MaskLabel
+    second_image = "optional"
+    suffix = ".tif"
 
-    def write(
-        self,
-        path: Path,
-        label: MaskLabel,
-        image: Path,
-        shape: tuple[int, int, int],
-        geotransform: GeoTransform,
-        crs: str,
-    ) -> None:
-        kind = np.uint8 if label.values.max(initial=0) < 256 else np.uint16
-        write_chip(path, label.values.astype(kind)[np.newaxis], geotransform, crs)
+    @classmethod
+    def recognises(cls, folder: Path) -> bool:
+        return bool(files(folder / "labels", (cls.suffix,))) and not folders(folder / "labels2")
 
-    def read(self, path: Path, schema: Schema) -> MaskLabel:
-        with Raster.open(path) as raster:
-            return MaskLabel(raster.read(raster.window, [0]).pixels[0].astype(np.int64))
+    def write(self, chip: WrittenChip) -> Path:
+        path = self.folder / "labels" / f"{chip.name}{self.suffix}"
+        write_mask(path, chip.label.values[np.newaxis], chip)
+        return path
+
+    def read(self, chip: Chip) -> MaskLabel:
+        return MaskLabel(read_mask(label_of(chip))[0])
+
+
+def write_mask(path: Path, values: np.ndarray, chip: WrittenChip) -> None:
+    """Write values ``(bands, rows, cols)`` as the smallest unsigned type that holds them."""
+    kind = np.uint8 if values.max(initial=0) < 256 else np.uint16
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_chip(path, values.astype(kind), chip.geotransform, chip.crs)
+
+
+def read_mask(path: Path) -> np.ndarray:
+    """Read the values ``(bands, rows, cols)`` of a mask."""
+    with Raster.open(path) as raster:
+        return raster.read(raster.window).pixels.astype(np.int64)

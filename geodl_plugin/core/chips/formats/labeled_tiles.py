@@ -1,45 +1,57 @@
-"""Labeled_Tiles: one class for a whole chip, in an XML file."""
+"""Labeled_Tiles and MultiLabeled_Tiles: the classes of a whole chip, in an XML file."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from ...errors import TrainingDataError
-from ...geo.grid import GeoTransform
-from ...samples.schema import Schema
+from .. import xml
 from ..labels import ClassLabel
-from . import ChipFormat
-from .pascal_voc import CORNERS, ElementTree, add_object, annotation, objects, save, value_of
+from . import Chip, ChipFormat, WrittenChip, files, label_of, value_of
 
 
 class LabeledTiles(ChipFormat):
     """A chip's class; the box is the chip."""
 
     keyword = "Labeled_Tiles"
-    suffix = ".xml"
     label = ClassLabel
     per_feature = True
+    suffix = ".xml"
 
-    def write(
-        self,
-        path: Path,
-        label: ClassLabel,
-        image: Path,
-        shape: tuple[int, int, int],
-        geotransform: GeoTransform,
-        crs: str,
-    ) -> None:
-        root = annotation(image, shape)
-        for value in label.values[:1]:
-            bounds = ElementTree.SubElement(add_object(root, str(value)), "bndbox")
-            for corner, number in zip(CORNERS, (0, 0, shape[2], shape[1])):
-                ElementTree.SubElement(bounds, corner).text = f"{number:.2f}"
-        save(root, path)
+    def write(self, chip: WrittenChip) -> Path:
+        path = self.folder / "labels" / f"{chip.name}{self.suffix}"
+        root = xml.annotation(chip.image, chip.shape)
+        xml.add_object(root, self._name(chip.label), (0, 0, chip.shape[2], chip.shape[1]))
+        xml.save(root, path)
+        return path
 
-    def read(self, path: Path, schema: Schema) -> ClassLabel:
-        for name, _ in objects(path):
-            return ClassLabel((value_of(name, schema, path),))
+    def read(self, chip: Chip) -> ClassLabel:
+        path = label_of(chip)
+        for name, _ in xml.objects(path):
+            parts = self._parts(name)
+            return ClassLabel(tuple(value_of(part, self.schema, path) for part in parts))
         raise TrainingDataError(f"'{path}' names no class.")
 
-    def class_names(self, path: Path) -> set[str]:
-        return {name for name, _ in objects(path)}
+    def class_names(self) -> set[str]:
+        labels = files(self.folder / "labels", (self.suffix,))
+        return {
+            part for path in labels for name, _ in xml.objects(path) for part in self._parts(name)
+        }
+
+    def _name(self, label: ClassLabel) -> str:
+        return str(label.values[0])
+
+    def _parts(self, name: str) -> list[str]:
+        return [name]
+
+
+class MultiLabeledTiles(LabeledTiles):
+    """All classes of a chip, with commas between them."""
+
+    keyword = "MultiLabeled_Tiles"
+
+    def _name(self, label: ClassLabel) -> str:
+        return ",".join(str(value) for value in label.values)
+
+    def _parts(self, name: str) -> list[str]:
+        return [part.strip() for part in name.split(",") if part.strip()]

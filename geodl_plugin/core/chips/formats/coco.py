@@ -1,0 +1,216 @@
+"""COCO: all objects in one JSON file, with boxes and outlines.
+
+Lin et al. 2014, "Microsoft COCO: Common Objects in Context"; the format is described at
+cocodataset.org. An outline without holes is a list of polygons, one with holes a run-length
+code (columns first, background first).
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...errors import TrainingDataError
+from ...geo.raster import Raster
+from ...geo.shapes import polygon, polygon_of_rings
+from ..labels import InstanceLabel, Rings
+from . import Chip, ChipFormat, WrittenChip, value_of
+
+FILE = "annotations.json"
+PATTERNS = (FILE, "_annotations.coco.json", "*/_annotations.coco.json", "annotations/*.json")
+
+
+class Coco(ChipFormat):
+    """Objects as COCO stores them."""
+
+    keyword = "COCO"
+    label = InstanceLabel
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._images: list[dict[str, Any]] = []
+        self._annotations: list[dict[str, Any]] = []
+
+    @classmethod
+    def recognises(cls, folder: Path) -> bool:
+        return any(next(folder.glob(pattern), None) for pattern in PATTERNS)
+
+    # Writing
+
+    def write(self, chip: WrittenChip) -> None:
+        number = len(self._images) + 1
+        _, rows, cols = chip.shape
+        self._images.append(
+            {"id": number, "file_name": chip.image.name, "width": cols, "height": rows}
+        )
+        label: InstanceLabel = chip.label
+        for index, (box, value) in enumerate(zip(label.boxes.tolist(), label.values)):
+            xmin, ymin, xmax, ymax = box
+            rings = label.rings[index] if label.rings else ()
+            simple = bool(rings) and not _has_hole(rings)
+            area = polygon_of_rings(rings).GetArea() if simple else label.masks[index].sum()
+            self._annotations.append(
+                {
+                    "id": len(self._annotations) + 1,
+                    "image_id": number,
+                    "category_id": int(value),
+                    "bbox": [xmin, ymin, xmax - xmin, ymax - ymin],
+                    "area": float(area),
+                    "iscrowd": 0,
+                    "segmentation": [ring.ravel().tolist() for ring in rings]
+                    if simple
+                    else encode(label.masks[index]),
+                }
+            )
+
+    def finish(self) -> None:
+        content = {
+            "images": self._images,
+            "annotations": self._annotations,
+            "categories": [{"id": each.value, "name": each.name} for each in self.schema.classes],
+        }
+        (self.folder / FILE).write_text(json.dumps(content), encoding="utf-8")
+
+    # Reading
+
+    @functools.cached_property
+    def _content(self) -> tuple[Path, dict[str, Any]]:
+        for pattern in PATTERNS:
+            for path in sorted(self.folder.glob(pattern)):
+                try:
+                    content = json.loads(path.read_text(encoding="utf-8-sig"))
+                except (OSError, ValueError) as error:
+                    raise TrainingDataError(f"'{path}' cannot be read: {error}.") from error
+                if isinstance(content, dict) and isinstance(content.get("images"), list):
+                    return path, content
+        raise TrainingDataError(f"'{self.folder}' holds no COCO file '{FILE}'.")
+
+    @functools.cached_property
+    def _by_image(self) -> dict[str, list[dict[str, Any]]]:
+        path, content = self._content
+        names = {
+            each.get("id"): Path(str(each.get("file_name"))).name for each in content["images"]
+        }
+        found = defaultdict(list)
+        for annotation in content.get("annotations", []):
+            if annotation.get("image_id") not in names:
+                raise TrainingDataError(
+                    f"'{path}' has an annotation of the image {annotation.get('image_id')!r}, "
+                    "which it does not list."
+                )
+            found[names[annotation["image_id"]]].append(annotation)
+        return found
+
+    @functools.cached_property
+    def _categories(self) -> dict[Any, str]:
+        return {each["id"]: str(each["name"]) for each in self._content[1].get("categories", [])}
+
+    def chips(self) -> list[Chip]:
+        path, content = self._content
+        found = []
+        for each in content["images"]:
+            name = str(each.get("file_name", "")).replace("\\", "/")
+            places = [base / name for base in (self.folder / "images", path.parent, self.folder)]
+            image = next((place for place in places if place.is_file()), places[0])
+            if not image.resolve().is_relative_to(self.folder.resolve()):
+                raise TrainingDataError(f"'{path}' names the image '{name}' outside its folder.")
+            found.append(Chip(image.stem, image, path))
+        return sorted(found, key=lambda chip: chip.name)
+
+    def read(self, chip: Chip) -> InstanceLabel:
+        path = self._content[0]
+        with Raster.open(chip.image) as image:
+            shape = (image.height, image.width)
+        annotations = self._by_image.get(chip.image.name, [])
+        values = [self._value(each, path) for each in annotations]
+        rings = [_rings(each, path) for each in annotations]
+        numbers = np.array(values, np.int64)
+        if all(rings):
+            return InstanceLabel(numbers, shape, tuple(rings))
+        masks = [
+            decode(each["segmentation"], path)
+            if not ring
+            else InstanceLabel(numbers[:1], shape, (ring,)).masks[0]
+            for each, ring in zip(annotations, rings)
+        ]
+        return InstanceLabel.of_masks(np.stack(masks), numbers)
+
+    def class_names(self) -> set[str]:
+        return set(self._categories.values())
+
+    def _value(self, annotation: dict[str, Any], path: Path) -> int:
+        category = annotation.get("category_id")
+        name = self._categories.get(category, str(category))
+        known = self.schema.by_name(name)
+        return known.value if known is not None else value_of(str(category), self.schema, path)
+
+
+def _rings(annotation: dict[str, Any], path: Path) -> Rings:
+    """Return the outline of an annotation; empty when it is a run-length code."""
+    segmentation = annotation.get("segmentation")
+    if isinstance(segmentation, dict):
+        return ()
+    try:
+        if segmentation:
+            return tuple(np.array(ring, float).reshape(-1, 2) for ring in segmentation)
+        x, y, width, height = (float(number) for number in annotation["bbox"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise TrainingDataError(
+            f"Annotation {annotation.get('id')} of '{path}' has no usable outline or box."
+        ) from error
+    return (np.array([[x, y], [x + width, y], [x + width, y + height], [x, y + height]]),)
+
+
+def encode(mask: np.ndarray) -> dict[str, Any]:
+    """Return the run-length code of a mask ``(rows, cols)``."""
+    flat = np.asfortranarray(mask).ravel(order="F")
+    edges = np.flatnonzero(np.diff(flat)) + 1
+    bounds = np.concatenate([[0], edges, [flat.size]])
+    counts = np.diff(bounds).tolist()
+    if flat.size and flat[0]:
+        counts = [0, *counts]
+    return {"size": list(mask.shape), "counts": counts}
+
+
+def decode(code: dict[str, Any], path: Path) -> np.ndarray:
+    """Return the mask ``(rows, cols)`` of a run-length code, compressed or not.
+
+    Raises:
+        TrainingDataError: when the runs do not fill the mask.
+    """
+    rows, cols = (int(number) for number in code.get("size", (0, 0)))
+    counts = code.get("counts", [])
+    runs = _uncompress(counts) if isinstance(counts, str) else [int(each) for each in counts]
+    if sum(runs) != rows * cols or min(runs, default=0) < 0:
+        raise TrainingDataError(f"'{path}' has a run-length code that does not fill its mask.")
+    values = np.arange(len(runs)) % 2 == 1
+    return np.repeat(values, runs).reshape((rows, cols), order="F")
+
+
+def _uncompress(text: str) -> list[int]:
+    """Return the runs of COCO's compressed code: five bits a letter, differences from the third."""
+    runs: list[int] = []
+    value = shift = 0
+    for letter in text:
+        bits = ord(letter) - 48
+        value |= (bits & 31) << shift
+        shift += 5
+        if bits & 32:
+            continue
+        if bits & 16:
+            value -= 1 << shift
+        runs.append(value + (runs[-2] if len(runs) > 2 else 0))
+        value = shift = 0
+    return runs
+
+
+def _has_hole(rings: Sequence[np.ndarray]) -> bool:
+    """Return whether rings lie inside each other, so that they enclose less than their areas."""
+    together = polygon_of_rings(rings).GetArea()
+    return together < sum(polygon(ring).GetArea() for ring in rings) * (1 - 1e-9)
