@@ -38,7 +38,7 @@ def steps(found: dict[str, Any]) -> None:
         {
             "INPUT": str(CHIPS),
             "OUTPUT": str(FOLDER / "model"),
-            "MODEL_TYPE": "SSD",
+            "MODEL_TYPE": os.environ.get("GEODL_TEST_MODEL", "SSD"),
             "BACKBONE": "resnet18",
             "WEIGHTS": "none",
             "MAX_EPOCHS": EPOCHS,

@@ -33,20 +33,18 @@ SCENE = Path(os.environ["GEODL_TEST_SCENE"])
 PID = FOLDER / "worker.pid"
 
 
-def show_scene() -> None:
-    """Open the project that people want in the pictures, or else the scene that was drawn."""
-    if os.environ.get("GEODL_SCREENSHOT_PROJECT"):
-        QgsProject.instance().read(os.environ["GEODL_SCREENSHOT_PROJECT"])
-    else:
-        layer = QgsRasterLayer(str(SCENE), SCENE.stem.capitalize(), "gdal")
-        QgsProject.instance().addMapLayer(layer)
-        iface.mapCanvas().setExtent(layer.extent())
+def show_scene() -> str:
+    """Add the raster to the project and return its identifier."""
+    layer = QgsRasterLayer(str(SCENE), SCENE.stem.capitalize(), "gdal")
+    QgsProject.instance().addMapLayer(layer)
+    iface.mapCanvas().setExtent(layer.extent())
     wait_until(lambda: not iface.mapCanvas().isDrawing(), 10)
+    return layer.id()
 
 
 def look_at_toolbox(found: dict[str, Any]) -> None:
     """Note the tools, open the toolbox and one tool's dialog."""
-    show_scene()
+    layer = show_scene()
     registry = QgsApplication.processingRegistry()
     provider = registry.providerById("geodl")
     found["tools"] = sorted(tool.id() for tool in provider.algorithms())
@@ -63,11 +61,15 @@ def look_at_toolbox(found: dict[str, Any]) -> None:
             tree.expandRecursively(index)
             tree.scrollTo(index, QTreeView.ScrollHint.PositionAtTop)
     pause(0.3)
-    dialog = processing.createAlgorithmDialog("geodl:detectobjects", {})
+    dialog = processing.createAlgorithmDialog(
+        "geodl:detectobjects",
+        {"INPUT": [layer], "MODEL": "trees.dlpk", "ARGUMENTS": "threshold=0.4"},
+    )
     found["dialog"] = dialog is not None
     if dialog is not None:
         dialog.setGeometry(330, 150, 800, 640)
         dialog.show()
+        wait_until(lambda: not iface.mapCanvas().isDrawing(), 10)
         pause(1.0)
         found["dialog"] = dialog.windowTitle()
         photograph(dialog, "detect_objects")
