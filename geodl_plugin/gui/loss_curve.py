@@ -17,7 +17,7 @@ from qgis.PyQt.QtGui import (
     QPolygonF,
     QTextOption,
 )
-from qgis.PyQt.QtWidgets import QSizePolicy, QWidget
+from qgis.PyQt.QtWidgets import QLabel, QSizePolicy, QWidget
 
 from .ticks import Scale, count_scale, label, shown_epochs, value_scale
 
@@ -36,13 +36,16 @@ class Series:
     points: list[tuple[float, float]]
 
 
-class LossCurve(QWidget):
-    """Draws training and validation loss over the epochs, in the colours of the window."""
+class LossCurve(QLabel):
+    """Draws training and validation loss over the epochs, in the colours of the window.
+
+    It is a label because QGIS's dark themes colour labels, and leave plain widgets black.
+    """
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._records: list[dict[str, Any]] = []
-        self.setMinimumHeight(120)
+        self.setMinimumSize(120, 120)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self.setAccessibleName(self.tr("Loss curve"))
 
@@ -192,7 +195,7 @@ class LossCurve(QWidget):
 
     def _ink(self, strength: float) -> QColor:
         """Return the window's text colour, fainter the smaller ``strength`` is."""
-        color = QColor(self.palette().color(QPalette.ColorRole.Text))
+        color = QColor(self.palette().color(QPalette.ColorRole.WindowText))
         color.setAlphaF(strength)
         return color
 

@@ -40,8 +40,10 @@ def value_scale(values: list[float], count: int = 5) -> Scale:
     low, high = min(values), max(values)
     if low > 0 and high / low >= LOG_FROM:
         return _log_scale(low, high)
-    if high - low < 1e-9 * max(abs(high), 1e-9):
-        pad = abs(high) * 0.1 or 1.0
+    # Values that are almost equal must not look far apart.
+    least = 0.1 * max(abs(low), abs(high)) or 1.0
+    if high - low < least:
+        pad = (least - (high - low)) / 2
         low, high = low - pad, high + pad
     # An axis that nearly reaches zero starts at zero.
     if 0 < low < 0.5 * high:

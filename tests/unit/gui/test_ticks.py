@@ -30,6 +30,12 @@ def test_equal_values_have_an_axis(values: list[float]) -> None:
     assert 0 <= scale.position(values[0]) <= 1
 
 
+def test_almost_equal_values_lie_close_together() -> None:
+    """The first epoch's two losses do not fill the whole axis."""
+    scale = value_scale([2.148, 2.158])
+    assert scale.position(2.158) - scale.position(2.148) < 0.1
+
+
 def test_several_magnitudes_are_logarithmic() -> None:
     """A loss that falls from 900 to 0.2 stays readable."""
     scale = value_scale([900.0, 0.2])
