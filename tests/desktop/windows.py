@@ -89,8 +89,8 @@ def run_in_window(
     command += ["--code", str(SCRIPTS / f"{script}.py")]
     _run(command, environment, folder, timeout)
     found = json.loads((folder / "result.json").read_text(encoding="utf-8"))
-    assert "error" not in found, found["error"]
     _keep_pictures(folder)
+    assert "error" not in found, found["error"]
     return Window(found, folder)
 
 

@@ -72,7 +72,6 @@ def steps(found: dict[str, Any]) -> None:
     found["models"] = [path.name for path in FOLDER.rglob("*.dlpk")]
     layers = [each for each in QgsProject.instance().mapLayers().values() if each is not scene]
     found["layers"] = [(each.name(), each.source(), each.isValid()) for each in layers]
-    found["objects"] = [each.featureCount() for each in layers]
     found["renderers"] = [each.renderer().type() for each in layers]
     iface.mapCanvas().setExtent(scene.extent())
     pause(1.5)
