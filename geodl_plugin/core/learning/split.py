@@ -9,6 +9,7 @@ import numpy as np
 
 # Neighbours share their edge; rounding of map coordinates must not make that an overlap.
 _TOLERANCE = 1e-6
+_DRAWS = 8
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Split:
     training: tuple[int, ...]
     validation: tuple[int, ...]
     dropped: tuple[int, ...]
-    unseen: bool
+    unseen: bool = True
 
     def describe(self) -> str:
         """Return one sentence for people."""
@@ -46,7 +47,8 @@ def split_chips(footprints: np.ndarray, percentage: float, seed: int) -> Split:
     """Set chips apart for validation so that no training chip overlaps any of them.
 
     Whole blocks of the map, about three chips wide, are drawn at random until the share is
-    reached; training chips that overlap a drawn one are left out.
+    reached; training chips that overlap a drawn one are left out. Of several draws the one
+    that leaves most chips to train on counts.
 
     Args:
         footprints: map bounds ``(n, 4)`` as xmin, ymin, xmax, ymax.
@@ -59,21 +61,31 @@ def split_chips(footprints: np.ndarray, percentage: float, seed: int) -> Split:
     if percentage <= 0 or wanted < 1:
         return _seen(count)
     clashes = _overlaps(bounds)
-    order = _in_blocks(bounds, seed)
+    random = np.random.default_rng(seed)
+    draws = [_draw(clashes, _in_blocks(bounds, random), wanted) for _ in range(_DRAWS)]
+    best = max((draw for draw in draws if draw), key=lambda each: len(each.training), default=None)
+    return best or _seen(count)
+
+
+def _draw(clashes: np.ndarray, order: np.ndarray, wanted: int) -> Split | None:
+    """Return the split that validates the first chips of ``order``, none if it is not clean.
+
+    Where chips overlap a lot, fewer validate, so that something is left to train on.
+    """
     for size in range(wanted, 0, -1):
-        # Where chips overlap a lot, fewer validation chips leave something to train on.
         chosen = order[:size]
         barred = clashes[chosen].any(axis=0)
         barred[chosen] = False
-        training = np.setdiff1d(np.arange(count), np.r_[chosen, np.nonzero(barred)[0]])
-        if len(training) >= max(size, 1):
-            return Split(
-                tuple(int(each) for each in training),
-                tuple(sorted(int(each) for each in chosen)),
-                tuple(int(each) for each in np.nonzero(barred)[0]),
-                True,
-            )
-    return _seen(count)
+        training = np.ones(len(order), bool)
+        training[chosen] = False
+        training &= ~barred
+        if training.sum() >= size:
+            return Split(_positions(training), tuple(sorted(map(int, chosen))), _positions(barred))
+    return None
+
+
+def _positions(chosen: np.ndarray) -> tuple[int, ...]:
+    return tuple(int(each) for each in np.nonzero(chosen)[0])
 
 
 def _seen(count: int) -> Split:
@@ -89,7 +101,7 @@ def _overlaps(bounds: np.ndarray) -> np.ndarray:
     return (high - low > tolerance).all(axis=2)
 
 
-def _in_blocks(bounds: np.ndarray, seed: int) -> np.ndarray:
+def _in_blocks(bounds: np.ndarray, random: np.random.Generator) -> np.ndarray:
     """Return all positions, block by block in random order, row by row inside a block."""
     centres = (bounds[:, :2] + bounds[:, 2:]) / 2
     side = 3 * np.median(bounds[:, 2:] - bounds[:, :2], axis=0)
@@ -98,7 +110,7 @@ def _in_blocks(bounds: np.ndarray, seed: int) -> np.ndarray:
     columns = int(cells[:, 0].max()) + 1
     blocks = cells[:, 1] * columns + cells[:, 0]
     names = np.unique(blocks)
-    rank = np.random.default_rng(seed).permutation(len(names))
+    rank = random.permutation(len(names))
     place = rank[np.searchsorted(names, blocks)]
     return np.lexsort((centres[:, 0], centres[:, 1], place))
 
