@@ -18,6 +18,8 @@ from qgis.PyQt.QtWidgets import (
 from ..core.progress import duration
 from .loss_curve import LossCurve
 
+# Names that are not read as they are written.
+METRICS = {"miou": "mean IoU", "f1_score": "F1 score", "dice": "Dice score"}
 VALIDATION_COLUMN, SCORE_COLUMN = 2, 3
 
 
@@ -63,7 +65,8 @@ class TrainingMonitor(QWidget):
     def add(self, record: dict[str, Any]) -> None:
         """Add a finished epoch."""
         self.curve.add(record)
-        self.metric = str(record.get("metric") or "").replace("_", " ")
+        metric = str(record.get("metric") or "")
+        self.metric = METRICS.get(metric, metric.replace("_", " "))
         if self.metric:
             self._set_headers(self.metric[0].upper() + self.metric[1:])
         row = self.table.rowCount()
