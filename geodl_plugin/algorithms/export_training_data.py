@@ -10,24 +10,31 @@ from qgis.core import (
     QgsProcessingOutputNumber,
     QgsProcessingParameterBoolean,
     QgsProcessingParameterDistance,
-    QgsProcessingParameterEnum,
     QgsProcessingParameterFeatureSource,
     QgsProcessingParameterField,
     QgsProcessingParameterFolderDestination,
+    QgsProcessingParameterMapLayer,
+    QgsProcessingParameterMultipleLayers,
     QgsProcessingParameterNumber,
+    QgsProcessingParameterString,
+    QgsRasterLayer,
 )
 
-from ..core.chips.export import ExportOptions, export_chips
+from ..core.chips.export import export_chips
 from ..core.chips.formats import keywords
+from ..core.chips.options import ExportOptions
 from ..core.geo.raster import Raster
 from ..core.geo.raster_writer import IMAGE_DRIVERS
 from ..core.progress import Progress
 from .base import GeoDLAlgorithm
 from .parameters import (
     MASK,
+    PROCESSING_MODE,
     add_extent,
     add_input,
     add_mask,
+    enum,
+    gdal_source,
     read_extent,
     read_input,
     vector_source,
@@ -48,6 +55,14 @@ class ExportTrainingData(GeoDLAlgorithm):
     OUTPUT_EMPTY_TILES = "OUTPUT_EMPTY_TILES"
     BUFFER_RADIUS = "BUFFER_RADIUS"
     MIN_POLYGON_OVERLAP_RATIO = "MIN_POLYGON_OVERLAP_RATIO"
+    BLACKEN_AROUND_FEATURE = "BLACKEN_AROUND_FEATURE"
+    CROP_MODE = "CROP_MODE"
+    INSTANCES = "INSTANCES"
+    INSTANCE_CLASS_FIELD = "INSTANCE_CLASS_FIELD"
+    INPUT_2 = "INPUT_2"
+    ROTATION_ANGLE = "ROTATION_ANGLE"
+    REFERENCE_SYSTEM = "REFERENCE_SYSTEM"
+    CELL_SIZE = "CELL_SIZE"
     OUTPUT = "OUTPUT"
     CHIP_COUNT = "CHIP_COUNT"
     FEATURE_COUNT = "FEATURE_COUNT"
@@ -65,6 +80,8 @@ class ExportTrainingData(GeoDLAlgorithm):
         add_input(self)
         self._add_labels()
         self._add_chips()
+        self._add_features()
+        self._add_others()
         add_extent(self)
         add_mask(self)
         self.add(
@@ -78,52 +95,36 @@ class ExportTrainingData(GeoDLAlgorithm):
 
     def _add_labels(self) -> None:
         self.add(
-            QgsProcessingParameterFeatureSource(
-                self.LABELS,
-                self.tr("Labels"),
-                [QgsProcessing.SourceType.TypeVectorAnyGeometry],
-            ),
+            QgsProcessingParameterMapLayer(self.LABELS, self.tr("Labels"), optional=True),
             self.tr(
-                "Training samples: polygons, or points and lines with a buffer radius. They may "
-                "have another coordinate reference system than the rasters."
+                "Training samples: polygons, points and lines with a buffer radius, or a class "
+                "raster. They may have another coordinate reference system than the rasters. "
+                "Only Export_Tiles and CycleGAN go without."
             ),
         )
         self.add(
-            QgsProcessingParameterField(
-                self.CLASS_FIELD,
-                self.tr("Class field"),
-                parentLayerParameterName=self.LABELS,
-                optional=True,
-            ),
+            QgsProcessingParameterString(self.CLASS_FIELD, self.tr("Class field"), optional=True),
             self.tr(
                 "Holds the class, as text or whole number. Default is Classvalue or value; "
                 "without these all labels are one class."
             ),
         )
         self.add(
-            QgsProcessingParameterEnum(
-                self.FORMAT,
-                self.tr("Format"),
-                keywords(),
-                defaultValue="PASCAL_VOC_rectangles",
-                usesStaticStrings=True,
-            ),
+            enum(self.FORMAT, self.tr("Format"), keywords(), "PASCAL_VOC_rectangles"),
             self.tr(
-                "PASCAL_VOC_rectangles to detect objects, Classified_Tiles to classify pixels, "
-                "Labeled_Tiles to classify objects."
+                "To detect objects: PASCAL_VOC_rectangles, KITTI_rectangles, COCO, YOLO. To "
+                "classify pixels: Classified_Tiles. To find the pixels of objects: RCNN_Masks, "
+                "COCO, YOLO, Panoptic_Segmentation. To classify objects: Labeled_Tiles, "
+                "MultiLabeled_Tiles, Imagenet. To translate images: Export_Tiles, CycleGAN."
             ),
         )
 
     def _add_chips(self) -> None:
         self.add(
-            QgsProcessingParameterEnum(
-                self.IMAGE_FORMAT,
-                self.tr("Image format"),
-                list(IMAGE_DRIVERS),
-                defaultValue="TIFF",
-                usesStaticStrings=True,
+            enum(self.IMAGE_FORMAT, self.tr("Image format"), list(IMAGE_DRIVERS), "TIFF"),
+            self.tr(
+                "TIFF and MRF hold any number of bands and any data type; PNG and JPEG up to 3."
             ),
-            self.tr("TIFF holds any number of bands and any data type; PNG and JPEG up to 3."),
         )
         for name, label, default, least in (
             (self.TILE_SIZE_X, self.tr("Chip width (pixels)"), 256, 16),
@@ -151,6 +152,8 @@ class ExportTrainingData(GeoDLAlgorithm):
             ),
             self.tr("Teaches the network what is background."),
         )
+
+    def _add_features(self) -> None:
         self.add(
             QgsProcessingParameterDistance(
                 self.BUFFER_RADIUS,
@@ -174,6 +177,99 @@ class ExportTrainingData(GeoDLAlgorithm):
             self.tr("Share of a feature's area that must lie on a chip for it to be labelled."),
             advanced=True,
         )
+        self.add(
+            QgsProcessingParameterBoolean(
+                self.BLACKEN_AROUND_FEATURE, self.tr("Blacken around the feature"), False
+            ),
+            self.tr("Pixels outside of a chip's feature become 0; formats that classify objects."),
+            advanced=True,
+        )
+        self.add(
+            enum(
+                self.CROP_MODE, self.tr("Crop mode"), ["FIXED_SIZE", "BOUNDING_BOX"], "FIXED_SIZE"
+            ),
+            self.tr(
+                "With one chip per feature: FIXED_SIZE cuts chips of the chip size around the "
+                "feature, BOUNDING_BOX cuts the feature's own box."
+            ),
+            advanced=True,
+        )
+        self.add(
+            QgsProcessingParameterFeatureSource(
+                self.INSTANCES,
+                self.tr("Instances"),
+                [QgsProcessing.SourceType.TypeVectorPolygon],
+                optional=True,
+            ),
+            self.tr("The objects of Panoptic_Segmentation, if they are not the labels themselves."),
+            advanced=True,
+        )
+        self.add(
+            QgsProcessingParameterField(
+                self.INSTANCE_CLASS_FIELD,
+                self.tr("Class field of the instances"),
+                parentLayerParameterName=self.INSTANCES,
+                optional=True,
+            ),
+            self.tr("Holds the class of the instances."),
+            advanced=True,
+        )
+
+    def _add_others(self) -> None:
+        self.add(
+            QgsProcessingParameterMultipleLayers(
+                self.INPUT_2,
+                self.tr("Second rasters"),
+                QgsProcessing.SourceType.TypeRaster,
+                optional=True,
+            ),
+            self.tr(
+                "The same place at another time or as it shall become, for Classified_Tiles "
+                "(change), Export_Tiles and CycleGAN."
+            ),
+            advanced=True,
+        )
+        self.add(
+            QgsProcessingParameterNumber(
+                self.ROTATION_ANGLE,
+                self.tr("Rotation angle (degrees)"),
+                QgsProcessingParameterNumber.Type.Double,
+                0.0,
+                minValue=0.0,
+                maxValue=359.9,
+            ),
+            self.tr(
+                "Further passes with the grid turned by this angle, twice the angle and so on."
+            ),
+            advanced=True,
+        )
+        self.add(
+            enum(
+                self.REFERENCE_SYSTEM,
+                self.tr("Reference system"),
+                ["MAP_SPACE", "PIXEL_SPACE"],
+                "MAP_SPACE",
+            ),
+            self.tr("PIXEL_SPACE for photos in which north is not up: they are not turned later."),
+            advanced=True,
+        )
+        self.add(
+            enum(PROCESSING_MODE, self.tr("Processing mode"), ["MOSAIC", "SEPARATE"], "MOSAIC"),
+            self.tr("Several rasters as one mosaic, or each by itself."),
+            advanced=True,
+        )
+        self.add(
+            QgsProcessingParameterNumber(
+                self.CELL_SIZE,
+                self.tr("Cell size (map units)"),
+                QgsProcessingParameterNumber.Type.Double,
+                None,
+                optional=True,
+                minValue=0.0,
+            ),
+            self.tr("Resamples the rasters to pixels of this size; default is their own."),
+            advanced=True,
+        )
 
     def work(
         self, parameters: dict[str, Any], context: QgsProcessingContext, progress: Progress
@@ -181,11 +277,22 @@ class ExportTrainingData(GeoDLAlgorithm):
         rasters = tuple(read_input(self, parameters, context))
         with Raster.open(rasters) as raster:
             extent = read_extent(self, parameters, context, raster.crs)
-        labels, labels_layer = vector_source(self, parameters, self.LABELS, context) or ("", "")
+        labels, labels_layer = self._labels(parameters, context)
         mask, mask_layer = vector_source(self, parameters, MASK, context) or ("", "")
+        objects, objects_layer = vector_source(self, parameters, self.INSTANCES, context) or (
+            "",
+            "",
+        )
+        second = self.parameterAsLayerList(parameters, self.INPUT_2, context)
 
         def integer(name: str) -> int:
             return self.parameterAsInt(parameters, name, context)
+
+        def number(name: str) -> float:
+            return self.parameterAsDouble(parameters, name, context)
+
+        def choice(name: str) -> str:
+            return self.parameterAsEnumString(parameters, name, context)
 
         result = export_chips(
             ExportOptions(
@@ -194,18 +301,26 @@ class ExportTrainingData(GeoDLAlgorithm):
                 labels_layer=labels_layer,
                 folder=self.parameterAsString(parameters, self.OUTPUT, context),
                 class_field=self.text(parameters, self.CLASS_FIELD, context),
-                format=self.parameterAsEnumString(parameters, self.FORMAT, context),
-                image_format=self.parameterAsEnumString(parameters, self.IMAGE_FORMAT, context),
+                format=choice(self.FORMAT),
+                image_format=choice(self.IMAGE_FORMAT),
                 width=integer(self.TILE_SIZE_X),
                 height=integer(self.TILE_SIZE_Y),
                 stride_x=integer(self.STRIDE_X),
                 stride_y=integer(self.STRIDE_Y),
                 empty_tiles=self.parameterAsBool(parameters, self.OUTPUT_EMPTY_TILES, context),
-                buffer=self.parameterAsDouble(parameters, self.BUFFER_RADIUS, context),
-                min_overlap=self.parameterAsDouble(
-                    parameters, self.MIN_POLYGON_OVERLAP_RATIO, context
-                ),
+                buffer=number(self.BUFFER_RADIUS),
+                min_overlap=number(self.MIN_POLYGON_OVERLAP_RATIO),
+                rotation=number(self.ROTATION_ANGLE),
+                pixel_space=choice(self.REFERENCE_SYSTEM) == "PIXEL_SPACE",
+                separate=choice(PROCESSING_MODE) == "SEPARATE",
+                blacken=self.parameterAsBool(parameters, self.BLACKEN_AROUND_FEATURE, context),
+                bounding_box=choice(self.CROP_MODE) == "BOUNDING_BOX",
+                second=tuple(gdal_source(layer) for layer in second or ()),
+                instances=objects,
+                instances_layer=objects_layer,
+                instance_field=self.text(parameters, self.INSTANCE_CLASS_FIELD, context),
                 extent=extent,
+                cell_size=number(self.CELL_SIZE),
                 mask=mask,
                 mask_layer=mask_layer,
             ),
@@ -217,3 +332,12 @@ class ExportTrainingData(GeoDLAlgorithm):
             self.CHIP_COUNT: result.chips,
             self.FEATURE_COUNT: result.features,
         }
+
+    def _labels(self, parameters: dict[str, Any], context: QgsProcessingContext) -> tuple[str, str]:
+        """Return the path and layer of the labels; a class raster has no layer."""
+        if parameters.get(self.LABELS) in (None, ""):
+            return "", ""
+        layer = self.parameterAsLayer(parameters, self.LABELS, context)
+        if isinstance(layer, QgsRasterLayer):
+            return gdal_source(layer), ""
+        return vector_source(self, parameters, self.LABELS, context) or ("", "")

@@ -118,6 +118,13 @@ def _rasters_of(folder: Path) -> list[str]:
     return found
 
 
+def enum(name: str, label: str, choices: list[str], default: str) -> QgsProcessingParameterEnum:
+    """Return a choice between words, which models and scripts name by the word."""
+    return QgsProcessingParameterEnum(
+        name, label, choices, defaultValue=default, optional=True, usesStaticStrings=True
+    )
+
+
 def add_model(tool: GeoDLAlgorithm) -> None:
     """Add the model and its arguments."""
     tool.add(

@@ -1,66 +1,45 @@
-"""Export of training data: a raster and labels in, a folder of chips out."""
+"""Export of training data: rasters and labels in, a folder of chips out.
+
+Planning, reading and labelling, writing are three steps; the middle one and the writing of
+images run in threads, because GDAL lets go of Python's lock. Results keep their order, so
+that the same export gives the same bytes.
+"""
 
 from __future__ import annotations
 
+import collections
+import contextlib
 import os
 import shutil
-from collections.abc import Iterator
+import tempfile
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from ..errors import InputError, TrainingDataError
-from ..geo.grid import Window, chip_windows
+from ..geo.polygonize import polygonize
 from ..geo.raster import Block, Raster
 from ..geo.raster_writer import IMAGE_DRIVERS, write_chip
-from ..geo.shapes import bounds_window, rectangle, to_pixel_space
-from ..geo.vector import Bounds, Geometry, VectorReader
-from ..packages.definition import class_to_json
+from ..geo.rasterize import burn
+from ..geo.sampling import Frame, read_frame
 from ..progress import Phase, Progress
-from .folder import DEFINITION, STATISTICS
+from ..samples.schema import Schema
+from .checks import check_folder, check_image, check_options
+from .description import describe
 from .formats import ChipFormat, WrittenChip, chip_format
-from .labelling import ChipScene, Sizes
-from .labels import ClassLabel, MaskLabel, PanopticLabel
+from .labelling import ChipScene
+from .labels import ClassLabel, Label, MaskLabel, NoLabel, PanopticLabel
+from .options import ExportOptions
+from .plan import Place, Plan
 from .source import LabelSource
-from .statistics import ChipStatistics, write_json
+from .statistics import ChipStatistics
 
-
-@dataclass(frozen=True)
-class ExportOptions:
-    """What to export.
-
-    Attributes:
-        rasters: paths; several are joined to one mosaic.
-        labels, labels_layer: file and layer of the labels; "" for the first layer.
-        folder: the training-data folder to make; it must not exist or be empty.
-        class_field: holds the class; "" to look for one.
-        format, image_format: keywords.
-        width, height, stride_x, stride_y: of the chips, pixels; stride 0 = one chip a feature.
-        empty_tiles: also write chips without labels.
-        buffer: radius around points and lines, in units of the labels' coordinate system.
-        min_overlap: share of a feature's area that must lie on a chip to count.
-        extent: map bounds in the raster's system that limit the chips.
-        mask, mask_layer: polygons; only chips completely inside are written.
-    """
-
-    rasters: tuple[str, ...]
-    labels: str
-    folder: str
-    labels_layer: str = ""
-    class_field: str = ""
-    format: str = "PASCAL_VOC_rectangles"
-    image_format: str = "TIFF"
-    width: int = 256
-    height: int = 256
-    stride_x: int = 128
-    stride_y: int = 128
-    empty_tiles: bool = False
-    buffer: float = 0.0
-    min_overlap: float = 0.0
-    extent: Bounds | None = None
-    mask: str = ""
-    mask_layer: str = ""
+AHEAD = 4  # chips under way a thread
+RASTER_LABELS = {".tif", ".tiff", ".vrt", ".img", ".jp2", ".png", ".mrf"}
 
 
 @dataclass(frozen=True)
@@ -72,6 +51,18 @@ class ExportResult:
     features: int
 
 
+@dataclass(frozen=True)
+class Cut:
+    """A chip before it is written."""
+
+    frame: Frame
+    block: Block
+    scene: ChipScene
+    label: Label
+    second: Block | None
+    fids: frozenset[int]
+
+
 def export_chips(options: ExportOptions, progress: Progress) -> ExportResult:
     """Export training data.
 
@@ -81,11 +72,12 @@ def export_chips(options: ExportOptions, progress: Progress) -> ExportResult:
     Raises:
         GeoDLError: when the input does not fit; nothing is written then.
     """
-    with Raster.open(options.rasters) as raster:
-        export = _Export(options, raster)
-        target = Path(options.folder)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        building = target.with_name(f".{target.name}.part-{os.getpid()}")
+    check_options(options)
+    target = Path(options.folder)
+    check_folder(target)
+    building = target.with_name(f".{target.name}.part-{os.getpid()}")
+    with tempfile.TemporaryDirectory(prefix="geodl-export-") as scratch:
+        export = _Export(options, Path(scratch))
         shutil.rmtree(building, ignore_errors=True)
         try:
             statistics = export.write(building, progress)
@@ -96,242 +88,267 @@ def export_chips(options: ExportOptions, progress: Progress) -> ExportResult:
             raise TrainingDataError(f"'{target}' cannot be written: {error}.") from error
         finally:
             shutil.rmtree(building, ignore_errors=True)
+            export.close()
     return ExportResult(target, statistics.chips, len(export.used))
 
 
 class _Export:
     """One export: its inputs checked, its chips one by one."""
 
-    def __init__(self, options: ExportOptions, raster: Raster) -> None:
+    def __init__(self, options: ExportOptions, scratch: Path) -> None:
         self.options = options
-        self.raster = raster
         self.format = chip_format(options.format)
-        self._check_sizes()
-        self._check_image_format()
-        self._check_folder()
-        layer = VectorReader(options.labels, options.labels_layer or None)
-        self.source = LabelSource(layer, raster, options.class_field, options.buffer)
-        self.schema = self.source.classes.schema
-        self.mask = _mask_shapes(options, raster)
-        self.area = self._area()
-        self.used: set[int] = set()  # features on the chips
+        groups = [(each,) for each in options.rasters] if options.separate else [options.rasters]
+        self.cutters = [
+            _Cutter(options, self.format, group, scratch / str(number))
+            for number, group in enumerate(groups)
+        ]
+        self.raster = self.cutters[0].raster
+        for cutter in self.cutters[1:]:
+            check_image(options, cutter.raster, self.raster)
+        check_image(options, self.raster, self.raster)
+        self.schema = self.cutters[0].schema
+        self.used: set[tuple[int, int]] = set()
 
-    # Checks
-
-    def _check_sizes(self) -> None:
-        options = self.options
-        if options.width < 16 or options.height < 16:
-            raise InputError(
-                f"Chips of {options.width} × {options.height} pixels are too small. "
-                "Use 16 pixels at least."
-            )
-        strides = (options.stride_x, options.stride_y)
-        if 0 in strides and not self.format.per_feature:
-            raise InputError(
-                f"A stride of 0 makes one chip per feature, which '{options.format}' does not "
-                "know. Give a stride in pixels."
-            )
-        if min(strides) < 0 or (0 in strides and max(strides) > 0):
-            raise InputError(
-                f"The strides {strides[0]} and {strides[1]} do not fit. Use two positive "
-                "numbers, or 0 for both."
-            )
-        if not 0 <= options.min_overlap <= 1:
-            raise InputError(
-                f"The minimum polygon overlap ratio {options.min_overlap} is not between 0 and 1."
-            )
-
-    def _check_image_format(self) -> None:
-        name, raster = self.options.image_format, self.raster
-        if name not in IMAGE_DRIVERS:
-            raise InputError(
-                f"There is no image format '{name}'. Choose one of: {', '.join(IMAGE_DRIVERS)}."
-            )
-        depths = {"JPEG": (np.uint8,), "PNG": (np.uint8, np.uint16)}.get(name)
-        if depths is None:
-            return
-        if raster.band_count not in (1, 3) or raster.dtype not in depths:
-            raise InputError(
-                f"'{raster.name}' has {raster.band_count} bands of {raster.dtype}, which {name} "
-                "cannot hold. Use TIFF."
-            )
-
-    def _check_folder(self) -> None:
-        target = Path(self.options.folder)
-        if target.exists() and (not target.is_dir() or any(target.iterdir())):
-            raise InputError(f"'{target}' is not empty. Choose a new folder for the training data.")
-
-    def _area(self) -> Window:
-        if self.options.extent is None:
-            return self.raster.window
-        area = bounds_window(self.options.extent, self.raster.geotransform, self.raster.window)
-        if area is None:
-            raise InputError(
-                f"The extent {self.options.extent} does not meet '{self.raster.name}'."
-            )
-        return area
-
-    # Work
+    def close(self) -> None:
+        for cutter in self.cutters:
+            cutter.close()
 
     def write(self, folder: Path, progress: Progress) -> ChipStatistics:
-        (folder / "images").mkdir(parents=True)
-        (folder / "labels").mkdir()
+        (folder / "labels" if self.format.suffix else folder).mkdir(parents=True)
         statistics = ChipStatistics(self.schema, self.format.label in (MaskLabel, PanopticLabel))
-        windows = list(self._windows())
-        phase = Phase(progress, "Exporting", len(windows), "chips")
-        rows: list[str] = []
         writer = self.format(folder, self.schema)
-        for window, own_class in windows:
-            made = self._make(window, own_class)
-            if made is not None:
-                row, sizes = self._save(writer, f"{len(rows):09d}", *made)
-                rows.append(row)
-                statistics.add(made[1].pixels[:, made[1].valid], sizes)
-            phase.step()
+        rows: list[str] = []
+        plans = [list(cutter.plan.places()) for cutter in self.cutters]
+        phase = Phase(progress, "Exporting", sum(map(len, plans)), "chips")
+        threads = min(os.cpu_count() or 1, 8)
+        with ThreadPoolExecutor(threads) as readers, ThreadPoolExecutor(threads) as writers:
+            written: collections.deque[Future[None]] = collections.deque()
+            for number, (cutter, places) in enumerate(zip(self.cutters, plans)):
+                for cut in _in_order(readers, cutter.cut, places, threads * AHEAD):
+                    phase.step()
+                    if cut is None:
+                        continue
+                    self.used.update((number, fid) for fid in cut.fids)
+                    name = f"{len(rows):09d}"
+                    rows.append(self._write(writer, name, cut, cutter, writers, written))
+                    statistics.add(cut.block.pixels[:, cut.block.valid], cut.scene.sizes(cut.label))
+                    while len(written) > threads * AHEAD:
+                        written.popleft().result()
+            for future in written:
+                future.result()
+        self._finish(folder, writer, statistics, rows, progress)
+        return statistics
+
+    def _write(
+        self,
+        writer: ChipFormat,
+        name: str,
+        cut: Cut,
+        cutter: _Cutter,
+        writers: ThreadPoolExecutor,
+        written: collections.deque[Future[None]],
+    ) -> str:
+        """Write a chip, its image in a thread, and return its row of ``map.txt``."""
+        suffix = IMAGE_DRIVERS[self.options.image_format][1]
+        image = writer.image_path(name, suffix, cut.label)
+        written.append(writers.submit(self._write_image, image, cut.block, cut.frame, cutter))
+        if cut.second is not None:
+            other = writer.second_path(name, suffix)
+            written.append(writers.submit(self._write_image, other, cut.second, cut.frame, cutter))
+        path = writer.write(
+            WrittenChip(
+                name,
+                image,
+                cut.label,
+                cut.block.pixels.shape,
+                cut.frame.geotransform,
+                cutter.raster.crs,
+            )
+        )
+        row = "  ".join(_windows_path(each, writer.folder) for each in (image, path) if each)
+        return f"{row} \n"
+
+    def _write_image(self, path: Path, block: Block, frame: Frame, cutter: _Cutter) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # A block without data is 0 whatever marked it in the raster. A whole chip has no
+        # such value, so that its black pixels stay pixels.
+        nodata = None if block.valid.all() else 0
+        write_chip(
+            path,
+            block.pixels,
+            frame.geotransform,
+            cutter.raster.crs,
+            self.options.image_format,
+            nodata,
+            cutter.raster.band_names,
+        )
+
+    def _finish(
+        self,
+        folder: Path,
+        writer: ChipFormat,
+        statistics: ChipStatistics,
+        rows: list[str],
+        progress: Progress,
+    ) -> None:
         if not statistics.chips:
             raise InputError(
                 f"No chip of '{self.raster.name}' has a label. Use a smaller overlap ratio, "
                 "another mask or extent, or write empty tiles too."
             )
         writer.finish()
-        self._tell(progress)
-        (folder / "map.txt").write_text("".join(rows), encoding="utf-8")
-        self._describe(folder, statistics)
-        return statistics
+        for cutter in self.cutters:
+            cutter.tell(progress)
+        describe(folder, self.options, self.raster, statistics, rows)
+        for side in writer.sides:
+            own = [row.replace(f"{side}\\", "") for row in rows]
+            describe(folder / side, self.options, self.raster, statistics, own)
 
-    def _windows(self) -> Iterator[tuple[Window, int | None]]:
-        options = self.options
-        if options.stride_x == 0:
-            for value, (col, row) in self.source.centres():
-                left = _moved_inside(col, options.width, self.raster.width)
-                top = _moved_inside(row, options.height, self.raster.height)
-                window = Window(left, top, options.width, options.height)
-                if self._allowed(window):
-                    yield window, value
-            return
-        for window in chip_windows(
-            self.area, options.width, options.height, options.stride_x, options.stride_y
-        ):
-            if self._allowed(window):
-                yield window, None
 
-    def _allowed(self, window: Window) -> bool:
-        if self.area.intersection(window) is None:
-            return False
-        if not self.mask:
-            return True
-        frame = rectangle(window.col, window.row, window.right, window.bottom)
-        return any(shape.Contains(frame) for shape in self.mask)
+class _Cutter:
+    """Cuts and labels the chips of one raster or mosaic, in any number of threads."""
 
-    def _make(self, window: Window, own_class: int | None) -> tuple[ChipScene, Block] | None:
-        """Return what is on a chip; ``None`` when the chip is not wanted."""
-        if self.raster.is_empty(window):
+    def __init__(
+        self,
+        options: ExportOptions,
+        form: type[ChipFormat],
+        rasters: tuple[str, ...],
+        scratch: Path,
+    ) -> None:
+        self.options = options
+        self.format = form
+        scratch.mkdir()
+        self.raster = _open(rasters, options.cell_size)
+        self.second = self._open_second()
+        labels, layer = _vector(options.labels, options.labels_layer, scratch / "labels.gpkg")
+        self.source: LabelSource | None = None
+        if form.label is not NoLabel:
+            self.source = LabelSource(
+                labels, layer, self.raster, options.class_field, options.buffer
+            )
+        self.instances: LabelSource | None = None
+        if options.instances:
+            path, layer = _vector(
+                options.instances, options.instances_layer, scratch / "instances.gpkg"
+            )
+            self.instances = LabelSource(path, layer, self.raster, options.instance_field)
+        self.plan = Plan(options, self.raster, self.source)
+        self._local = threading.local()
+
+    @property
+    def schema(self) -> Schema:
+        found = [source.classes.schema for source in (self.source, self.instances) if source]
+        classes = {each.value: each for schema in found for each in schema.classes}
+        return Schema.of(classes.values())
+
+    def close(self) -> None:
+        self.raster.close()
+
+    def cut(self, place: Place) -> Cut | None:
+        """Read and label a chip; ``None`` when it is not wanted."""
+        raster, source, instances, second = self._handles()
+        frame = place.frame
+        if frame.window is not None and raster.is_empty(frame.window):
             return None
-        shapes = [
-            shape for shape in self.source.shapes(window) if shape.share >= self.options.min_overlap
-        ]
-        if not shapes and (own_class is not None or not self.options.empty_tiles):
+        shapes = [] if source is None else list(source.shapes(frame))
+        shapes = [shape for shape in shapes if shape.share >= self.options.min_overlap]
+        if not shapes and source is not None and not self._wants_empty(place):
             return None
-        if not shapes and self.format.label is ClassLabel:
-            return None
-        block = self.raster.read(window)
+        block = read_frame(raster, frame)
         if not block.valid.any():
             return None
-        self.used.update(shape.fid for shape in shapes)
-        geotransform = self.raster.geotransform.of_window(window)
-        return ChipScene(shapes, window, geotransform, block.valid, own=own_class), block
-
-    def _save(
-        self, writer: ChipFormat, name: str, scene: ChipScene, block: Block
-    ) -> tuple[str, Sizes]:
-        """Write a chip and return its row of ``map.txt`` and the sizes of what is on it."""
-        options = self.options
-        label = scene.label(writer.label)
-        image = writer.image_path(name, IMAGE_DRIVERS[options.image_format][1], label)
-        write_chip(
-            image,
-            block.pixels,
-            scene.geotransform,
-            self.raster.crs,
-            options.image_format,
-            self._nodata(block),
-            self.raster.band_names,
+        objects = None if instances is None else list(instances.shapes(frame))
+        scene = ChipScene(shapes, frame, block.valid, objects, place.value)
+        if self.options.blacken:
+            block = _blackened(block, scene, place.fid)
+        return Cut(
+            frame,
+            block,
+            scene,
+            scene.label(self.format.label),
+            None if second is None else read_frame(second, frame),
+            frozenset(shape.fid for shape in shapes),
         )
-        path = writer.write(
-            WrittenChip(name, image, label, block.pixels.shape, scene.geotransform, self.raster.crs)
-        )
-        row = "  ".join(_windows_path(each, writer.folder) for each in (image, path) if each)
-        return f"{row} \n", scene.sizes(label)
 
-    def _nodata(self, block: Block) -> float | None:
-        """Return the no-data value of a chip, so that what the raster lacks stays known.
-
-        Pixels without data are 0 in a block whatever value marked them in the raster; a chip
-        that is whole has none, so that its black pixels stay pixels.
-        """
-        return None if block.valid.all() else 0
-
-    def _tell(self, progress: Progress) -> None:
-        if self.source.mended:
-            progress.warn(
-                f"{len(self.source.mended)} features had invalid geometries, which were repaired."
-            )
-        if self.source.skipped:
-            progress.warn(
-                f"{len(self.source.skipped)} features have no class or no usable geometry and "
-                "were left out."
-            )
+    def tell(self, progress: Progress) -> None:
+        """Warn of what was mended or left out."""
+        for source in (self.source, self.instances):
+            if source is not None and source.mended:
+                progress.warn(
+                    f"{len(source.mended)} features of '{source.layer.name}' had invalid "
+                    "geometries, which were repaired."
+                )
+            if source is not None and source.skipped:
+                progress.warn(
+                    f"{len(source.skipped)} features of '{source.layer.name}' have no class or "
+                    "no usable geometry and were left out."
+                )
         if self.raster.width < self.options.width or self.raster.height < self.options.height:
             progress.warn(
                 f"'{self.raster.name}' is smaller than a chip: the rest is filled with no data."
             )
 
-    def _describe(self, folder: Path, statistics: ChipStatistics) -> None:
-        options, raster = self.options, self.raster
-        size = (raster.band_count, options.width, options.height)
-        write_json(folder / STATISTICS, statistics.as_json(options.format, *size))
-        (folder / "stats.txt").write_text(statistics.as_text(*size), encoding="utf-8")
-        cell_x, cell_y = raster.geotransform.cell_size()
-        write_json(
-            folder / DEFINITION,
-            {
-                "Framework": "",
-                "ModelConfiguration": "",
-                "ModelType": "",
-                "ModelFile": "",
-                "ImageHeight": options.height,
-                "ImageWidth": options.width,
-                "ExtractBands": list(range(raster.band_count)),
-                "Classes": [class_to_json(each) for each in self.schema.classes],
-                "MetaDataMode": options.format,
-                "ImageSpaceUsed": "MAP_SPACE",
-                "InputRastersProps": {
-                    "RasterCount": len(raster.sources),
-                    "SensorName": "",
-                    "BandNames": list(raster.band_names),
-                },
-                "AllTilesStats": statistics.bands.of_bands(raster.band_names),
-                "MinCellSize": {"x": cell_x, "y": cell_y},
-                "MaxCellSize": {"x": cell_x, "y": cell_y},
-                "CropTileMode": "Fixed_Size",
-                "BlackenAroundFeature": False,
-            },
-        )
+    def _wants_empty(self, place: Place) -> bool:
+        own = place.fid is not None or self.format.label is ClassLabel
+        return self.options.empty_tiles and not own
+
+    def _handles(self) -> tuple[Raster, LabelSource | None, LabelSource | None, Raster | None]:
+        """Return this thread's own handles."""
+        if not hasattr(self._local, "handles"):
+            self._local.handles = (
+                self.raster.reopen(),
+                None if self.source is None else self.source.reopen(),
+                None if self.instances is None else self.instances.reopen(),
+                None if self.second is None else self.second.reopen(),
+            )
+        return self._local.handles
+
+    def _open_second(self) -> Raster | None:
+        if not self.options.second:
+            return None
+        second = Raster.open(self.options.second)
+        same = second.geotransform == self.raster.geotransform
+        if same and (second.width, second.height) == (self.raster.width, self.raster.height):
+            return second
+        return second.on_grid(self.raster.geotransform, self.raster.width, self.raster.height)
 
 
-def _mask_shapes(options: ExportOptions, raster: Raster) -> list[Geometry]:
-    if not options.mask:
-        return []
-    layer = VectorReader(options.mask, options.mask_layer or None)
-    return [
-        to_pixel_space(feature.geometry, raster.geotransform)
-        for feature in layer.features(crs=raster.crs)
-    ]
+def _open(rasters: tuple[str, ...], cell_size: float) -> Raster:
+    raster = Raster.open(rasters)
+    return raster.with_cells(cell_size) if cell_size > 0 else raster
 
 
-def _moved_inside(centre: float, size: int, limit: int) -> int:
-    """Return the start of a window around a centre, moved so that it keeps within the raster."""
-    return max(0, min(round(centre - size / 2), limit - size))
+def _vector(path: str, layer: str, scratch: Path) -> tuple[str, str]:
+    """Return labels as a vector layer: a class raster becomes polygons."""
+    if path and not layer and Path(path).suffix.lower() in RASTER_LABELS:
+        return str(polygonize(path, scratch)), ""
+    return path, layer
+
+
+def _blackened(block: Block, scene: ChipScene, fid: int | None) -> Block:
+    """Return a block whose pixels outside of the chip's own feature are 0."""
+    own = [(shape.outline, 1) for shape in scene.shapes if fid is None or shape.fid == fid]
+    inside = burn(own, block.valid.shape, scene.frame.geotransform) > 0
+    return Block(np.where(inside, block.pixels, 0).astype(block.pixels.dtype), block.valid)
+
+
+def _in_order(
+    pool: ThreadPoolExecutor,
+    function: Callable[[Place], Cut | None],
+    items: Iterable[Place],
+    ahead: int,
+) -> Iterator[Cut | None]:
+    """Yield ``function(item)`` for every item in order, at most ``ahead`` of them under way."""
+    waiting: collections.deque[Future] = collections.deque()
+    with contextlib.ExitStack() as stack:
+        stack.callback(lambda: [future.cancel() for future in waiting])
+        for item in items:
+            waiting.append(pool.submit(function, item))
+            if len(waiting) >= ahead:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
 def _windows_path(path: Path, folder: Path) -> str:

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from ..geo.grid import GeoTransform, Window
 from ..geo.rasterize import burn
+from ..geo.sampling import Frame
 from ..geo.shapes import rings_of
 from .labels import (
     BoxLabel,
@@ -28,8 +28,7 @@ class ChipScene:
 
     Args:
         shapes: the features, those drawn later on top.
-        window: of the chip, in pixels of the raster.
-        geotransform: of the chip.
+        frame: the chip's grid.
         valid: ``(rows, cols)``, where the chip has data.
         instances: the objects, where they come from another layer than the classes.
         own: the class of the feature that the chip was made for.
@@ -38,15 +37,13 @@ class ChipScene:
     def __init__(
         self,
         shapes: Sequence[LabelledShape],
-        window: Window,
-        geotransform: GeoTransform,
+        frame: Frame,
         valid: np.ndarray,
         instances: Sequence[LabelledShape] | None = None,
         own: int | None = None,
     ) -> None:
         self.shapes = shapes
-        self.window = window
-        self.geotransform = geotransform
+        self.frame = frame
         self.valid = valid
         self.instances = shapes if instances is None else instances
         self.own = own
@@ -73,26 +70,22 @@ class ChipScene:
         return sizes
 
     def _boxes(self) -> BoxLabel:
-        offset = [self.window.col, self.window.row] * 2
         boxes = np.array([shape.box for shape in self.shapes], np.float64).reshape(-1, 4)
-        return BoxLabel(boxes - offset, _values(self.shapes))
+        return BoxLabel(boxes, _values(self.shapes))
 
     def _mask(self) -> MaskLabel:
         outlines = ((shape.outline, shape.value) for shape in self.shapes)
-        values = burn(outlines, self.valid.shape, self.geotransform).astype(np.int64)
+        values = burn(outlines, self.valid.shape, self.frame.geotransform).astype(np.int64)
         values[~self.valid] = 0
         return MaskLabel(values)
 
     def _instances(self) -> InstanceLabel:
-        offset = [self.window.col, self.window.row]
-        rings = tuple(
-            tuple(ring - offset for ring in rings_of(shape.geometry)) for shape in self.instances
-        )
+        rings = tuple(rings_of(shape.geometry) for shape in self.instances)
         return InstanceLabel(_values(self.instances), self.valid.shape, rings, self._draw)
 
     def _draw(self) -> np.ndarray:
         masks = [
-            burn([(shape.outline, 1)], self.valid.shape, self.geotransform) > 0
+            burn([(shape.outline, 1)], self.valid.shape, self.frame.geotransform) > 0
             for shape in self.instances
         ]
         return np.stack(masks) & self.valid if masks else np.zeros((0, *self.valid.shape), bool)

@@ -57,6 +57,9 @@ def last_error() -> str:
     return " ".join(gdal.GetLastErrorMsg().split())
 
 
+Recipe = tuple[tuple[str, ...], GeoTransform, int, int]  # of a resampled raster
+
+
 class Raster:
     """A raster opened for reading, or several joined to one mosaic.
 
@@ -64,8 +67,11 @@ class Raster:
     An alpha band is no band of the image but its mask.
     """
 
-    def __init__(self, dataset: gdal.Dataset, sources: tuple[str, ...]) -> None:
+    def __init__(
+        self, dataset: gdal.Dataset, sources: tuple[str, ...], recipe: Recipe | None = None
+    ) -> None:
         self._dataset = dataset
+        self._recipe = recipe
         self.sources = sources
         self.name = Path(sources[0]).name
         self.width: int = dataset.RasterXSize
@@ -111,9 +117,39 @@ class Raster:
         """Whether the file has a no-data value, a mask or an alpha band."""
         return bool(self._masks)
 
+    @property
+    def block_size(self) -> tuple[int, int]:
+        """Columns and rows of the blocks in which the file is stored."""
+        cols, rows = self._bands[0].GetBlockSize()
+        return cols, rows
+
     def reopen(self) -> Raster:
         """Return another handle of the same raster, for another thread."""
-        return Raster.open(self.sources)
+        if self._recipe is None:
+            return Raster.open(self.sources)
+        return Raster(_warped(*self._recipe), self.sources, self._recipe)
+
+    def on_grid(self, geotransform: GeoTransform, width: int, height: int) -> Raster:
+        """Return this raster resampled bilinearly, while reading, to another grid of its system.
+
+        Raises:
+            RasterError: when GDAL cannot, with a turned grid for example.
+        """
+        recipe = (self.sources, geotransform, width, height)
+        return Raster(_warped(*recipe), self.sources, recipe)
+
+    def with_cells(self, size: float) -> Raster:
+        """Return this raster resampled to square pixels of ``size`` map units.
+
+        Raises:
+            RasterError: when the raster is turned.
+        """
+        across, down = self.geotransform.cell_size()
+        grid = self.geotransform
+        width = max(round(self.width * across / size), 1)
+        height = max(round(self.height * down / size), 1)
+        target = GeoTransform(grid.x_origin, size, 0.0, grid.y_origin, 0.0, -size)
+        return self.on_grid(target, width, height)
 
     def close(self) -> None:
         """Let go of the file."""
@@ -227,6 +263,31 @@ def _mosaic(paths: tuple[str, ...]) -> gdal.Dataset:
     dataset = attempt(gdal.BuildVRT, target, list(paths), options=options)
     if dataset is None:
         raise RasterError(f"The rasters cannot be joined to one mosaic: {last_error()}.")
+    return dataset
+
+
+def _warped(
+    sources: tuple[str, ...], geotransform: GeoTransform, width: int, height: int
+) -> gdal.Dataset:
+    source = Raster.open(sources)
+    if geotransform.row_x or geotransform.col_y or source.geotransform.row_x:
+        raise RasterError(
+            f"'{source.name}' is turned against the grid that it is resampled to. Warp it first."
+        )
+    left, top = geotransform.x_origin, geotransform.y_origin
+    right, bottom = left + width * geotransform.col_x, top + height * geotransform.row_y
+    options = gdal.WarpOptions(
+        format="VRT",
+        outputBounds=(left, min(top, bottom), right, max(top, bottom)),
+        width=width,
+        height=height,
+        resampleAlg="bilinear",
+        dstAlpha=source.has_declared_mask and source.nodata is None,
+    )
+    target = f"/vsimem/geodl-{uuid.uuid4().hex}.vrt"
+    dataset = attempt(gdal.Warp, target, source._dataset, options=options)
+    if dataset is None:
+        raise RasterError(f"'{source.name}' cannot be resampled: {last_error()}.")
     return dataset
 
 

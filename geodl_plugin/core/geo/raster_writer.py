@@ -17,9 +17,19 @@ from .grid import GeoTransform, Window
 from .raster import Raster, attempt, last_error
 
 BLOCK = 512  # side of the blocks of result rasters
-IMAGE_DRIVERS = {"TIFF": ("GTiff", ".tif"), "PNG": ("PNG", ".png"), "JPEG": ("JPEG", ".jpg")}
+IMAGE_DRIVERS = {
+    "TIFF": ("GTiff", ".tif"),
+    "PNG": ("PNG", ".png"),
+    "JPEG": ("JPEG", ".jpg"),
+    "MRF": ("MRF", ".mrf"),
+}
 WORLD_FILES = {".png": ".pgw", ".jpg": ".jgw"}
-CHIP_OPTIONS = {"GTiff": ["COMPRESS=LZW"], "PNG": [], "JPEG": ["QUALITY=90"]}
+CHIP_OPTIONS = {
+    "GTiff": ["COMPRESS=LZW"],
+    "PNG": [],
+    "JPEG": ["QUALITY=90"],
+    "MRF": ["COMPRESS=DEFLATE"],
+}
 COG_OPTIONS = [
     "COMPRESS=DEFLATE",
     f"BLOCKSIZE={BLOCK}",

@@ -12,8 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from osgeo import gdal
 
-from geodl_plugin.core.chips.export import ExportOptions, export_chips
+from geodl_plugin.core.chips.export import export_chips
 from geodl_plugin.core.chips.folder import open_folder
+from geodl_plugin.core.chips.options import ExportOptions
 from geodl_plugin.core.errors import CancelledError, GeoDLError
 from geodl_plugin.core.geo.grid import GeoTransform
 from geodl_plugin.core.geo.raster import Raster

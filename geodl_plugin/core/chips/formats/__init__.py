@@ -68,6 +68,7 @@ class ChipFormat:
         per_feature: whether a stride of 0 makes one chip a feature.
         second_image: "", "optional" or "required": a second raster's chips.
         suffix: of the label files.
+        sides: folders inside the folder that describe themselves, too.
     """
 
     keyword: ClassVar[str] = ""
@@ -75,6 +76,7 @@ class ChipFormat:
     per_feature: ClassVar[bool] = False
     second_image: ClassVar[str] = ""
     suffix: ClassVar[str] = ""
+    sides: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, folder: Path, schema: Schema | None = None) -> None:
         self.folder = folder

@@ -26,6 +26,7 @@ class CycleGan(ChipFormat):
     keyword = "CycleGAN"
     label = NoLabel
     second_image = "required"
+    sides = ("A", "B")
 
     @classmethod
     def recognises(cls, folder: Path) -> bool:

@@ -1,0 +1,101 @@
+"""What an export refuses before it begins."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import InputError
+from ..geo.raster import Raster
+from ..geo.raster_writer import IMAGE_DRIVERS
+from .formats import chip_format
+from .labels import NoLabel, PanopticLabel
+from .options import ExportOptions
+
+LEAST_SIDE = 16  # pixels of a chip
+
+
+def check_options(options: ExportOptions) -> None:
+    """Raise :class:`InputError` for options that contradict each other or the format."""
+    form = chip_format(options.format)
+    if options.width < LEAST_SIDE or options.height < LEAST_SIDE:
+        raise InputError(
+            f"Chips of {options.width} × {options.height} pixels are too small. "
+            f"Use {LEAST_SIDE} pixels at least."
+        )
+    strides = (options.stride_x, options.stride_y)
+    if 0 in strides and not form.per_feature:
+        raise InputError(
+            f"A stride of 0 makes one chip per feature, which '{options.format}' does not know. "
+            "Give a stride in pixels."
+        )
+    if min(strides) < 0 or (0 in strides and max(strides) > 0):
+        raise InputError(
+            f"The strides {strides[0]} and {strides[1]} do not fit. Use two positive numbers, "
+            "or 0 for both."
+        )
+    if not 0 <= options.min_overlap <= 1:
+        raise InputError(
+            f"The minimum polygon overlap ratio {options.min_overlap} is not between 0 and 1."
+        )
+    if not 0 <= options.rotation < 360:
+        raise InputError(f"The rotation angle {options.rotation} is not between 0 and 360 degrees.")
+    _check_format(options)
+
+
+def _check_format(options: ExportOptions) -> None:
+    form = chip_format(options.format)
+    if not options.labels and form.label is not NoLabel:
+        raise InputError(f"'{options.format}' needs labels. Choose a layer of training samples.")
+    if options.second and not form.second_image:
+        raise InputError(
+            f"'{options.format}' has no place for a second raster. Leave it out or use "
+            "Classified_Tiles, Export_Tiles or CycleGAN."
+        )
+    if form.second_image == "required" and not options.second:
+        raise InputError(f"'{options.format}' needs a second raster. Choose one.")
+    if options.second and options.separate:
+        raise InputError("A second raster goes with one mosaic. Use the processing mode MOSAIC.")
+    if options.instances and form.label is not PanopticLabel:
+        raise InputError(
+            f"'{options.format}' takes its objects from the labels. Leave the instances out or "
+            "use Panoptic_Segmentation."
+        )
+    if options.blacken and not form.per_feature:
+        raise InputError(
+            f"'{options.format}' cannot blacken around a feature. Use Labeled_Tiles, "
+            "MultiLabeled_Tiles or Imagenet."
+        )
+    if options.bounding_box and options.stride_x != 0:
+        raise InputError(
+            "The crop mode BOUNDING_BOX makes one chip per feature. Set both strides to 0."
+        )
+
+
+def check_image(options: ExportOptions, raster: Raster, first: Raster) -> None:
+    """Raise :class:`InputError` when the image format cannot hold a raster."""
+    name = options.image_format
+    if name not in IMAGE_DRIVERS:
+        raise InputError(
+            f"There is no image format '{name}'. Choose one of: {', '.join(IMAGE_DRIVERS)}."
+        )
+    if raster.band_count != first.band_count:
+        raise InputError(
+            f"'{first.name}' has {first.band_count} bands and '{raster.name}' has "
+            f"{raster.band_count}. Export rasters with the same bands together."
+        )
+    depths = {"JPEG": (np.uint8,), "PNG": (np.uint8, np.uint16)}.get(name)
+    if depths is None:
+        return
+    if raster.band_count not in (1, 3) or raster.dtype not in depths:
+        raise InputError(
+            f"'{raster.name}' has {raster.band_count} bands of {raster.dtype}, which {name} "
+            "cannot hold. Use TIFF."
+        )
+
+
+def check_folder(target: Path) -> None:
+    """Raise :class:`InputError` when a folder is in use."""
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise InputError(f"'{target}' is not empty. Choose a new folder for the training data.")

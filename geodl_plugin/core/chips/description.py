@@ -1,0 +1,64 @@
+"""The four files that describe a training-data folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ..geo.raster import Raster
+from ..packages.definition import class_to_json
+from .folder import DEFINITION, STATISTICS
+from .options import ExportOptions
+from .statistics import ChipStatistics, write_json
+
+
+def describe(
+    folder: Path,
+    options: ExportOptions,
+    raster: Raster,
+    statistics: ChipStatistics,
+    rows: Sequence[str],
+) -> None:
+    """Write definition, statistics and the pairs of chips and labels.
+
+    Args:
+        folder: of the images and labels.
+        options: of the export.
+        raster: the first one.
+        statistics: of all chips.
+        rows: of ``map.txt``.
+    """
+    size = (raster.band_count, options.width, options.height)
+    (folder / "map.txt").write_text("".join(rows), encoding="utf-8")
+    write_json(folder / STATISTICS, statistics.as_json(options.format, *size))
+    (folder / "stats.txt").write_text(statistics.as_text(*size), encoding="utf-8")
+    write_json(folder / DEFINITION, _definition(options, raster, statistics))
+
+
+def _definition(
+    options: ExportOptions, raster: Raster, statistics: ChipStatistics
+) -> dict[str, Any]:
+    cell_x, cell_y = raster.geotransform.cell_size()
+    return {
+        "Framework": "",
+        "ModelConfiguration": "",
+        "ModelType": "",
+        "ModelFile": "",
+        "ImageHeight": options.height,
+        "ImageWidth": options.width,
+        "ExtractBands": list(range(raster.band_count)),
+        "Classes": [class_to_json(each) for each in statistics.schema.classes],
+        "MetaDataMode": options.format,
+        "ImageSpaceUsed": "PIXEL_SPACE" if options.pixel_space else "MAP_SPACE",
+        "InputRastersProps": {
+            "RasterCount": len(options.rasters),
+            "SensorName": "",
+            "BandNames": list(raster.band_names),
+        },
+        "AllTilesStats": statistics.bands.of_bands(raster.band_names),
+        "MinCellSize": {"x": cell_x, "y": cell_y},
+        "MaxCellSize": {"x": cell_x, "y": cell_y},
+        "CropTileMode": "Variable_Size" if options.bounding_box else "Fixed_Size",
+        "BlackenAroundFeature": options.blacken,
+    }

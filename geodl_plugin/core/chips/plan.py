@@ -1,0 +1,138 @@
+"""Where the chips of an export lie."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..errors import InputError
+from ..geo.grid import Window, chip_windows, positions
+from ..geo.raster import Raster
+from ..geo.sampling import Frame, turned
+from ..geo.shapes import bounds_window, polygon
+from ..geo.vector import Geometry, VectorReader
+from .options import ExportOptions
+from .source import LabelSource
+
+
+@dataclass(frozen=True)
+class Place:
+    """A chip that may be written: its grid, and the feature that it is made for, if any."""
+
+    frame: Frame
+    fid: int | None = None
+    value: int | None = None
+
+
+class Plan:
+    """The places of the chips on one raster.
+
+    Args:
+        options: sizes, strides, extent, mask, rotation.
+        raster: what is cut.
+        source: the features, for one chip a feature.
+
+    Raises:
+        InputError: when the extent does not meet the raster.
+    """
+
+    def __init__(self, options: ExportOptions, raster: Raster, source: LabelSource | None) -> None:
+        self.options = options
+        self.raster = raster
+        self.source = source
+        self.area = self._area()
+        self.mask = self._mask()
+
+    def places(self) -> Iterator[Place]:
+        """Yield the places, row by row; turned passes come after the straight one."""
+        found = self._of_features() if self.options.stride_x == 0 else self._of_grid()
+        return (place for place in found if self._allowed(place.frame))
+
+    def _of_grid(self) -> Iterator[Place]:
+        options = self.options
+        size = (options.width, options.height, options.stride_x, options.stride_y)
+        for window in chip_windows(self.area, *size):
+            yield Place(Frame.of_window(window, self.raster))
+        for angle in _angles(options.rotation):
+            for frame in self._turned(angle):
+                yield Place(frame)
+
+    def _of_features(self) -> Iterator[Place]:
+        options = self.options
+        for fid, value, (xmin, ymin, xmax, ymax) in self.source.boxes() if self.source else ():
+            if options.bounding_box:
+                left, top = max(math.floor(xmin), 0), max(math.floor(ymin), 0)
+                width = max(min(math.ceil(xmax), self.raster.width) - left, 1)
+                height = max(min(math.ceil(ymax), self.raster.height) - top, 1)
+            else:
+                width, height = options.width, options.height
+                left = _moved_inside((xmin + xmax) / 2, width, self.raster.width)
+                top = _moved_inside((ymin + ymax) / 2, height, self.raster.height)
+            frame = Frame.of_window(Window(left, top, width, height), self.raster)
+            yield Place(frame, fid, value)
+
+    def _turned(self, angle: float) -> Iterator[Frame]:
+        """Yield the chips of the grid turned around the centre of the area."""
+        options = self.options
+        grid = self.raster.geotransform.of_window(self.area)
+        centre = grid.to_map(np.array([[self.area.width / 2, self.area.height / 2]]))[0]
+        grid = turned(grid, angle, centre)
+        # The turned grid must cover the whole area, so it begins and ends outside of it.
+        area = Frame.of_window(self.area, self.raster)
+        corners = grid.to_pixels(area.corners())
+        low, high = np.floor(corners.min(axis=0)), np.ceil(corners.max(axis=0))
+        width, height = (high - low).astype(int)
+        for row in positions(int(height), options.height, options.stride_y):
+            for col in positions(int(width), options.width, options.stride_x):
+                start = Window(int(low[0]) + col, int(low[1]) + row, options.width, options.height)
+                frame = Frame(grid.of_window(start), options.width, options.height)
+                # No chip hangs over the edge: what is lost there the straight pass has.
+                if _contains(self.area, self.raster.geotransform.to_pixels(frame.corners())):
+                    yield frame
+
+    def _allowed(self, frame: Frame) -> bool:
+        if frame.window is not None and self.area.intersection(frame.window) is None:
+            return False
+        outline = polygon(frame.corners()) if self.mask else None
+        return outline is None or any(shape.Contains(outline) for shape in self.mask)
+
+    def _area(self) -> Window:
+        if self.options.extent is None:
+            return self.raster.window
+        area = bounds_window(self.options.extent, self.raster.geotransform, self.raster.window)
+        if area is None:
+            raise InputError(
+                f"The extent {self.options.extent} does not meet '{self.raster.name}'."
+            )
+        return area
+
+    def _mask(self) -> list[Geometry]:
+        if not self.options.mask:
+            return []
+        layer = VectorReader(self.options.mask, self.options.mask_layer or None)
+        # A thousandth of a pixel forgives the rounding of coordinates.
+        tolerance = 1e-3 * math.sqrt(self.raster.geotransform.cell_area())
+        return [
+            feature.geometry.Buffer(tolerance) for feature in layer.features(crs=self.raster.crs)
+        ]
+
+
+def _angles(step: float) -> Iterator[float]:
+    """Yield step, 2 step … below 360 degrees."""
+    count = 1
+    while step > 0 and count * step < 360:
+        yield count * step
+        count += 1
+
+
+def _moved_inside(centre: float, size: int, limit: int) -> int:
+    """Return the start of a window around a centre, moved so that it keeps within the raster."""
+    return max(0, min(round(centre - size / 2), limit - size))
+
+
+def _contains(area: Window, points: np.ndarray) -> bool:
+    inside = (points >= [area.col, area.row]) & (points <= [area.right, area.bottom])
+    return bool(inside.all())

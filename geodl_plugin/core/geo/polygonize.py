@@ -1,0 +1,67 @@
+"""From a class raster to polygons."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from osgeo import gdal, ogr
+
+from ..errors import RasterError
+from .raster import attempt, last_error
+from .vector import spatial_reference
+
+FIELDS = {"value": ogr.OFTInteger64, "Classname": ogr.OFTString}
+COLORS = ("RED", "GREEN", "BLUE")
+
+
+def polygonize(raster: str, target: Path) -> Path:
+    """Write the regions of equal value of a raster's first band as polygons.
+
+    The polygons follow the pixels' edges exactly. Value 0 and no data make none.
+
+    Args:
+        raster: a class raster; its class names and colours go along.
+        target: GeoPackage to write, with the fields ``value``, ``Classname`` and the colours.
+
+    Raises:
+        RasterError: when the raster cannot be read or is no class raster.
+    """
+    source = attempt(gdal.OpenEx, raster, gdal.OF_RASTER)
+    if source is None:
+        raise RasterError(f"'{raster}' cannot be opened as a raster: {last_error()}.")
+    band = source.GetRasterBand(1)
+    if band.DataType in (gdal.GDT_Float32, gdal.GDT_Float64):
+        raise RasterError(
+            f"'{raster}' holds real numbers, not classes. Choose a raster of whole numbers."
+        )
+    database = ogr.GetDriverByName("GPKG").CreateDataSource(str(target))
+    reference = spatial_reference(source.GetProjection()) if source.GetProjection() else None
+    layer = database.CreateLayer(target.stem, reference, ogr.wkbPolygon)
+    for name, kind in FIELDS.items():
+        layer.CreateField(ogr.FieldDefn(name, kind))
+    for name in COLORS:
+        layer.CreateField(ogr.FieldDefn(name, ogr.OFTInteger))
+    database.StartTransaction()
+    if attempt(gdal.Polygonize, band, band.GetMaskBand(), layer, 0) != 0:
+        raise RasterError(f"'{raster}' cannot be turned into polygons: {last_error()}.")
+    database.CommitTransaction()
+    database.ExecuteSQL(f'DELETE FROM "{target.stem}" WHERE value = 0')  # noqa: S608 # nosec B608
+    _describe(layer, band)
+    layer = None
+    database = None
+    return target
+
+
+def _describe(layer: ogr.Layer, band: gdal.Band) -> None:
+    names, table = band.GetCategoryNames() or [], band.GetColorTable()
+    if not names and table is None:
+        return
+    layer.ResetReading()
+    for feature in layer:
+        value = feature.GetField("value")
+        if value < len(names) and names[value]:
+            feature.SetField("Classname", names[value])
+        if table is not None and value < table.GetCount():
+            for name, part in zip(COLORS, table.GetColorEntry(value)):
+                feature.SetField(name, part)
+        layer.SetFeature(feature)
