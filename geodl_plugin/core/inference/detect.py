@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from ..geo.raster import Raster
-from ..geo.raster_writer import limit_cache
 from ..geo.vector import VectorWriter
 from ..progress import Phase, Progress
 from ..samples.schema import Schema
@@ -16,9 +15,10 @@ from .checks import Job, choose_classes, open_detection
 from .engine import Engine, open_engine
 from .merge import Detections, Merger, inside, place, rim_tolerance, suppress
 from .options import DetectionOptions
-from .pipeline import CACHE_MEGABYTES, run_tiles
+from .pipeline import hold_cache, run_tiles
 from .tiles import TileImage, TilePlan, TileReader, plan
 
+USUAL_TILE = 512  # pixels a side
 PADDING_SHARE = 4  # the default padding is a quarter of the tile
 LEAST_DATA = 0.25  # share of a box that must have data: nothing is found in emptiness
 
@@ -29,7 +29,6 @@ def run(options: DetectionOptions, progress: Progress) -> dict[str, Any]:
     Raises:
         GeoDLError: one sentence; nothing is left at the output then.
     """
-    limit_cache(CACHE_MEGABYTES)
     with open_detection(options, progress) as job:
         engine = open_engine(job.model, options, progress)
         return detect(job, engine, options, progress)
@@ -39,7 +38,8 @@ def detect(
     job: Job, engine: Engine, options: DetectionOptions, progress: Progress
 ) -> dict[str, Any]:
     """Detect objects with a network that is ready."""
-    tiles = plan(job, options, engine.network, PADDING_SHARE)
+    tiles = plan(job, options, engine.network, USUAL_TILE, PADDING_SHARE)
+    hold_cache(job.raster, tiles.size)
     engine.expect(len(tiles), tiles.size, tiles.size)
     phase = Phase(progress, "Detecting", len(tiles), "tiles", stop=0.99)
     with BoxWriter(options, job) as writer:

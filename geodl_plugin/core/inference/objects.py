@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from ..geo.raster_writer import limit_cache
 from ..geo.vector import GEOMETRIES, VectorReader, VectorWriter
 from ..models.registry import Task
 from ..progress import Phase, Progress
@@ -18,7 +17,7 @@ from .checks import CONFIDENCE_FIELD, Job, open_features, open_job
 from .crops import CropReader, Subject, subjects
 from .engine import Engine, open_engine
 from .options import ObjectOptions
-from .pipeline import CACHE_MEGABYTES, read_ahead
+from .pipeline import hold_cache, read_ahead
 
 FIELD_TYPES = {"integer": int, "real": float, "text": str}
 WAITING = 4  # batches of features that may wait for their images, those without any too
@@ -30,7 +29,6 @@ def run(options: ObjectOptions, progress: Progress) -> dict[str, Any]:
     Raises:
         GeoDLError: one sentence; nothing is left at the output then.
     """
-    limit_cache(CACHE_MEGABYTES)
     with open_job(options, Task.OBJECTS, progress) as job:
         reader = open_features(options)
         engine = open_engine(job.model, options, progress)
@@ -42,6 +40,7 @@ def classify(
 ) -> dict[str, Any]:
     """Classify features with a network that is ready."""
     side = job.model.chip_size
+    hold_cache(job.raster, side)
     engine.expect(reader.count, side, side)
     phase = Phase(progress, "Classifying objects", reader.count, "features", stop=0.99)
     crops = read_ahead(

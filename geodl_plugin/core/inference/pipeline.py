@@ -14,6 +14,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from ..geo.grid import Tile
+from ..geo.raster import Raster
+from ..geo.raster_writer import limit_cache
 from ..progress import Phase
 from .tiles import TileImage, TileReader
 
@@ -23,8 +25,21 @@ if TYPE_CHECKING:
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-CACHE_MEGABYTES = 64  # of GDAL's blocks: a row of tiles of a raster stored in strips fits in
+CACHE, LARGEST_CACHE = 24, 128  # megabytes of GDAL's blocks
 READERS = 2  # threads; decompressing is done outside of Python's lock
+
+
+def hold_cache(raster: Raster, tile_size: int) -> None:
+    """Hold GDAL's cache at what the tiles of a raster need.
+
+    A file stored in strips must keep a row of tiles, or each tile would read whole strips
+    again; a file stored in blocks needs next to nothing.
+    """
+    cols, rows = raster.block_size
+    need = 0
+    if cols > 2 * tile_size:
+        need = cols * (tile_size + rows) * raster.band_count * raster.dtype.itemsize >> 20
+    limit_cache(min(CACHE + need, LARGEST_CACHE))
 
 
 def run_tiles(

@@ -6,15 +6,17 @@ from typing import Any
 
 import numpy as np
 
-from ..geo.raster_writer import ClassRasterWriter, limit_cache
+from ..geo.raster_writer import ClassRasterWriter
 from ..progress import Phase, Progress
 from ..samples.schema import Schema
 from .checks import Job, open_pixels, with_background
 from .engine import Engine, open_engine
 from .options import PixelOptions
-from .pipeline import CACHE_MEGABYTES, run_tiles
+from .pipeline import hold_cache, run_tiles
 from .tiles import TileImage, TileReader, plan
 
+# Large tiles have few borders: for the same work, their padding can be wide.
+USUAL_TILE = 1024  # pixels a side
 PADDING_SHARE = 8  # the default padding is an eighth of the tile
 
 
@@ -24,7 +26,6 @@ def run(options: PixelOptions, progress: Progress) -> dict[str, Any]:
     Raises:
         GeoDLError: one sentence; nothing is left at the output then.
     """
-    limit_cache(CACHE_MEGABYTES)
     with open_pixels(options, progress) as job:
         engine = open_engine(job.model, options, progress)
         return classify(job, engine, options, progress)
@@ -32,18 +33,21 @@ def run(options: PixelOptions, progress: Progress) -> dict[str, Any]:
 
 def classify(job: Job, engine: Engine, options: PixelOptions, progress: Progress) -> dict[str, Any]:
     """Classify pixels with a network that is ready."""
-    tiles = plan(job, options, engine.network, PADDING_SHARE)
+    tiles = plan(job, options, engine.network, USUAL_TILE, PADDING_SHARE)
+    hold_cache(job.raster, tiles.size)
     engine.expect(len(tiles), tiles.size, tiles.size)
     schema = job.model.schema
     if options.predict_background:
         schema = with_background(schema)
     phase = Phase(progress, "Classifying pixels", len(tiles), "tiles", stop=0.95)
+    # A network with a fixed tile takes no smaller ones.
+    trim = None if getattr(engine.network, "fixed_tile", None) else tiles
     first = 0 if options.predict_background else 1
     with ClassRasterWriter(options.output, job.raster, schema, job.area) as writer:
         collector = _Collector(job.model.schema, first, writer)
         run_tiles(
             tiles,
-            lambda: TileReader(job.raster, job.model, options.mask),
+            lambda: TileReader(job.raster, job.model, options.mask, trim),
             engine,
             # The classes of one pixel: their order is that of their probabilities.
             lambda _, logits: logits[:, first:].argmax(1).cpu().numpy(),

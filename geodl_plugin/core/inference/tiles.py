@@ -18,7 +18,6 @@ from .model import Model
 from .options import DetectionOptions, PixelOptions
 
 Span = tuple[int, int, int]
-USUAL_TILE = 512  # pixels; larger ones save overlap, but the user waits for a batch to cancel
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,13 @@ def _clip(spans: list[Span], first: int, last: int) -> list[Span]:
     return [span for span in clipped if span[1] < span[2]]
 
 
-def plan(job: Job, options: PixelOptions | DetectionOptions, network: Any, share: int) -> TilePlan:
+def plan(
+    job: Job,
+    options: PixelOptions | DetectionOptions,
+    network: Any,
+    usual: int,
+    share: int,
+) -> TilePlan:
     """Return the tiles for a network.
 
     Args:
@@ -70,6 +75,7 @@ def plan(job: Job, options: PixelOptions | DetectionOptions, network: Any, share
         options: with ``tile_size`` and ``padding``.
         network: may say ``tile_step``, of which a tile's side is a multiple, and
             ``fixed_tile``, the only side that it takes.
+        usual: side of a tile where neither user nor network wants another one.
         share: of the tile that is its default padding: 4 for a quarter.
 
     Raises:
@@ -82,7 +88,7 @@ def plan(job: Job, options: PixelOptions | DetectionOptions, network: Any, share
             f"tile_size={wanted} does not fit '{job.model.name}', which takes tiles of {fixed} "
             "pixels only. Leave the argument out."
         )
-    size = fixed or _round_up(wanted or max(job.model.chip_size, USUAL_TILE), step)
+    size = fixed or _round_up(wanted or max(job.model.chip_size, usual), step)
     rim = size // share if padding is None else padding
     if 2 * rim >= size:
         raise InputError(
@@ -121,12 +127,53 @@ class TileImage:
         return self.valid[inner] if self.inside is None else (self.valid & self.inside)[inner]
 
 
-class TileReader:
-    """Reads tiles with handles of its own, so every thread needs its own reader."""
+def trimmed(image: TileImage, plan: TilePlan) -> TileImage:
+    """Return the part of a tile that is needed for what is wanted of it.
 
-    def __init__(self, raster: Raster, model: Model, mask: list[str] | None = None) -> None:
+    Around the wanted pixels stays the padding; the part starts at the network's grid.
+    """
+    rows, cols = (np.flatnonzero(image.wanted.any(axis=axis)) for axis in (1, 0))
+    inner, outer = image.tile.inner, image.tile.outer
+    left, right = _needed(inner.col + cols[[0, -1]], outer.col, outer.right, plan)
+    top, bottom = _needed(inner.row + rows[[0, -1]], outer.row, outer.bottom, plan)
+    part = Window(left, top, right - left, bottom - top)
+    if part == outer:
+        return image
+    place = part.slices(outer)
+    return TileImage(
+        Tile(inner.intersection(part) or inner, part),
+        np.ascontiguousarray(image.image[(slice(None), *place)]),
+        image.valid[place],
+        None if image.inside is None else image.inside[place],
+    )
+
+
+def _needed(ends: np.ndarray, first: int, last: int, plan: TilePlan) -> tuple[int, int]:
+    """Return the pixels needed along one axis for wanted ones from end to end."""
+    start = first + max(int(ends[0]) - plan.rim - first, 0) // plan.step * plan.step
+    stop = start + _round_up(int(ends[1]) + 1 + plan.rim - start, plan.step)
+    return start, min(stop, last)
+
+
+class TileReader:
+    """Reads tiles with handles of its own, so every thread needs its own reader.
+
+    Args:
+        raster, model: what to read for which network.
+        mask: path and layer of the polygons inside which results are wanted.
+        trim: the plan by which tiles are trimmed to what is wanted of them.
+    """
+
+    def __init__(
+        self,
+        raster: Raster,
+        model: Model,
+        mask: list[str] | None = None,
+        trim: TilePlan | None = None,
+    ) -> None:
         self._raster = raster.reopen()
         self._model = model
+        self._trim = trim
         self._mask = PolygonMask(mask[0], mask[1], self._raster) if mask else None
 
     def __call__(self, tile: Tile) -> TileImage | None:
@@ -138,4 +185,6 @@ class TileReader:
             return None
         block = self._raster.read(tile.outer, self._model.bands)
         image = TileImage(tile, self._model.normalise(block), block.valid, inside)
-        return image if image.wanted.any() else None
+        if not image.wanted.any():
+            return None
+        return image if self._trim is None else trimmed(image, self._trim)

@@ -61,6 +61,14 @@ def test_a_batch_that_does_not_fit_is_halved_and_all_are_answered() -> None:
     assert len(heard.warnings) == 2
 
 
+def test_images_of_different_sizes_are_computed_apart() -> None:
+    network = Glutton(4)
+    sizes = [8, 8, 16, 16, 8]
+    made = [np.full((1, side, 8), i, np.float32) for i, side in enumerate(sizes)]
+    assert Engine(network, "cpu", "float32", 4).infer(made, values) == list(range(5))
+    assert network.sizes == [2, 2, 1]
+
+
 def test_one_image_that_does_not_fit_is_told() -> None:
     with pytest.raises(WorkerError, match="smaller tile_size"):
         Engine(Glutton(0), "cpu", "float32", 1).infer(images(1), values)

@@ -69,7 +69,7 @@ def test_the_tile_grid_does_not_show(tmp_path: Path, rows: int, cols: int) -> No
 
     with make_job(source, make_model("TEST_PIXELS", 3)) as job:
         options = PixelOptions([source], "", "", tile_size=96, padding=6)
-        tiles = plan(job, options, network, 8)
+        tiles = plan(job, options, network, 64, 8)
         run_tiles(
             tiles,
             lambda: TileReader(job.raster, job.model),
@@ -128,6 +128,38 @@ def test_no_data_stays_no_data(tmp_path: Path) -> None:
     assert found[0, 0] == 255
     assert (found[1:, :150] == 3).all()
     assert result["pixel_counts"]["Tree"] == 200 * 150 - 1
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_trimmed_tiles_do_not_show_either(tmp_path: Path, seed: int) -> None:
+    torch.manual_seed(0)
+    draw = np.random.default_rng(seed)
+    pixels = draw.normal(size=(3, 320, 352)).astype(np.float32)
+    valid = np.kron(draw.random((10, 11)) < 0.2, np.ones((32, 32), bool))
+    valid = np.roll(valid, draw.integers(0, 32, 2), (0, 1))
+    pixels[:, ~valid] = np.nan
+    source = write_raster(tmp_path / "a.tif", pixels)
+    network = SmallPixels(3, 2)
+    results, sizes = [], []
+
+    class Watch(SmallPixels):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            sizes.append(images.shape[-1] * images.shape[-2])
+            return network(images)
+
+    for trim, name in ((True, "trimmed"), (False, "whole")):
+        watch = Watch(3, 2)
+        watch.fixed_tile = None if trim else 96
+        sizes.append(0)
+        with make_job(source, make_model("TEST_PIXELS", 3)) as job:
+            output = str(tmp_path / f"{name}.tif")
+            options = PixelOptions([source], "", output, tile_size=96, padding=6)
+            classify(job, Engine(watch, "cpu", "float32", 1), options, Progress())
+        results.append(classes_of(output))
+    assert (results[0] == results[1]).all()
+    assert ((results[0] == 255) == ~valid).all()
+    border = sizes.index(0, 1)
+    assert sum(sizes[:border]) < 0.8 * sum(sizes[border:])
 
 
 def test_extent_and_mask_limit_the_result(tmp_path: Path) -> None:
