@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import pages
 from ..errors import InputError
 from ..geo.vector import VectorReader, VectorWriter
 from ..progress import Phase, Progress
@@ -94,7 +95,7 @@ def assess(options: DetectionAssessment, progress: Progress) -> dict[str, Any]:
             options.min_iou,
             detections.ranked,
         )
-        report.write(Path(options.report), page)
+        pages.write(Path(options.report), page)
     overall = comparison.overall
     progress.info(report.detection_sentence(overall))
     return {

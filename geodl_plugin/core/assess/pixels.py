@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import pages
 from ..errors import InputError
 from ..geo.grid import Window, plan_tiles
 from ..geo.mask import PolygonMask
@@ -68,7 +69,7 @@ def assess(options: PixelAssessment, progress: Progress) -> dict[str, Any]:
     if options.table:
         _write_table(options.table, confusion)
     if options.report:
-        report.write(Path(options.report), report.pixel_page(confusion))
+        pages.write(Path(options.report), report.pixel_page(confusion))
     progress.info(report.pixel_sentence(confusion))
     return {
         "OVERALL_ACCURACY": confusion.overall_accuracy,
