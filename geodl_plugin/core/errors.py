@@ -23,6 +23,14 @@ class TrainingDataError(GeoDLError, ValueError):
     """A training-data folder cannot be used."""
 
 
+class UnknownClassError(TrainingDataError):
+    """A label names a class that its folder does not know."""
+
+
+class BandCountError(TrainingDataError):
+    """A chip has other bands than the rest of its folder."""
+
+
 class ModelError(GeoDLError, ValueError):
     """A model definition or package cannot be used."""
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..errors import ModelError, RasterError, TrainingDataError
+from ..errors import BandCountError, ModelError, RasterError, TrainingDataError
 from ..geo.raster import Block, Raster
 from ..geo.vector import Bounds
 from ..packages.definition import CaselessDict, class_of_json, read_definition
@@ -28,7 +30,7 @@ class ChipFolder:
         format: keyword of its format.
         schema: its classes.
         chips: sorted by name.
-        band_count, width, height, band_names, dtype: of the first chip's image.
+        band_count, width, height, band_names, dtype: of the first image.
         definition: the template model definition, empty when there is none.
         reader: reads the labels.
     """
@@ -54,11 +56,12 @@ class ChipFolder:
         """Read the pixels of a chip.
 
         Raises:
-            TrainingDataError: when the image cannot be read or has other bands than the rest.
+            TrainingDataError: when the image cannot be read.
+            BandCountError: when it has other bands than the rest.
         """
         with self._open(chip) as raster:
             if raster.band_count != self.band_count:
-                raise TrainingDataError(
+                raise BandCountError(
                     f"'{chip.image}' has {raster.band_count} bands, but the other chips have "
                     f"{self.band_count}. Remove it or export the folder again."
                 )
@@ -68,8 +71,14 @@ class ChipFolder:
         """Read the label of a chip; raise :class:`TrainingDataError` when it is damaged."""
         try:
             return self.reader.read(chip)
+        except TrainingDataError:
+            raise
         except RasterError as error:
             raise TrainingDataError(str(error)) from error
+        except (KeyError, IndexError, TypeError, ValueError) as error:
+            raise TrainingDataError(
+                f"The label of '{chip.image}' cannot be read: {error}."
+            ) from error
 
     def footprint(self, chip: Chip) -> Bounds:
         """Return the map bounds of a chip; without a georeference these are pixels."""
@@ -118,7 +127,7 @@ def open_folder(path: str | Path) -> ChipFolder:
             f"'{path / 'images'}'. Export training data first."
         )
     try:
-        with Raster.open(chips[0].image) as first:
+        with _first_image(chips) as first:
             return ChipFolder(
                 path=path,
                 format=keyword,
@@ -134,6 +143,14 @@ def open_folder(path: str | Path) -> ChipFolder:
             )
     except RasterError as error:
         raise TrainingDataError(str(error)) from error
+
+
+def _first_image(chips: Sequence[Chip]) -> Raster:
+    """Open the first image that can be opened; raise :class:`RasterError` when none can."""
+    for chip in chips:
+        with contextlib.suppress(RasterError):
+            return Raster.open(chip.image)
+    return Raster.open(chips[0].image)
 
 
 def _definition(path: Path) -> CaselessDict:

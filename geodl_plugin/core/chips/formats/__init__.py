@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from ...errors import InputError, TrainingDataError
+from ...errors import InputError, TrainingDataError, UnknownClassError
 from ...geo.grid import GeoTransform
 from ...samples.schema import Schema
 from ..labels import Label, NoLabel
@@ -115,6 +115,10 @@ class ChipFormat:
             for image in files(self.folder / "images", IMAGE_SUFFIXES)
         ]
 
+    def label_files(self) -> list[Path]:
+        """Return the files that label a chip each by their name, sorted."""
+        return files(self.folder / "labels", (self.suffix,)) if self.suffix else []
+
     def read(self, chip: Chip) -> Label:
         """Read the label of a chip; raise :class:`TrainingDataError` when it is damaged."""
         return NoLabel()
@@ -153,7 +157,7 @@ def value_of(name: str, schema: Schema, where: Path) -> int:
     if known is None and name.lstrip("-").isdigit():
         known = schema.by_value(int(name))
     if known is None:
-        raise TrainingDataError(
+        raise UnknownClassError(
             f"'{where}' has the class '{name}', which the folder does not know. "
             f"Its classes are: {schema}."
         )

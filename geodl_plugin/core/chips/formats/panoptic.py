@@ -28,6 +28,9 @@ class Panoptic(RcnnMasks):
     def chips(self) -> list[Chip]:
         return ChipFormat.chips(self)
 
+    def label_files(self) -> list[Path]:
+        return ChipFormat.label_files(self) + super().label_files()
+
     def read(self, chip: Chip) -> PanopticLabel:
         mask = MaskLabel(read_mask(label_of(chip))[0])
         return PanopticLabel(mask, self.read_instances(chip))

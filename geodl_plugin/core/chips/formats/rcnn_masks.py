@@ -51,6 +51,9 @@ class RcnnMasks(ChipFormat):
             for chip in super().chips()
         ]
 
+    def label_files(self) -> list[Path]:
+        return [path for folder in self._folders() for path in files(folder, (self.suffix,))]
+
     def read(self, chip: Chip) -> InstanceLabel:
         return self.read_instances(chip)
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import MissingLibraryError, TrainingDataError
+from ...errors import MissingLibraryError, TrainingDataError, UnknownClassError
 from ...geo.raster import Raster
 from ..labels import InstanceLabel, Rings, ring_box
 from . import IMAGE_SUFFIXES, Chip, ChipFormat, WrittenChip, label_of, value_of
@@ -68,6 +68,10 @@ class Yolo(ChipFormat):
             found.append(Chip(image.stem, image, label if label.is_file() else None))
         return sorted(found, key=lambda chip: chip.name)
 
+    def label_files(self) -> list[Path]:
+        found = self.folder.rglob(f"*{self.suffix}")
+        return sorted(path for path in found if "labels" in path.relative_to(self.folder).parts)
+
     def read(self, chip: Chip) -> InstanceLabel:
         with Raster.open(chip.image) as image:
             shape = (image.height, image.width)
@@ -95,7 +99,7 @@ class Yolo(ChipFormat):
 
     def _value(self, position: int, path: Path) -> int:
         if position not in self._names:
-            raise TrainingDataError(
+            raise UnknownClassError(
                 f"'{path}' has the class index {position}, which '{FILE}' does not name."
             )
         return value_of(self._names[position], self.schema, path)
