@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import InputError, TrainingDataError
+from ..errors import GeoDLError, InputError, TrainingDataError
 from ..geo.polygonize import polygonize
 from ..geo.raster import Block, Raster
 from ..geo.raster_writer import IMAGE_DRIVERS, write_chip
@@ -84,6 +84,8 @@ def export_chips(options: ExportOptions, progress: Progress) -> ExportResult:
             if target.exists():
                 target.rmdir()
             building.replace(target)
+        except GeoDLError:
+            raise
         except OSError as error:
             raise TrainingDataError(f"'{target}' cannot be written: {error}.") from error
         finally:
@@ -202,7 +204,7 @@ class _Export:
             cutter.tell(progress)
         describe(folder, self.options, self.raster, statistics, rows)
         for side in writer.sides:
-            own = [row.replace(f"{side}\\", "") for row in rows]
+            own = [row.partition("\\")[2] for row in rows]
             describe(folder / side, self.options, self.raster, statistics, own)
 
 

@@ -17,6 +17,8 @@ from ..geo.vector import Geometry, VectorReader
 from .options import ExportOptions
 from .source import LabelSource
 
+EDGE = 1e-3  # pixels, which forgive the rounding of coordinates
+
 
 @dataclass(frozen=True)
 class Place:
@@ -83,7 +85,7 @@ class Plan:
         # The turned grid must cover the whole area, so it begins and ends outside of it.
         area = Frame.of_window(self.area, self.raster)
         corners = grid.to_pixels(area.corners())
-        low, high = np.floor(corners.min(axis=0)), np.ceil(corners.max(axis=0))
+        low, high = np.floor(corners.min(axis=0) + EDGE), np.ceil(corners.max(axis=0) - EDGE)
         width, height = (high - low).astype(int)
         for row in positions(int(height), options.height, options.stride_y):
             for col in positions(int(width), options.width, options.stride_x):
@@ -113,8 +115,7 @@ class Plan:
         if not self.options.mask:
             return []
         layer = VectorReader(self.options.mask, self.options.mask_layer or None)
-        # A thousandth of a pixel forgives the rounding of coordinates.
-        tolerance = 1e-3 * math.sqrt(self.raster.geotransform.cell_area())
+        tolerance = EDGE * math.sqrt(self.raster.geotransform.cell_area())
         return [
             feature.geometry.Buffer(tolerance) for feature in layer.features(crs=self.raster.crs)
         ]
@@ -134,5 +135,6 @@ def _moved_inside(centre: float, size: int, limit: int) -> int:
 
 
 def _contains(area: Window, points: np.ndarray) -> bool:
-    inside = (points >= [area.col, area.row]) & (points <= [area.right, area.bottom])
+    first, last = np.array([area.col, area.row]), np.array([area.right, area.bottom])
+    inside = (points >= first - EDGE) & (points <= last + EDGE)
     return bool(inside.all())

@@ -28,7 +28,8 @@ CHIP_OPTIONS = {
     "GTiff": ["COMPRESS=LZW"],
     "PNG": [],
     "JPEG": ["QUALITY=90"],
-    "MRF": ["COMPRESS=DEFLATE"],
+    # Interleaved by pixel, which is the default, MRF fails beyond 64 bands.
+    "MRF": ["COMPRESS=DEFLATE", "INTERLEAVE=BAND"],
 }
 COG_OPTIONS = [
     "COMPRESS=DEFLATE",

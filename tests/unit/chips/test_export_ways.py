@@ -1,0 +1,227 @@
+"""Ways to cut and label: turned passes, crops, second rasters, raster labels, other cells."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+from osgeo import gdal
+
+from geodl_plugin.core.chips.export import export_chips
+from geodl_plugin.core.chips.folder import open_folder
+from geodl_plugin.core.chips.options import ExportOptions
+from geodl_plugin.core.errors import GeoDLError
+from geodl_plugin.core.geo.grid import GeoTransform
+from geodl_plugin.core.geo.raster import Raster
+from geodl_plugin.core.geo.raster_writer import write_chip
+from geodl_plugin.core.progress import Progress
+
+BOXES = [[40, 60, 100, 120], [150, 100, 210, 160]]
+
+
+@pytest.fixture
+def export(scene):
+    """Return a function that exports the scene and opens the folder."""
+
+    def run(**changes):
+        options = ExportOptions(
+            rasters=(scene.raster,),
+            labels=scene.labels,
+            folder=str(scene.folder / "chips"),
+            class_field="kind",
+            width=64,
+            height=64,
+            stride_x=64,
+            stride_y=64,
+        )
+        result = export_chips(dataclasses.replace(options, **changes), Progress())
+        return open_folder(result.folder)
+
+    return run
+
+
+def test_turned_chips_show_labels_where_the_pixels_are(scene, export):
+    scene.paint(shape=(1, 300, 400)).label(BOXES, [5, 9])
+    bright = np.zeros((1, 300, 400), np.uint8)
+    for (xmin, ymin, xmax, ymax), value in zip(BOXES, (100, 200)):
+        bright[0, ymin:ymax, xmin:xmax] = value
+    scene.pixels = bright + 1
+    write_chip(scene.raster, scene.pixels, scene.geotransform, scene_crs(scene))
+    folder = export(format="Classified_Tiles", rotation=30.0, empty_tiles=True)
+    angles = set()
+    for chip in folder.chips:
+        with Raster.open(chip.image) as image:
+            grid = image.geotransform
+            angles.add(round(np.degrees(np.arctan2(-grid.col_y, grid.col_x))) % 360)
+        pixels = folder.read_image(chip).pixels[0].astype(int)
+        mask = folder.read_label(chip).values
+        expected = np.choose(np.searchsorted([5, 9], mask) + (mask > 0), [1, 101, 201])
+        # Only pixels on an edge, which mix both sides, may differ.
+        assert (np.abs(pixels - expected) > 60).mean() < 0.03
+    assert angles == set(range(0, 360, 30))
+
+
+def scene_crs(scene):
+    with Raster.open(scene.raster) as raster:
+        return raster.crs
+
+
+def test_a_quarter_turn_gives_back_the_same_pixels(scene, export):
+    scene.paint(shape=(3, 256, 256)).label(BOXES, [5, 9])
+    folder = export(format="Export_Tiles", labels="", rotation=90.0)
+    straight = {}
+    turned = []
+    for chip in folder.chips:
+        pixels = folder.read_image(chip).pixels
+        with Raster.open(chip.image) as image:
+            if image.geotransform.row_x == 0 and image.geotransform.col_x > 0:
+                straight[pixels.tobytes()] = chip
+            else:
+                turned.append(pixels)
+    assert len(straight) == 16
+    assert len(turned) == 48
+    for pixels in turned:
+        found = [np.rot90(pixels, k, (1, 2)).tobytes() in straight for k in range(4)]
+        assert any(found)
+
+
+@pytest.mark.parametrize("keyword", ["Labeled_Tiles", "Imagenet", "MultiLabeled_Tiles"])
+def test_a_chip_is_as_large_as_its_feature_and_black_around(scene, export, keyword):
+    scene.paint().label([[40, 60, 100, 110]], ["oak"])
+    crop = {"format": keyword, "stride_x": 0, "stride_y": 0}
+    folder = export(**crop, bounding_box=True)
+    assert (folder.read_image(folder.chips[0]).pixels == scene.pixels[:, 60:110, 40:100]).all()
+    assert folder.definition["CropTileMode"] == "Variable_Size"
+    black = export(**crop, blacken=True, folder=str(scene.folder / "black"), width=80, height=80)
+    pixels = black.read_image(black.chips[0]).pixels
+    expected = np.zeros((3, 80, 80), np.uint8)
+    expected[:, 15:65, 10:70] = scene.pixels[:, 60:110, 40:100]
+    assert (pixels == expected).all()
+    assert black.definition["BlackenAroundFeature"] is True
+
+
+def test_a_second_raster_makes_pairs_on_one_grid(scene, export):
+    scene.paint(shape=(3, 128, 192)).label([[40, 60, 100, 120]], ["oak"])
+    other = scene.folder / "later.tif"
+    later = 255 - scene.pixels
+    write_chip(other, later, scene.geotransform, scene_crs(scene))
+    folder = export(format="Classified_Tiles", second=(str(other),), empty_tiles=True)
+    assert len(folder.chips) == 6
+    for chip in folder.chips:
+        with Raster.open(chip.second) as second:
+            pixels = second.read(second.window).pixels
+        assert (pixels == 255 - folder.read_image(chip).pixels).all()
+
+
+def test_two_looks_of_one_place_explain_themselves(scene, export):
+    scene.paint(shape=(3, 128, 192)).label([[40, 60, 100, 120]], ["oak"])
+    coarse = scene.folder / "coarse.tif"
+    place = GeoTransform(1000.0, 1.0, 0.0, 5000.0, 0.0, -1.0)
+    write_chip(coarse, np.full((1, 64, 96), 77, np.uint8), place, scene_crs(scene))
+    folder = export(format="CycleGAN", labels="", second=(str(coarse),))
+    assert len(folder.chips) == 6
+    for side in "AB":
+        counted = json.loads((folder.path / side / "esri_accumulated_stats.json").read_text())
+        assert counted["NumTiles"] == 6
+        assert (folder.path / side / "map.txt").read_text().startswith("images\\000000000.tif")
+    with Raster.open(folder.chips[0].second) as second:
+        assert (second.width, second.height) == (64, 64)
+        assert (second.read(second.window).pixels == 77).all()
+
+
+def test_a_class_raster_is_a_label_pixel_by_pixel(scene, export):
+    scene.paint(shape=(3, 128, 192))
+    classes = np.random.default_rng(2).choice([0, 3, 7], (16, 24)).repeat(8, 0).repeat(8, 1)
+    labels = scene.folder / "classes.tif"
+    write_chip(labels, classes[np.newaxis].astype(np.uint8), scene.geotransform, scene_crs(scene))
+    folder = export(format="Classified_Tiles", labels=str(labels), class_field="")
+    assert folder.schema.values == (3, 7)
+    joined = np.zeros_like(classes)
+    for chip in folder.chips:
+        with Raster.open(chip.image) as image:
+            x, y = image.geotransform.x_origin, image.geotransform.y_origin
+        col, row = round((x - 1000) * 2), round((5000 - y) * 2)
+        joined[row : row + 64, col : col + 64] = folder.read_label(chip).values
+    assert (joined == classes).all()
+
+
+def test_several_rasters_one_by_one(scene, export):
+    scene.paint(shape=(3, 128, 128)).label([[40, 60, 100, 120]], ["oak"])
+    second = str(scene.folder / "second.tif")
+    write_chip(second, scene.pixels, scene.geotransform, scene_crs(scene))
+    folder = export(rasters=(scene.raster, second), separate=True)
+    single = export(folder=str(scene.folder / "single"))
+    assert len(folder.chips) == 2 * len(single.chips)
+    first, again = (folder.chips[place] for place in (0, len(single.chips)))
+    assert (folder.read_image(first).pixels == folder.read_image(again).pixels).all()
+
+
+def test_other_cells_are_resampled_with_their_labels(scene, export):
+    scene.paint(shape=(3, 256, 256)).label([[40, 60, 100, 120]], ["oak"])
+    folder = export(cell_size=1.0)
+    assert folder.cell_size() == pytest.approx((1.0, 1.0))
+    assert folder.read_label(folder.chips[0]).boxes[0] == pytest.approx([20, 30, 50, 60], abs=0.01)
+
+
+def test_panoptic_takes_classes_and_objects_from_two_layers(scene, export):
+    scene.paint(shape=(3, 128, 128)).label([[0, 0, 128, 128]], [2])
+    ground = scene.labels
+    scene.labels = str(scene.folder / "trees.gpkg")
+    scene.label([[40, 60, 100, 120]], [5])
+    trees, scene.labels = scene.labels, ground
+    folder = export(
+        format="Panoptic_Segmentation",
+        instances=trees,
+        instance_field="kind",
+        width=128,
+        height=128,
+    )
+    label = folder.read_label(folder.chips[0])
+    assert (label.mask.values == 2).all()
+    assert label.instances.values.tolist() == [5]
+    assert label.instances.boxes.tolist() == [[40, 60, 100, 120]]
+    assert folder.schema.values == (2, 5)
+
+
+def test_300_bands_of_float_survive_in_mrf_and_tiff(scene, export):
+    scene.paint(shape=(300, 64, 64), dtype=np.float32).label([[4, 6, 30, 32]], ["oak"])
+    for kind in ("MRF", "TIFF"):
+        folder = export(image_format=kind, folder=str(scene.folder / kind))
+        assert (folder.read_image(folder.chips[0]).pixels == scene.pixels).all()
+
+
+def test_photos_say_that_north_is_not_up(scene, export):
+    scene.paint().label(BOXES, [1, 2])
+    assert export(pixel_space=True).reference_system == "PIXEL_SPACE"
+
+
+def test_the_same_export_gives_the_same_bytes(scene, export):
+    scene.paint().label(BOXES, [1, 2])
+    folders = [export(folder=str(scene.folder / name), stride_x=16).path for name in "ab"]
+    one, other = (
+        {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*.*")}
+        for folder in folders
+    )
+    assert one == other
+    assert gdal.Open(str(folders[0] / "images" / "000000000.tif")) is not None
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"labels": ""}, "needs labels"),
+        ({"second": ("x.tif",)}, "no place for a second raster"),
+        ({"format": "CycleGAN", "labels": ""}, "needs a second raster"),
+        ({"instances": "x.gpkg"}, "takes its objects from the labels"),
+        ({"blacken": True}, "cannot blacken"),
+        ({"format": "Labeled_Tiles", "bounding_box": True}, "Set both strides to 0"),
+        ({"rotation": 400.0}, "not between 0 and 360"),
+    ],
+)
+def test_what_does_not_fit_together_is_refused(scene, export, changes, message):
+    scene.paint().label(BOXES, [1, 2])
+    with pytest.raises(GeoDLError, match=message):
+        export(**changes)
+    assert not (scene.folder / "chips").exists()
