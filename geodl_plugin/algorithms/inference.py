@@ -7,8 +7,10 @@ from typing import Any
 
 from qgis.core import QgsProcessingContext
 
+from ..core.errors import GeoDLError
 from ..core.geo.raster import Raster
 from ..core.inference.options import InferenceOptions, argument_defaults
+from ..core.leftovers import remove_leftovers
 from ..core.progress import Progress
 from .base import GeoDLAlgorithm
 from .parameters import (
@@ -87,7 +89,12 @@ class InferenceAlgorithm(GeoDLAlgorithm):
 
     def infer(self, options: InferenceOptions, progress: Progress) -> dict[str, Any]:
         """Run the task in the worker and return its result."""
-        return self.run_worker(self.TASK, dataclasses.asdict(options), progress)
+        try:
+            return self.run_worker(self.TASK, dataclasses.asdict(options), progress)
+        except GeoDLError:
+            # A worker that was ended by force could not tidy up.
+            remove_leftovers(options.output)
+            raise
 
 
 def _shown(value: Any) -> str:

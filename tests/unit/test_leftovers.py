@@ -1,0 +1,22 @@
+"""Temporary files of dead processes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from geodl_plugin.core.leftovers import remove_leftovers
+
+
+def test_only_the_files_of_dead_processes_are_removed(tmp_path: Path) -> None:
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    kept = ["found.gpkg", f"found.part-{os.getpid()}.gpkg", f"other.part-{process.pid}.gpkg"]
+    gone = [f"found.part-{process.pid}.gpkg-journal", f".found.part-{process.pid}.blocks.tif"]
+    for name in (*kept, *gone):
+        (tmp_path / name).write_text("")
+    remove_leftovers(tmp_path / "found.gpkg")
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(kept)
+    remove_leftovers(tmp_path / "none" / "found.gpkg")
