@@ -20,7 +20,7 @@ from qgis.core import (
 
 from ..core.errors import GeoDLError, ModelError
 from ..core.models.registry import Task
-from ..core.packages.archive import open_package
+from ..core.packages.archive import peek_definition
 
 TOOLS = {
     Task.DETECTION: "geodl:detectobjects",
@@ -103,8 +103,7 @@ class ModelApplication:
 
 def task_of(model: str) -> Task:
     """Return what a model answers; raise :class:`ModelError` when it is not readable."""
-    with open_package(model) as package:
-        return Task(package.definition.task)
+    return Task(peek_definition(model).task)
 
 
 def open_tool(model: str) -> None:
