@@ -39,13 +39,13 @@ def write(path: Path, page: str) -> None:
     temporary.replace(path)
 
 
-def page(title: str, parts: Iterable[str]) -> str:
-    """Return a whole HTML page."""
+def page(title: str, parts: Iterable[str], style: str = "") -> str:
+    """Return a whole HTML page, with style rules of its own after the common ones."""
     body = "\n".join(parts)
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{html.escape(title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
+        f"<title>{html.escape(title)}</title>\n<style>{STYLE}{style}</style>\n</head>\n<body>\n"
         f"<h1>{html.escape(title)}</h1>\n{body}\n</body>\n</html>\n"
     )
 

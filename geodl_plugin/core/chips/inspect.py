@@ -1,0 +1,82 @@
+"""Inspecting training data: what is wrong, what there is, what it looks like."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .. import pages
+from ..errors import InputError
+from ..geo.raster import Block
+from ..progress import Phase, Progress
+from .contact_sheet import COLUMNS, Look, choose, contact_sheet
+from .folder import ChipFolder, open_folder
+from .inspection_report import inspection_page
+from .labels import Label
+from .survey import Survey, survey
+
+_SURVEYED = 0.9  # share of the work
+
+
+@dataclass(frozen=True)
+class InspectionOptions:
+    """What to inspect.
+
+    Attributes:
+        folder: with training data.
+        report: the HTML file to write; "" for none.
+        rows: of the contact sheet, four chips each.
+        seed: chooses the chips that are shown.
+        augment: show the chips as a network sees them.
+    """
+
+    folder: str
+    report: str = ""
+    rows: int = 4
+    seed: int = 42
+    augment: bool = False
+
+
+def inspect(options: InspectionOptions, progress: Progress) -> dict[str, Any]:
+    """Inspect training data as it is stored, write the report and return the counts.
+
+    Raises:
+        TrainingDataError: when the folder cannot be opened.
+    """
+    folder = open_folder(options.folder)
+    found = survey_of(folder, progress)
+    return finish(options, found, as_stored(folder), progress)
+
+
+def survey_of(folder: ChipFolder, progress: Progress) -> Survey:
+    """Look at every chip and tell what stops training."""
+    found = survey(folder, Phase(progress, "Inspecting", 1, "chips", 0.0, _SURVEYED))
+    for problem in found.fatal[:10]:
+        progress.warn(problem.sentence)
+    return found
+
+
+def finish(
+    options: InspectionOptions, found: Survey, look: Look, progress: Progress
+) -> dict[str, Any]:
+    """Draw the chips, write the report and return the counts."""
+    if options.rows < 0:
+        raise InputError(f"{options.rows} is no number of rows. Give 0 or more.")
+    if options.report:
+        chosen = choose(found.classes, options.rows * COLUMNS, options.seed)
+        phase = Phase(progress, "Drawing", len(chosen), "chips", _SURVEYED, 1.0)
+        sheet = contact_sheet(found.folder, chosen, look, phase)
+        page = inspection_page(found, sheet, chosen, options.augment)
+        pages.write(Path(options.report), page)
+    return {"chips": len(found.folder.chips), "problems": len(found.problems)}
+
+
+def as_stored(folder: ChipFolder) -> Look:
+    """Return a function that reads the pixels and the label of a chip."""
+
+    def look(position: int) -> tuple[Block, Label]:
+        chip = folder.chips[position]
+        return folder.read_image(chip), folder.read_label(chip)
+
+    return look
