@@ -46,7 +46,9 @@ class LabelObjects(GeoDLAlgorithm):
         self.add(
             QgsProcessingParameterString(self.SCHEMA, self.tr("Classes"), optional=True),
             self.tr(
-                "value:name:#rrggbb;value:name:#rrggbb. Default is the classes of the features."
+                "A schema file (.json, or .ecs of ArcGIS), a QGIS style by categories (.qml), or "
+                "text: value:name:#rrggbb;value:name:#rrggbb. Default is the classes of the "
+                "features."
             ),
         )
         self.add(

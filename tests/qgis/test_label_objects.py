@@ -13,6 +13,11 @@ from qgis.core import (
     QgsVectorLayer,
 )
 
+from geodl_plugin.algorithms.styling import ClassStyler
+from geodl_plugin.core.samples.document import SchemaDocument
+from geodl_plugin.core.samples.schema import Schema
+from geodl_plugin.core.samples.schema_files import save_document
+
 
 @pytest.fixture
 def drawn(qgis_new_project):
@@ -65,6 +70,7 @@ def test_only_selected_features_are_imported(run, drawn, tmp_path):
     [
         ({"CLASS_FIELD": "species"}, "no field 'species' in"),
         ({"SCHEMA": "pine"}, "'pine' is not a class"),
+        ({"SCHEMA": "/no/where.ecs"}, "The schema '/no/where.ecs' cannot be read"),
         ({"INPUT": ["/no/where.tif"]}, "'/no/where.tif' cannot be used for 'Input rasters'"),
         ({"FEATURES": None, "CLASS_FIELD": None}, "nothing to make samples from"),
         ({"FEATURES": "/no/where.gpkg"}, "/no/where.gpkg"),
@@ -75,3 +81,36 @@ def test_wrong_input_is_refused(run, drawn, tmp_path, changes, message):
     with pytest.raises(QgsProcessingException, match=message):
         run("labelobjects", OUTPUT=str(tmp_path / "samples.gpkg"), **parameters)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("suffix", [".json", ".ecs"])
+def test_the_schema_may_be_a_file(run, drawn, tmp_path, suffix):
+    schema = SchemaDocument.of_schema(Schema.from_text("5:pine:#ff0000;8:oak:#0000ff"))
+    save_document(schema, tmp_path / f"schema{suffix}")
+    result = run(
+        "labelobjects",
+        FEATURES=drawn,
+        CLASS_FIELD="kind",
+        SCHEMA=str(tmp_path / f"schema{suffix}"),
+        OUTPUT=str(tmp_path / "samples.gpkg"),
+    )
+    layer = QgsVectorLayer(result["OUTPUT"], "samples", "ogr")
+    rows = [(f["Classname"], f["Classvalue"], f["RED"]) for f in layer.getFeatures()]
+    assert rows == [("pine", 5, 255), ("oak", 8, 0), ("pine", 5, 255)]
+
+
+def test_the_schema_may_be_a_style_that_qgis_saved(run, drawn, tmp_path):
+    colors = {"pine": (1, 2, 3), "oak": (200, 30, 30)}
+    ClassStyler("kind", colors, filled=False, others="other").apply(drawn)
+    path = tmp_path / "style.qml"
+    assert drawn.saveNamedStyle(str(path))[1]
+    result = run(
+        "labelobjects",
+        FEATURES=drawn,
+        CLASS_FIELD="kind",
+        SCHEMA=str(path),
+        OUTPUT=str(tmp_path / "samples.gpkg"),
+    )
+    layer = QgsVectorLayer(result["OUTPUT"], "samples", "ogr")
+    rows = [(f["Classname"], f["Classvalue"], f["RED"]) for f in layer.getFeatures()]
+    assert rows == [("pine", 1, 1), ("oak", 2, 200), ("pine", 1, 1)]

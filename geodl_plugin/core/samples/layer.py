@@ -13,6 +13,7 @@ from ..geo.vector import Geometry, VectorReader, VectorWriter
 from ..progress import Phase, Progress
 from .classes import Classes, read_classes, require_overlap
 from .schema import ClassDefinition, Schema, default_color
+from .schema_files import read_schema
 
 FIELDS = {
     "Classname": str,
@@ -33,7 +34,8 @@ class SampleOptions:
         output: vector file to write.
         rasters: what the samples label; they limit the samples, give the coordinate
             reference system and the count of pixels. May be empty.
-        schema: ``value:name:#rrggbb;…``; "" to take the classes from the features.
+        schema: ``value:name:#rrggbb;…``, or a file ``.json``, ``.ecs`` or ``.qml``; "" to
+            take the classes from the features.
         features, features_layer: existing vectors to import, "" for none.
         class_field: holds their class, "" to look for one.
         append_to, append_layer: samples to go on with, "" for none.
@@ -84,7 +86,7 @@ def make_samples(options: SampleOptions, progress: Progress) -> SampleResult:
             )
     if raster is not None:
         raster.close()
-    last = sources[-1].schema if sources else Schema.from_text(options.schema)
+    last = sources[-1].schema if sources else read_schema(options.schema)
     return SampleResult(writer.path, writer.count, last)
 
 
@@ -100,7 +102,7 @@ class _Source:
 
 def _sources(options: SampleOptions) -> list[_Source]:
     """Return the layers to copy, with one schema that grows from each to the next."""
-    given = Schema.from_text(options.schema) if options.schema else None
+    given = read_schema(options.schema) if options.schema else None
     schema = given or Schema(())
     sources = []
     for path, layer, field in (
