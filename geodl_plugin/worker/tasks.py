@@ -52,6 +52,9 @@ _INFERENCE = f"{PACKAGE}.core.inference"
 
 TASKS = {
     "selftest": Task(f"{PACKAGE}.worker.selftest", "run"),
+    "inspect": Task(
+        f"{_LEARNING}.preview", "run", f"{PACKAGE}.core.chips.inspect", "InspectionOptions"
+    ),
     "train": Task(f"{_LEARNING}.train", "train", f"{_LEARNING}.options", "TrainingOptions"),
     "detect": Task(f"{_INFERENCE}.detect", "run", f"{_INFERENCE}.options", "DetectionOptions"),
     "classify_pixels": Task(f"{_INFERENCE}.pixels", "run", f"{_INFERENCE}.options", "PixelOptions"),

@@ -33,7 +33,7 @@ STYLE = """
 .sheet svg { border-radius: 4px; background: var(--line); }
 .sheet figcaption { font-size: 0.85rem; line-height: 1.35; overflow-wrap: anywhere; }
 .sheet small { display: block; color: var(--soft); }
-.class { white-space: nowrap; margin-right: 0.6em; }
+.class { margin-right: 0.6em; overflow-wrap: anywhere; }
 .class i { display: inline-block; width: 0.7em; height: 0.7em; border-radius: 2px;
   margin-right: 0.3em; }
 """
@@ -127,23 +127,23 @@ def _sample(view: View) -> np.ndarray:
     return pixels[:, :: max(pixels.shape[1] // _SAMPLE, 1)]
 
 
-def _tinted(picture: np.ndarray, label: Label, schema: Schema) -> np.ndarray:
-    """Return the picture with masks tinted and the edges of objects drawn."""
+def _tinted(picture: np.ndarray, label: Label, schema: Schema, tint: float = TINT) -> np.ndarray:
+    """Return the picture with masks tinted and their edges drawn."""
     if isinstance(label, PanopticLabel):
-        return _tinted(_tinted(picture, label.mask, schema), label.instances, schema)
+        return _tinted(_tinted(picture, label.instances, schema, 0.0), label.mask, schema)
     result = picture.astype(np.float64)
     if isinstance(label, MaskLabel):
         for value in np.unique(label.values[label.values != 0]).tolist():
-            _paint(result, label.values == value, _definition(value, schema).color)
+            _paint(result, label.values == value, _definition(value, schema).color, tint)
     elif isinstance(label, InstanceLabel) and not label.rings:
         for mask, value in zip(label.masks, label.values.tolist()):
-            _paint(result, mask, _definition(value, schema).color)
+            _paint(result, mask, _definition(value, schema).color, tint)
     return np.round(result).astype(np.uint8)
 
 
-def _paint(picture: np.ndarray, mask: np.ndarray, color: Sequence[int]) -> None:
+def _paint(picture: np.ndarray, mask: np.ndarray, color: Sequence[int], tint: float) -> None:
     shade = np.array(color, np.float64)[:, np.newaxis]
-    picture[:, mask] = (1 - TINT) * picture[:, mask] + TINT * shade
+    picture[:, mask] = (1 - tint) * picture[:, mask] + tint * shade
     picture[:, mask & ~_inner(mask)] = shade
 
 

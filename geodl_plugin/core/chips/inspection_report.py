@@ -28,7 +28,6 @@ details ul { margin: 0.5rem 0 0.2rem; padding-left: 1.1rem; font-size: 0.92rem;
 .good { border-left: 4px solid #3a9d5d; padding-left: 0.7rem; }
 .bars { display: grid; grid-template-columns: fit-content(40%) 1fr; gap: 0.35rem 0.8rem;
   align-items: center; margin: 0.6rem 0; }
-.bars .class { white-space: normal; overflow-wrap: anywhere; }
 .bars div { display: flex; align-items: center; gap: 0.5rem; }
 .bars div i { height: 1rem; border-radius: 3px; min-width: 2px; flex-shrink: 0; }
 .bars div span { font-size: 0.9rem; font-variant-numeric: tabular-nums; white-space: nowrap; }
@@ -178,7 +177,7 @@ def _bars(classes: Sequence[ClassDefinition], counts: dict[int, int]) -> str:
         count = counts[each.value]
         lines.append(
             contact_sheet.swatch(each)
-            + f'<div><i style="width:calc({count / most:.4f} * (100% - 8.5rem));'
+            + f'<div><i style="width:calc({count / most:.4f} * (100% - 9.5rem));'
             f'background:rgb{each.color}"></i><span>{count:,} ({count / total:.1%})</span></div>'
         )
     return f'<div class="bars">{"".join(lines)}</div>'

@@ -1,0 +1,96 @@
+"""The task "inspect": training data as a network sees them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..chips.contact_sheet import Look
+from ..chips.folder import open_folder
+from ..chips.inspect import InspectionOptions, finish, survey_of
+from ..chips.labels import BoxLabel, ClassLabel, InstanceLabel, Label, MaskLabel
+from ..chips.problems import LEAST_SIDE, check_size, teachable
+from ..chips.survey import Survey
+from ..geo.raster import Block
+from ..models.registry import Task, default_model_type
+from ..progress import Progress
+from .augment import default_augmentation
+from .dataset import ChipStore, CropDataset
+from .normalization import Normalization
+
+
+def run(options: InspectionOptions, progress: Progress) -> dict[str, Any]:
+    """Inspect training data, write the report with augmented chips and return the counts.
+
+    Raises:
+        InputError: when no model type learns from the format.
+        TrainingDataError: when the folder cannot be opened or its chips are too small.
+    """
+    folder = open_folder(options.folder)
+    kind = default_model_type(folder.format)
+    check_size(folder)
+    found = survey_of(folder, progress)
+    return finish(options, found, augmented(found, kind.task, options.seed), progress)
+
+
+def augmented(found: Survey, task: Task, seed: int) -> Look:
+    """Return a function that cuts and augments a chip as a training does.
+
+    Args:
+        found: the folder, and the statistics by which pixels are normalised.
+        task: what a network learns from the chips.
+        seed: of the augmentation; a chip is always seen alike.
+    """
+    folder = found.folder
+    values = np.array(teachable(folder).values, np.int64)
+    store = ChipStore(folder, values)
+    side = min(folder.width, folder.height) // LEAST_SIDE * LEAST_SIDE
+    deviation = np.where(found.bands.deviation > 0, found.bands.deviation, 1.0)
+    normalization = Normalization(tuple(found.bands.mean.tolist()), tuple(deviation.tolist()))
+
+    def look(position: int) -> tuple[Block, Label]:
+        torch.manual_seed(seed + position)
+        crops = CropDataset(
+            store,
+            [position],
+            side,
+            normalization,
+            random=True,
+            augmentation=default_augmentation(folder.reference_system),
+            centred=task is Task.OBJECTS,
+        )
+        image, target = crops[0]
+        scale, shift = np.array(normalization.std), np.array(normalization.mean)
+        pixels = image.numpy() * scale[:, None, None] + shift[:, None, None]
+        return Block(pixels, np.ones(pixels.shape[1:], bool)), label_of_target(target, values)
+
+    return look
+
+
+def label_of_target(target: Any, values: np.ndarray) -> Label:
+    """Return what a network is taught, in class values: what it ignores is left out.
+
+    Args:
+        target: of a crop, as the data set gives it.
+        values: the class values by the network's index, ``(n,)``.
+    """
+    if isinstance(target, dict):
+        found = values[target["labels"].numpy()]
+        if "masks" in target:
+            return InstanceLabel.of_masks(target["masks"].numpy() > 0, found)
+        return BoxLabel(target["boxes"].numpy(), found)
+    indices = torch.as_tensor(target)
+    if indices.ndim == 2:
+        with_background = np.concatenate([[0], values])
+        return MaskLabel(with_background[np.maximum(indices.numpy(), 0)])
+    return ClassLabel(_classes(indices, values))
+
+
+def _classes(indices: Tensor, values: np.ndarray) -> tuple[int, ...]:
+    """Return the class values of an index, or of one number a class."""
+    if indices.ndim:
+        return tuple(values[indices.numpy() > 0].tolist())
+    return (int(values[int(indices)]),)

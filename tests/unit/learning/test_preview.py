@@ -1,0 +1,79 @@
+"""Training data as a network sees them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from geodl_plugin.core.chips.folder import open_folder  # noqa: E402
+from geodl_plugin.core.chips.inspect import InspectionOptions, survey_of  # noqa: E402
+from geodl_plugin.core.errors import InputError  # noqa: E402
+from geodl_plugin.core.geo.grid import GeoTransform  # noqa: E402
+from geodl_plugin.core.geo.raster_writer import write_chip  # noqa: E402
+from geodl_plugin.core.learning.preview import augmented, label_of_target, run  # noqa: E402
+from geodl_plugin.core.models.registry import Task  # noqa: E402
+from geodl_plugin.core.progress import Progress  # noqa: E402
+
+VALUES = np.array([4, 9])
+
+
+@pytest.fixture
+def tiles(tmp_path):
+    """Chips of 16 bit with masks of the class 4 in a bright corner."""
+    for number in range(3):
+        pixels = np.random.default_rng(number).integers(900, 1100, (4, 70, 70)).astype(np.uint16)
+        values = np.zeros((1, 70, 70), np.uint8)
+        values[0, :20, :20] = 4
+        pixels[:, :20, :20] += 2000
+        for folder, array in (("images", pixels), ("labels", values)):
+            (tmp_path / folder).mkdir(exist_ok=True)
+            write_chip(tmp_path / folder / f"{number}.tif", array, GeoTransform(), "")
+    (tmp_path / "esri_model_definition.emd").write_text(
+        '{"MetaDataMode": "Classified_Tiles", "Classes": [{"Value": 4, "Name": "Roof"}]}'
+    )
+    return tmp_path
+
+
+def test_labels_move_with_the_pixels(tiles):
+    found = survey_of(open_folder(tiles), Progress())
+    look = augmented(found, Task.PIXELS, 1)
+    corners = set()
+    for position in range(3):
+        block, label = look(position)
+        assert block.pixels.shape == (4, 64, 64)
+        roof = label.values == 4
+        assert set(np.unique(label.values)) == {0, 4}
+        assert block.pixels[:, roof].min() > block.pixels[:, ~roof].max()
+        corners.add(tuple(np.argwhere(roof)[0]))
+        again, _ = look(position)
+        assert np.array_equal(again.pixels, block.pixels)
+    assert len(corners) > 1
+
+
+def test_the_report_says_how_the_chips_are_shown(tiles, tmp_path):
+    report = tmp_path / "report.html"
+    options = InspectionOptions(str(tiles), str(report), rows=1, augment=True)
+    assert run(options, Progress())["chips"] == 3
+    text = report.read_text(encoding="utf-8")
+    assert "As a network sees them" in text
+    assert text.count("<figure>") == 3
+
+
+def test_a_format_that_no_network_learns_from_is_refused(tmp_path):
+    (tmp_path / "images").mkdir()
+    write_chip(tmp_path / "images" / "a.tif", np.ones((1, 64, 64), np.uint8), GeoTransform(), "")
+    with pytest.raises(InputError, match="Export_Tiles"):
+        run(InspectionOptions(str(tmp_path)), Progress())
+
+
+def test_targets_become_labels():
+    boxes = {"boxes": torch.ones(1, 4), "labels": torch.tensor([1])}
+    assert label_of_target(boxes, VALUES).values.tolist() == [9]
+    masks = {**boxes, "masks": torch.ones(1, 5, 5)}
+    assert label_of_target(masks, VALUES).masks.shape == (1, 5, 5)
+    mask = label_of_target(torch.tensor([[-1, 0], [1, 2]]), VALUES)
+    assert mask.values.tolist() == [[0, 0], [4, 9]]
+    assert label_of_target(torch.tensor(1), VALUES).values == (9,)
+    assert label_of_target(torch.tensor([1.0, 0.0]), VALUES).values == (4,)
