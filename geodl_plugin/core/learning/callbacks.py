@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
+from ..errors import InputError
 from ..progress import Phase, Progress
 from .module import LearningModule, mean
 
@@ -79,6 +81,11 @@ class TrainingProgress(Callback):
         }
         self.records.append(record)
         self.progress.epoch(record)
+        if not math.isfinite(record["train_loss"]):
+            raise InputError(
+                f"The loss is no number any more in epoch {record['epoch']}. Set a lower "
+                "LEARNING_RATE, or PRECISION=float32."
+            )
 
 
 class BestEpoch(Callback):

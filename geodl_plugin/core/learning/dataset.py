@@ -43,6 +43,31 @@ class Sample:
     mask: np.ndarray | None = None
 
 
+@dataclass(frozen=True)
+class ChipFacts:
+    """What is worth knowing of a chip without its pixels.
+
+    Attributes:
+        shape: rows and columns.
+        sizes: ``(n, 2)``, widths and heights of its boxes in pixels.
+        taught: whether it has a label to learn from.
+    """
+
+    shape: tuple[int, int]
+    sizes: np.ndarray
+    taught: bool
+
+    @classmethod
+    def of(cls, sample: Sample) -> ChipFacts:
+        """Return the facts of a sample."""
+        if sample.mask is not None:
+            taught = bool((sample.mask != IGNORED).any())
+        else:
+            taught = bool(len(sample.labels))
+        sizes = sample.boxes[:, 2:] - sample.boxes[:, :2]
+        return cls((sample.valid.shape[0], sample.valid.shape[1]), sizes, taught)
+
+
 class ChipStore:
     """Reads chips with their labels as network indices, and keeps them while they fit."""
 
@@ -50,6 +75,7 @@ class ChipStore:
         self.folder = folder
         self.class_values = np.asarray(class_values, dtype=np.int64)
         self._kept: dict[int, Sample] = {}
+        self._facts: dict[int, ChipFacts] = {}
         self._bytes = 0
 
     def __getitem__(self, position: int) -> Sample:
@@ -59,11 +85,18 @@ class ChipStore:
         block = self.folder.read_image(chip)
         label = self.folder.read_label(chip)
         sample = make_sample(block.pixels, block.valid, label, self.class_values)
+        self._facts[position] = ChipFacts.of(sample)
         size = sample.pixels.nbytes + sample.valid.nbytes
         if self._bytes + size <= _CACHE_LIMIT:
             self._kept[position] = sample
             self._bytes += size
         return sample
+
+    def facts(self, position: int) -> ChipFacts:
+        """Return what is known of a chip; it is read at most once for that."""
+        if position not in self._facts:
+            self[position]
+        return self._facts[position]
 
 
 def make_sample(
@@ -137,7 +170,7 @@ class CropDataset(Dataset):
         self.augmentation = augmentation
         self.places: list[tuple[int, tuple[int, int] | None]] = []
         for position in chosen:
-            rows, cols = store[position].valid.shape
+            rows, cols = store.facts(position).shape
             if centred:
                 self.places.append((position, ((cols - side) // 2, (rows - side) // 2)))
             elif random:

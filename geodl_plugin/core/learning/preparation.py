@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -13,7 +12,7 @@ from ..errors import InputError, TrainingDataError
 from ..models.registry import ModelType, NetworkSpec, Task, default_model_type, model_type
 from ..progress import Phase
 from ..samples.schema import Schema
-from .dataset import IGNORED, ChipStore
+from .dataset import ChipStore
 from .normalization import Normalization, measure
 from .options import TrainingOptions
 from .split import Split, split_chips
@@ -64,18 +63,22 @@ def prepare(options: TrainingOptions, phase: Phase) -> Preparation:
     phase.total = len(folder.chips)
     footprints = []
     for position, chip in enumerate(folder.chips):
-        store[position]
+        store.facts(position)
         footprints.append(folder.footprint(chip))
         phase.step()
     footprints = _apart_without_georeference(np.array(footprints))
     split = split_chips(footprints, options.validation_percentage, options.seed)
-    samples = [store[position] for position in split.training]
-    _check_labels(samples, kind, folder)
+    facts = [store.facts(position) for position in split.training]
+    if not any(each.taught for each in facts):
+        raise TrainingDataError(
+            f"None of the {len(facts)} training chips of '{folder.path.name}' has a label. "
+            "Export data that covers labelled places."
+        )
+    samples = (store[position] for position in split.training)
     normalization = measure((sample.pixels, sample.valid) for sample in samples)
     if kind.complete is not None:
-        boxes = np.concatenate([sample.boxes for sample in samples])
-        arguments = kind.complete(arguments, boxes[:, 2:] - boxes[:, :2], side)
-        if boxes.size and "grids" in arguments:
+        arguments = kind.complete(arguments, np.concatenate([each.sizes for each in facts]), side)
+        if "grids" in arguments:
             notes.append(f"SSD grids: {arguments['grids']}.")
     spec = NetworkSpec(
         kind.name,
@@ -147,16 +150,3 @@ def _apart_without_georeference(footprints: np.ndarray) -> np.ndarray:
         steps = np.arange(len(footprints))[:, None] * np.array([[1.0, 0.0, 1.0, 0.0]])
         return footprints + steps * (width + 1)
     return footprints
-
-
-def _check_labels(samples: list[Any], kind: ModelType, folder: ChipFolder) -> None:
-    """Raise :class:`TrainingDataError` when the chips teach nothing."""
-    if kind.task is Task.PIXELS:
-        taught = any(bool((sample.mask != IGNORED).any()) for sample in samples)
-    else:
-        taught = any(len(sample.labels) for sample in samples)
-    if not taught:
-        raise TrainingDataError(
-            f"None of the {len(samples)} training chips of '{folder.path.name}' has a label. "
-            "Export data that covers labelled places."
-        )

@@ -123,7 +123,8 @@ def test_cancel_in_the_second_epoch_leaves_nothing(make_folder, tmp_path):
     assert not (tmp_path / "cancelled").exists()
 
 
-def test_rate_is_found_when_none_is_given(make_folder, tmp_path):
+def test_rate_is_found_when_none_is_given(make_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("geodl_plugin.core.learning.train.BATCHES", 40)
     folder = make_folder("Labeled_Tiles", values=(1, 2), count=8, side=32)
     progress = Recorder()
     result = train(options(folder, tmp_path / "found", learning_rate=""), progress)
@@ -192,6 +193,17 @@ def test_wrong_folders_are_one_sentence(make_folder, tmp_path):
     for folder, sentence in cases.items():
         with pytest.raises(GeoDLError, match=sentence):
             train(options(folder, tmp_path / "never"), Progress())
+
+
+def test_a_loss_that_explodes_is_one_sentence(make_folder, tmp_path, monkeypatch):
+    def explode(self, answer, targets):
+        return answer.sum() * float("nan")
+
+    monkeypatch.setattr("geodl_plugin.core.learning.module.ObjectModule.loss", explode)
+    folder = make_folder("Labeled_Tiles", values=(1, 2), side=32)
+    with pytest.raises(GeoDLError, match="no number any more in epoch 1"):
+        train(options(folder, tmp_path / "never"), Progress())
+    assert not (tmp_path / "never").exists()
 
 
 def test_four_overlapping_chips_train_and_say_so(make_folder, tmp_path):
