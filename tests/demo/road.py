@@ -84,8 +84,10 @@ TRAININGS = (
         {
             "MODEL_TYPE": "UNET",
             "CHIP_SIZE": 256,
-            "MAX_EPOCHS": 20,
+            "MAX_EPOCHS": 60,
             "BATCH_SIZE": 8,
+            "LEARNING_RATE": "2e-3",
+            "VALIDATION_PERCENTAGE": 5,
             "MONITOR": "MIOU",
         },
     ),
@@ -112,7 +114,8 @@ COMMON = {
     "LEARNING_RATE": "1e-3",
     "STOP_TRAINING": "false",
 }
-DETECTION = "threshold=0.3;nms_overlap=0.2;tile_size=512"
+# The threshold that is best on the part that trains: what was never seen does not choose it.
+DETECTION = "threshold=0.25;tile_size=512"
 
 
 class Road:
