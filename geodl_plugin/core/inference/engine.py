@@ -22,9 +22,10 @@ PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.floa
 DISAGREEMENT = 0.03  # a faster precision may differ by this share of float32's answer
 CLASS_DISAGREEMENT = 0.01  # and in the class of this share of the pixels or objects
 GAIN = 0.9  # it must take less than this share of float32's time
-ROUNDS = 3
+CLEAR_GAIN = 0.7  # below which no more rounds are needed
+ROUNDS = 6
 TRIAL_SIDE = 256  # pixels; a part of the first image tells as much as the whole
-LEAST_WORK = 12  # images below which trying a precision costs more than it gains
+LEAST_WORK = 4_000_000  # pixels below which trying a precision costs more than it gains
 
 Decode = Callable[[nn.Module, Any], Sequence[Any]]
 
@@ -84,7 +85,7 @@ class Engine:
 
         On a CPU small batches are as fast as large ones, and the user can cancel sooner.
         """
-        self._work = work
+        self._work = work * width * height
         if self.batch_size < 1:
             pixels = (16 if self.device.type == "cpu" else 256) * 128 * 128
             self.batch_size = max(1, min(pixels // (width * height), 64))
@@ -133,13 +134,15 @@ class Engine:
             batch = self._tensor([image[:, :side, :side]])
             try:
                 fast, slow = float("inf"), float("inf")
-                for _ in range(ROUNDS):  # the fastest counts: other programs disturb the rest
+                for round_ in range(ROUNDS):  # the fastest counts: other programs disturb
                     exact, seconds = self._timed(batch, "float32")
                     slow = min(slow, seconds)
                     rough, seconds = self._timed(batch, trial)
                     fast = min(fast, seconds)
                     if not agree(exact, rough):
                         return "float32"
+                    if round_ and fast < CLEAR_GAIN * slow:
+                        break
             except (RuntimeError, MemoryError):
                 return "float32"
         return trial if fast < GAIN * slow else "float32"

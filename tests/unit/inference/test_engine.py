@@ -123,7 +123,7 @@ def test_a_faster_precision_is_taken_only_when_it_agrees(monkeypatch: pytest.Mon
     monkeypatch.setattr(Engine, "_timed", timed)
     for exact, expected in ((True, "bfloat16"), (False, "float32")):
         engine = Engine(Sensitive(exact), "cpu", "auto", 1)
-        engine.expect(100, 8, 8)
+        engine.expect(100, 512, 512)
         engine.infer([np.zeros((1, 8, 8), np.float32)], lambda _, answer: answer)
         assert engine.precision == expected
 
