@@ -33,7 +33,7 @@ STYLE = """
 .sheet svg { border-radius: 4px; background: var(--line); }
 .sheet figcaption { font-size: 0.85rem; line-height: 1.35; overflow-wrap: anywhere; }
 .sheet small { display: block; color: var(--soft); }
-.class { margin-right: 0.6em; overflow-wrap: anywhere; }
+.class { display: inline-block; margin-right: 0.6em; overflow-wrap: anywhere; }
 .class i { display: inline-block; width: 0.7em; height: 0.7em; border-radius: 2px;
   margin-right: 0.3em; }
 """

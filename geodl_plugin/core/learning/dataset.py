@@ -14,6 +14,7 @@ from torchvision.tv_tensors import BoundingBoxes, Image, Mask
 
 from ..chips.folder import ChipFolder
 from ..chips.labels import BoxLabel, Label, MaskLabel
+from ..chips.problems import check_fit
 from ..geo.grid import positions
 from .normalization import Normalization
 from .split import crops_per_chip
@@ -84,6 +85,7 @@ class ChipStore:
         chip = self.folder.chips[position]
         block = self.folder.read_image(chip)
         label = self.folder.read_label(chip)
+        check_fit(chip, block.valid.shape, label)
         sample = make_sample(block.pixels, block.valid, label, self.class_values)
         self._facts[position] = ChipFacts.of(sample)
         size = sample.pixels.nbytes + sample.valid.nbytes

@@ -8,16 +8,15 @@ import numpy as np
 
 from ..arguments import parse
 from ..chips.folder import ChipFolder, open_folder
+from ..chips.problems import LEAST_SIDE, check_classes, check_size, nothing_labelled, teachable
 from ..errors import InputError, TrainingDataError
-from ..models.registry import ModelType, NetworkSpec, Task, default_model_type, model_type
+from ..models.registry import ModelType, NetworkSpec, default_model_type, model_type
 from ..progress import Phase
 from ..samples.schema import Schema
 from .dataset import ChipStore
 from .normalization import Normalization, measure
 from .options import TrainingOptions
 from .split import Split, split_chips
-
-LEAST_SIDE = 32  # the stride of the encoders' last maps
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,7 @@ def prepare(options: TrainingOptions, phase: Phase) -> Preparation:
     kind = _kind(options, folder)
     options.monitor_of(kind.task)
     arguments = parse(options.model_arguments, kind.arguments)
-    schema = _schema(folder, kind)
+    schema = _schema(folder)
     side, notes = _side(options, folder)
     store = ChipStore(folder, schema.values)
     phase.total = len(folder.chips)
@@ -70,10 +69,7 @@ def prepare(options: TrainingOptions, phase: Phase) -> Preparation:
     split = split_chips(footprints, options.validation_percentage, options.seed)
     facts = [store.facts(position) for position in split.training]
     if not any(each.taught for each in facts):
-        raise TrainingDataError(
-            f"None of the {len(facts)} training chips of '{folder.path.name}' has a label. "
-            "Export data that covers labelled places."
-        )
+        raise TrainingDataError(nothing_labelled(folder, len(facts)))
     samples = (store[position] for position in split.training)
     normalization = measure((sample.pixels, sample.valid) for sample in samples)
     if kind.complete is not None:
@@ -109,31 +105,17 @@ def _kind(options: TrainingOptions, folder: ChipFolder) -> ModelType:
     return kind
 
 
-def _schema(folder: ChipFolder, kind: ModelType) -> Schema:
+def _schema(folder: ChipFolder) -> Schema:
     """Return the classes to train; the value 0 of pixels is the background, no class."""
-    schema = folder.schema
-    if kind.task is Task.PIXELS:
-        schema = Schema(tuple(each for each in schema.classes if each.value != 0))
-    if not len(schema):
-        raise TrainingDataError(
-            f"The folder '{folder.path}' has no classes to learn. Export labelled data."
-        )
-    if kind.task is Task.OBJECTS and len(schema) < 2:
-        raise TrainingDataError(
-            f"The folder '{folder.path}' has one class only, '{schema.names[0]}'. "
-            "A classifier needs two at least."
-        )
+    schema = teachable(folder)
+    check_classes(folder, schema)
     return schema
 
 
 def _side(options: TrainingOptions, folder: ChipFolder) -> tuple[int, list[str]]:
     """Return the side of what the network sees: a multiple of 32, the chips' own by default."""
+    check_size(folder)
     smallest = min(folder.width, folder.height)
-    if smallest < LEAST_SIDE:
-        raise TrainingDataError(
-            f"The chips of '{folder.path.name}' are {folder.width} by {folder.height} pixels. "
-            f"Networks need {LEAST_SIDE} at least: export larger ones."
-        )
     wanted = options.chip_size or smallest
     side = wanted // LEAST_SIDE * LEAST_SIDE
     if side == wanted:
