@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 TOOLS = {
-    "labelobjects", "exporttrainingdata", "trainmodel", "detectobjects", "classifypixels",
-    "classifyobjects", "assessdetections", "assesspixels", "setupenvironment",
+    "labelobjects", "exporttrainingdata", "inspecttrainingdata", "trainmodel", "detectobjects",
+    "classifypixels", "classifyobjects", "assessdetections", "assesspixels", "setupenvironment",
 }  # fmt: skip
 
 LOADING = """

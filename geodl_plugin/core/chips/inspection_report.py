@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import os
 from collections.abc import Sequence
 
 from ..pages import figures, heading, lead, note, page, table
@@ -98,7 +99,7 @@ def _problem_parts(found: Survey) -> list[str]:
 
 def _problem_list(problems: Sequence[Problem], found: Survey) -> str:
     kind, severity = problems[0].kind, problems[0].severity
-    prefix = f"{found.folder.path}/"
+    prefix = f"{found.folder.path}{os.sep}"
     items = [
         f"<li>{html.escape(each.sentence.replace(prefix, ''))}</li>" for each in problems[:LISTED]
     ]
