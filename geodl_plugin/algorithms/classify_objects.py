@@ -38,6 +38,7 @@ class ClassifyObjects(InferenceAlgorithm):
         "confidence (0 to 100)."
     )
     TASK = "classify_objects"
+    MODEL_TASK = Task.OBJECTS
     OPTIONS = ObjectOptions
     ARGUMENT_NAMES = OBJECT_ARGUMENTS
 

@@ -13,6 +13,7 @@ from qgis.core import (
 
 from ..core.inference.checks import open_pixels, with_background
 from ..core.inference.options import PIXEL_ARGUMENTS, PixelOptions
+from ..core.models.registry import Task
 from ..core.progress import Progress
 from .inference import InferenceAlgorithm
 from .styling import ClassRasterStyler
@@ -32,6 +33,7 @@ class ClassifyPixels(InferenceAlgorithm):
         "data where the rasters have none, and the tiles do not show in it."
     )
     TASK = "classify_pixels"
+    MODEL_TASK = Task.PIXELS
     OPTIONS = PixelOptions
     ARGUMENT_NAMES = PIXEL_ARGUMENTS
 

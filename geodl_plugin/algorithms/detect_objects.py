@@ -17,6 +17,7 @@ from qgis.core import (
 
 from ..core.inference.checks import choose_classes, open_detection
 from ..core.inference.options import DETECTION_ARGUMENTS, DetectionOptions
+from ..core.models.registry import Task
 from ..core.progress import Progress
 from .inference import InferenceAlgorithm
 from .styling import ClassStyler
@@ -41,6 +42,7 @@ class DetectObjects(InferenceAlgorithm):
         "object is found once, wherever the tiles meet."
     )
     TASK = "detect"
+    MODEL_TASK = Task.DETECTION
     OPTIONS = DetectionOptions
     ARGUMENT_NAMES = DETECTION_ARGUMENTS
 

@@ -7,10 +7,12 @@ from typing import Any
 
 from qgis.core import QgsProcessingContext
 
+from ..core.arguments import arguments_of
 from ..core.errors import GeoDLError
 from ..core.geo.raster import Raster
 from ..core.inference.options import InferenceOptions, argument_defaults
 from ..core.leftovers import remove_leftovers
+from ..core.models.registry import Task
 from ..core.progress import Progress
 from .base import GeoDLAlgorithm
 from .parameters import (
@@ -38,19 +40,14 @@ class InferenceAlgorithm(GeoDLAlgorithm):
     GROUP_ID = "inference"
 
     TASK = ""
+    MODEL_TASK: Task | None = None
     OPTIONS: type[InferenceOptions] = InferenceOptions
     ARGUMENT_NAMES: tuple[str, ...] = ()
 
     def add_model_parameters(self) -> None:
         """Add rasters, model and arguments."""
         add_input(self)
-        add_model(self)
-        known = "; ".join(
-            f"{name}={_shown(value)}"
-            for name, value in argument_defaults(self.OPTIONS, self.ARGUMENT_NAMES).items()
-        )
-        definition = self.parameterDefinition(ARGUMENTS)
-        definition.setHelp(f"{definition.help()} {self.tr('Known, with their defaults:')} {known}.")
+        add_model(self, self.MODEL_TASK, arguments_of(self.OPTIONS, self.ARGUMENT_NAMES))
 
     def add_limits(self, area: bool = True) -> None:
         """Add extent and mask, device and precision."""
@@ -95,9 +92,3 @@ class InferenceAlgorithm(GeoDLAlgorithm):
             # A worker that was ended by force could not tidy up.
             remove_leftovers(options.output)
             raise
-
-
-def _shown(value: Any) -> str:
-    if value is None:
-        return "…"
-    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +22,10 @@ from qgis.core import (
     QgsProcessingParameterString,
 )
 
+from ..core.arguments import Argument
 from ..core.errors import InputError, RasterError
 from ..core.geo.vector import Bounds
+from ..core.models.registry import Task
 from .base import GeoDLAlgorithm
 
 INPUT = "INPUT"
@@ -34,6 +39,9 @@ DEVICE = "DEVICE"
 PRECISION = "PRECISION"
 
 PRECISIONS = ["auto", "float32", "bfloat16", "float16"]
+# By name, so that nothing of the window is imported where there is none.
+MODEL_WIDGET = "geodl_plugin.gui.model_widget.ModelWidgetWrapper"
+ARGUMENTS_WIDGET = "geodl_plugin.gui.arguments_widget.ArgumentsWidgetWrapper"
 RASTER_SUFFIXES = {".tif", ".tiff", ".vrt", ".jp2", ".png", ".jpg", ".jpeg", ".img", ".mrf"}
 
 
@@ -125,16 +133,39 @@ def enum(name: str, label: str, choices: list[str], default: str) -> QgsProcessi
     )
 
 
-def add_model(tool: GeoDLAlgorithm) -> None:
-    """Add the model and its arguments."""
+def add_model(
+    tool: GeoDLAlgorithm, task: Task | None = None, arguments: Sequence[Argument] = ()
+) -> None:
+    """Add the model and its arguments.
+
+    Args:
+        tool: gets the parameters.
+        task: what the model must be made for; the dialog says so when it is not.
+        arguments: those that the tool knows, for its help and for the form in its dialog.
+    """
+    model = QgsProcessingParameterString(MODEL, tool.tr("Model"))
+    model.setMetadata(
+        {"widget_wrapper": {"class": MODEL_WIDGET, "task": task.value if task else ""}}
+    )
     tool.add(
-        QgsProcessingParameterString(MODEL, tool.tr("Model")),
+        model,
         tool.tr("Path of a model package (.dlpk) or definition (.emd), or the definition's JSON."),
     )
-    tool.add(
-        QgsProcessingParameterString(ARGUMENTS, tool.tr("Model arguments"), optional=True),
-        tool.tr("The model's own arguments as name=value;name=value."),
-    )
+    # As text: QGIS would sort the arguments and blur their types.
+    listed = json.dumps([dataclasses.asdict(each) for each in arguments])
+    text = QgsProcessingParameterString(ARGUMENTS, tool.tr("Model arguments"), optional=True)
+    text.setMetadata({"widget_wrapper": {"class": ARGUMENTS_WIDGET, "arguments": listed}})
+    sentences = [tool.tr("The model's own arguments as name=value;name=value.")]
+    if arguments:
+        known = "; ".join(f"{each.name}={_shown(each.default)}" for each in arguments)
+        sentences.append(f"{tool.tr('Known, with their defaults:')} {known}.")
+    tool.add(text, " ".join(sentences))
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "…"
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def parse_arguments(text: str, defaults: dict[str, Any]) -> dict[str, Any]:

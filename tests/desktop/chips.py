@@ -1,9 +1,11 @@
-"""Makes a small training-data folder as ArcGIS lays it out, and a scene to find objects in."""
+"""Makes small training data as ArcGIS lays it out, a scene to find objects in, and a model."""
 
 from __future__ import annotations
 
 import json
+import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from osgeo import gdal, osr
@@ -100,3 +102,32 @@ def write_raster(path: Path, pixels: np.ndarray, east: float, north: float) -> N
     for index in range(bands):
         raster.GetRasterBand(index + 1).WriteArray(pixels[index])
     raster.FlushCache()
+
+
+def write_model(path: Path, task: str = "ObjectDetection", **values: Any) -> Path:
+    """Write a package whose definition is whole, with weights that nobody loads; return it."""
+    definition = {
+        "Framework": "PyTorch",
+        "ModelType": task,
+        "ModelFile": "weights.safetensors",
+        "ImageHeight": 400,
+        "ImageWidth": 400,
+        "ExtractBands": [0, 1, 2],
+        "Classes": [{"Value": 1, "Name": "Tree", "Color": [34, 170, 68]}],
+        "GeoDL": {
+            "architecture": "SSD",
+            "backbone": "resnet34",
+            "band_count": 3,
+            "band_names": ["Red", "Green", "Blue"],
+            "class_count": 1,
+            "chip_size": 400,
+            "cell_size": [0.1, 0.1],
+            "normalization": {"mean": [100.0] * 3, "std": [50.0] * 3},
+            "training": {"data": "tree chips", "date": "2025-05-01T10:00:00+00:00"},
+        },
+        **values,
+    }
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(f"{path.stem}.emd", json.dumps(definition))
+        archive.writestr("weights.safetensors", b"none")
+    return path
