@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.desktop.chips import write_scene
+from tests.desktop.chips import write_model, write_scene
 from tests.desktop.windows import SCRIPTS, Window
 
 pytestmark = pytest.mark.timeout(150)
@@ -23,6 +23,8 @@ def window(qgis_window: Callable[..., Window], tmp_path_factory: pytest.TempPath
         "GEODL_TEST_CHIPS": str(folder),
         "GEODL_TEST_SCENE": os.environ.get("GEODL_TEST_SCENE")
         or str(write_scene(folder / "scene.tif")),
+        "GEODL_TEST_MODEL": os.environ.get("GEODL_TEST_MODEL")
+        or str(write_model(folder / "trees.dlpk")),
     }
     return qgis_window("window", variables)
 

@@ -63,11 +63,15 @@ def look_at_toolbox(found: dict[str, Any]) -> None:
     pause(0.3)
     dialog = processing.createAlgorithmDialog(
         "geodl:detectobjects",
-        {"INPUT": [layer], "MODEL": "trees.dlpk", "ARGUMENTS": "threshold=0.4"},
+        {
+            "INPUT": [layer],
+            "MODEL": os.environ["GEODL_TEST_MODEL"],
+            "ARGUMENTS": "threshold=0.4",
+        },
     )
     found["dialog"] = dialog is not None
     if dialog is not None:
-        dialog.setGeometry(330, 150, 800, 640)
+        dialog.setGeometry(330, 150, 860, 700)
         dialog.show()
         wait_until(lambda: not iface.mapCanvas().isDrawing(), 10)
         pause(1.0)
