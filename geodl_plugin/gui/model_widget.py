@@ -26,7 +26,7 @@ from ..core.inference.model import read_model
 from ..core.models.registry import Task
 from ..core.packages.archive import peek_definition
 from ..core.packages.definition import ModelDefinition
-from ..core.packages.summary import facts, summary
+from ..core.packages.summary import facts, fixed_arguments, summary
 
 FOLDER_SETTING = "geodl/model_folder"
 PATIENCE = 400  # milliseconds after the last key before the model is looked at
@@ -248,10 +248,10 @@ def read_definition(model: str, task: Task | None) -> ModelDefinition:
         if task is not None:
             read_model(definition, task)
         # What is not complete is found out here, not when it is shown.
-        summary(definition), facts(definition)
+        summary(definition), facts(definition), fixed_arguments(definition)
     except GeoDLError:
         raise
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise ModelError(
             f"'{definition.name}' has a definition that cannot be understood. Get it again."
         ) from error

@@ -27,6 +27,8 @@ def window(qgis_window: Callable[..., Window], tmp_path_factory: pytest.TempPath
     with zipfile.ZipFile(folder / "trees.dlpk") as archive:
         definition = archive.read("trees.emd").decode("utf-8")
     (folder / "trees.json").write_text(definition, encoding="utf-8")
+    broken = {**json.loads(definition), "Classes": [{"Value": float("inf"), "Name": "a"}]}
+    (folder / "broken.emd").write_text(json.dumps(broken), encoding="utf-8")
     strange = {**json.loads(definition), "ImageWidth": "wide"}
     strange["GeoDL"].update(chip_size=0, arguments=[1])
     (folder / "strange.emd").write_text(json.dumps(strange), encoding="utf-8")
@@ -65,7 +67,8 @@ def test_a_wrong_model_is_one_sentence(window: Window) -> None:
         "'pixels.dlpk' classifies pixels. Use the tool 'Classify pixels'."
     )
     assert refused["missing.dlpk"].startswith("There is no model '")
-    assert "'strange.emd'" in refused["strange.emd"]
+    for name in ("strange.emd", "broken.emd"):
+        assert refused[name].startswith(f"'{name}' has a definition that cannot be understood.")
 
 
 def test_the_model_decides_what_is_its_own(window: Window) -> None:

@@ -73,7 +73,7 @@ def look_at_dialog(found: dict[str, Any]) -> None:
 def refuse(found: dict[str, Any], dialog: Any, model: Any, form: Any) -> None:
     """Give models that cannot be used, and arguments that no editor can show."""
     found["refused"] = {}
-    for name in ("notes.dlpk", "pixels.dlpk", "missing.dlpk", "strange.emd"):
+    for name in ("notes.dlpk", "pixels.dlpk", "missing.dlpk", "broken.emd", "strange.emd"):
         model.set_text(str(MODELS / name))
         found["refused"][name] = model.note.text().replace("\u200b", "")
     pause(0.2)
