@@ -36,7 +36,7 @@ from .labels import ClassLabel, Label, MaskLabel, NoLabel, PanopticLabel
 from .options import ExportOptions
 from .plan import Place, Plan
 from .source import LabelSource
-from .statistics import ChipStatistics
+from .statistics import BandStatistics, ChipStatistics
 
 AHEAD = 4  # chips under way a thread
 RASTER_LABELS = {".tif", ".tiff", ".vrt", ".img", ".jp2", ".png", ".mrf"}
@@ -59,6 +59,7 @@ class Cut:
     block: Block
     scene: ChipScene
     label: Label
+    bands: BandStatistics
     second: Block | None
     fids: frozenset[int]
 
@@ -134,7 +135,7 @@ class _Export:
                     self.used.update((number, fid) for fid in cut.fids)
                     name = f"{len(rows):09d}"
                     rows.append(self._write(writer, name, cut, cutter, writers, written))
-                    statistics.add(cut.block.pixels[:, cut.block.valid], cut.scene.sizes(cut.label))
+                    statistics.add(cut.bands, cut.scene.sizes(cut.label))
                     while len(written) > threads * AHEAD:
                         written.popleft().result()
             for future in written:
@@ -269,6 +270,7 @@ class _Cutter:
             block,
             scene,
             scene.label(self.format.label),
+            BandStatistics.of(block.valid_pixels()),
             None if second is None else read_frame(second, frame),
             frozenset(shape.fid for shape in shapes),
         )

@@ -27,21 +27,37 @@ class BandStatistics:
     mean: np.ndarray = field(default_factory=lambda: np.array(0.0))
     squares: np.ndarray = field(default_factory=lambda: np.array(0.0))
 
-    def update(self, pixels: np.ndarray) -> None:
-        """Add pixels ``(bands, n)``."""
+    @classmethod
+    def of(cls, pixels: np.ndarray) -> BandStatistics:
+        """Return the statistics of pixels ``(bands, n)``."""
         if not pixels.shape[1]:
-            return
+            return cls()
+        if pixels.dtype in (np.uint8, np.uint16):
+            return cls._of_counts([np.bincount(band) for band in pixels])
         values = pixels.astype(np.float64)
         mean = values.mean(axis=1)
-        self.merge(
-            BandStatistics(
-                values.shape[1],
-                values.min(axis=1),
-                values.max(axis=1),
-                mean,
-                ((values - mean[:, np.newaxis]) ** 2).sum(axis=1),
-            )
+        squares = ((values - mean[:, np.newaxis]) ** 2).sum(axis=1)
+        return cls(values.shape[1], values.min(axis=1), values.max(axis=1), mean, squares)
+
+    @classmethod
+    def _of_counts(cls, counts: Sequence[np.ndarray]) -> BandStatistics:
+        """Return the statistics of bands that hold ``counts[band][value]`` pixels of a value.
+
+        There are far fewer values than pixels: this is several times faster.
+        """
+        values = [np.flatnonzero(each) for each in counts]
+        weights = [each[held] for each, held in zip(counts, values)]
+        number = int(weights[0].sum())
+        mean = np.array([held @ weight / number for held, weight in zip(values, weights)])
+        squares = np.array(
+            [(held - each) ** 2 @ weight for held, weight, each in zip(values, weights, mean)]
         )
+        least, most = ([held[place] for held in values] for place in (0, -1))
+        return cls(number, np.array(least, float), np.array(most, float), mean, squares)
+
+    def update(self, pixels: np.ndarray) -> None:
+        """Add pixels ``(bands, n)``."""
+        self.merge(BandStatistics.of(pixels))
 
     def merge(self, other: BandStatistics) -> None:
         """Add what another one has seen."""
@@ -139,15 +155,15 @@ class ChipStatistics:
         self.sizes = {each.value: Tally() for each in schema.classes}
         self.chips_of_class = dict.fromkeys(schema.values, 0)
 
-    def add(self, pixels: np.ndarray, sizes: Mapping[int, Sequence[float]]) -> None:
+    def add(self, bands: BandStatistics, sizes: Mapping[int, Sequence[float]]) -> None:
         """Count a chip.
 
         Args:
-            pixels: its valid pixels ``(bands, n)``.
+            bands: of its valid pixels.
             sizes: for each class in it the areas of its features, or its number of pixels.
         """
         self.chips += 1
-        self.bands.update(pixels)
+        self.bands.merge(bands)
         present = {value: list(entries) for value, entries in sizes.items() if len(entries)}
         self.per_chip.add(
             len(present) if self.by_pixel else sum(len(each) for each in present.values())

@@ -28,6 +28,12 @@ class Block:
     pixels: np.ndarray
     valid: np.ndarray
 
+    def valid_pixels(self) -> np.ndarray:
+        """Return the pixels that have data, ``(bands, n)``."""
+        if self.valid.all():
+            return self.pixels.reshape(len(self.pixels), -1)
+        return self.pixels[:, self.valid]
+
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
