@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 PLUGIN = Path(__file__).resolve().parent
-ICON = PLUGIN / "resources" / "icons" / "geodl.svg"
-if not ICON.exists():  # in a checkout the resources lie beside the package
-    ICON = PLUGIN.parent / "resources" / "icons" / "geodl.svg"
+ICONS = PLUGIN / "resources" / "icons"
+if not ICONS.exists():  # in a checkout the resources lie beside the package
+    ICONS = PLUGIN.parent / "resources" / "icons"
+ICON = ICONS / "geodl.svg"
+LABEL_ICON = ICONS / "label.svg"

@@ -15,10 +15,11 @@ from qgis.core import (
 )
 
 from ..core.progress import Progress
+from ..core.samples.document import SchemaDocument
 from ..core.samples.layer import SampleOptions, make_samples
 from .base import GeoDLAlgorithm
 from .parameters import add_input, read_input, vector_source
-from .styling import ClassStyler
+from .styling import SampleStyler
 
 
 class LabelObjects(GeoDLAlgorithm):
@@ -111,7 +112,7 @@ class LabelObjects(GeoDLAlgorithm):
             progress,
         )
         path = str(result.path)
-        styler = ClassStyler.of_schema(result.schema, "Classname", filled=True)
+        styler = SampleStyler(SchemaDocument.of_schema(result.schema))
         self.style_output(path, styler, self.tr("Training samples"))
         return {
             self.OUTPUT: path,

@@ -20,9 +20,12 @@ from qgis.core import (
 )
 from qgis.PyQt.QtGui import QColor
 
+from ..core.samples.document import SchemaDocument
 from ..core.samples.schema import Color, Schema
+from ..core.samples.schema_files import json_text
 
 OTHERS_COLOR = (150, 150, 150)
+SCHEMA_PROPERTY = "geodl/schema"  # of a layer of samples: its classes, as JSON
 
 
 class LayerStyler(QgsProcessingLayerPostProcessorInterface):
@@ -111,6 +114,19 @@ class ClassStyler(LayerStyler):
                 "outline_width": "0.4",
             }
         )
+
+
+class SampleStyler(ClassStyler):
+    """Styles a layer of samples, and keeps all its classes with it: those without samples too."""
+
+    def __init__(self, document: SchemaDocument) -> None:
+        colors = {node.name: node.color for node in document.walk()}
+        super().__init__("Classname", colors, filled=True)
+        self._text = json_text(document)
+
+    def apply(self, layer: QgsMapLayer) -> None:
+        super().apply(layer)
+        layer.setCustomProperty(SCHEMA_PROPERTY, self._text)
 
 
 class ClassRasterStyler(LayerStyler):

@@ -32,6 +32,7 @@ RESULTS = {
     Task.DETECTION: ("detections", ".gpkg"),
     Task.PIXELS: ("classes", ".tif"),
 }
+_open_dialogs: list[Any] = []
 
 
 class ModelApplication:
@@ -115,6 +116,9 @@ def open_dialog(tool: str, parameters: dict[str, Any]) -> None:
     """Open the dialog of a tool, filled in."""
     dialog = processing.createAlgorithmDialog(tool, parameters)
     if dialog is not None:
+        # Written in Python, the dialog does nothing once Python has let go of it.
+        _open_dialogs.append(dialog)
+        dialog.destroyed.connect(lambda: _open_dialogs.remove(dialog))
         dialog.show()
 
 

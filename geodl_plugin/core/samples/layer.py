@@ -90,6 +90,18 @@ def make_samples(options: SampleOptions, progress: Progress) -> SampleResult:
     return SampleResult(writer.path, writer.count, last)
 
 
+def empty_samples(path: str | Path, crs: str) -> Path:
+    """Write a layer of samples to draw in; ``crs`` is well-known text, "" for none.
+
+    Raises:
+        GeoDLError: when the file is there already, or cannot be written.
+    """
+    if Path(path).exists():
+        raise InputError(f"'{path}' is there already. Choose another name for the samples.")
+    with VectorWriter(path, crs, FIELDS) as writer:
+        return writer.path
+
+
 @dataclass(frozen=True)
 class _Source:
     """Features to copy; ``values`` leads from their own class values to those of ``schema``."""

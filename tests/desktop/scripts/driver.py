@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import time
 import traceback
 from collections.abc import Callable
@@ -101,20 +102,32 @@ def training_dock() -> Any:
     return iface.mainWindow().findChildren(QWidget, "geodl_training_dock")[-1]
 
 
+def finish(found: dict[str, Any]) -> None:
+    """Write what was found."""
+    (FOLDER / "result.json").write_text(json.dumps(found, indent=2), encoding="utf-8")
+
+
 def drive(steps: Callable[[dict[str, Any]], None]) -> None:
     """Run ``steps`` once the window stands, write what they found, and quit QGIS."""
 
     def work() -> None:
         found: dict[str, Any] = {}
+
+        def note(kind: Any, error: Any, trace: Any) -> None:
+            # QGIS would open a dialog, which nobody closes, for what goes wrong in a slot.
+            text = "".join(traceback.format_exception(kind, error, trace))
+            found["error"] = found.get("error", "") + text
+
+        sys.excepthook = note
         try:
             # There is no window manager that would place the window.
             iface.mainWindow().setGeometry(0, 0, 1600, 1000)
             pause(0.5)
             steps(found)
         except Exception:
-            found["error"] = traceback.format_exc()
+            found["error"] = found.get("error", "") + traceback.format_exc()
             photograph_screen("error")
-        (FOLDER / "result.json").write_text(json.dumps(found, indent=2), encoding="utf-8")
+        finish(found)
         # QGIS would ask what becomes of layers in a temporary folder.
         QgsProject.instance().clear()
         QgsProject.instance().setDirty(False)

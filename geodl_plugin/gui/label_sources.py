@@ -1,0 +1,102 @@
+"""What is labelled and where the samples go: the imagery and the layer of samples."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from qgis.core import QgsMapLayerProxyModel, QgsProject, QgsRasterLayer, QgsVectorLayer
+from qgis.gui import QgsMapLayerComboBox
+from qgis.PyQt.QtCore import QCoreApplication, pyqtSignal
+from qgis.PyQt.QtWidgets import QFormLayout, QHBoxLayout, QPushButton, QSizePolicy, QWidget
+
+from ..algorithms.styling import SampleStyler
+from ..core.samples.document import SchemaDocument
+from ..core.samples.layer import empty_samples
+from .sample_layer import is_sample_layer, require_samples
+
+
+class LabelSources(QWidget):
+    """Asks for the imagery and the samples."""
+
+    raster_changed = pyqtSignal(object)
+    samples_changed = pyqtSignal(object)
+    new_wanted = pyqtSignal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.raster_field = QgsMapLayerComboBox()
+        self.raster_field.setFilters(QgsMapLayerProxyModel.Filter.RasterLayer)
+        self.raster_field.layerChanged.connect(lambda layer: self.raster_changed.emit(layer))
+        self.raster_field.setToolTip(self.tr("The imagery that the samples show."))
+        self.samples_field = QgsMapLayerComboBox()
+        self.samples_field.setFilters(QgsMapLayerProxyModel.Filter.PolygonLayer)
+        self.samples_field.setAllowEmptyLayer(True, self.tr("No samples yet"))
+        self.samples_field.layerChanged.connect(lambda layer: self.samples_changed.emit(layer))
+        self.samples_field.setToolTip(
+            self.tr("The layer that the samples are drawn into; each is saved at once.")
+        )
+        self.new_button = QPushButton(self.tr("New…"))
+        self.new_button.setToolTip(self.tr("Make a file of samples, or open one to go on."))
+        self.new_button.clicked.connect(self.new_wanted)
+        self._leave_others_out()
+        QgsProject.instance().layersAdded.connect(self._leave_others_out)
+        row = QHBoxLayout()
+        row.setContentsMargins(0, 0, 0, 0)
+        row.addWidget(self.samples_field, 1)
+        row.addWidget(self.new_button)
+        form = QFormLayout(self)
+        form.setContentsMargins(0, 0, 0, 0)
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        form.addRow(self.tr("Imagery"), self.raster_field)
+        form.addRow(self.tr("Samples"), row)
+        for field in (self.raster_field, self.samples_field):
+            # A long name must not keep the dock from being narrow.
+            field.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+            field.setMinimumWidth(110)
+
+    def raster(self) -> QgsRasterLayer | None:
+        """Return the imagery."""
+        return self.raster_field.currentLayer()
+
+    def samples(self) -> QgsVectorLayer | None:
+        """Return the layer of samples."""
+        return self.samples_field.currentLayer()
+
+    def choose(self, layer: QgsVectorLayer) -> None:
+        """Choose a layer of samples."""
+        self._leave_others_out()
+        self.samples_field.setLayer(layer)
+
+    def _leave_others_out(self) -> None:
+        layers = QgsProject.instance().mapLayers().values()
+        others = [
+            each
+            for each in layers
+            if isinstance(each, QgsVectorLayer) and not is_sample_layer(each)
+        ]
+        self.samples_field.setExceptedLayerList(others)
+
+    def tr(self, text: str) -> str:
+        """Translate a literal."""
+        return QCoreApplication.translate("GeoDL", text)
+
+
+def open_or_make(
+    path: str, raster: QgsRasterLayer | None, document: SchemaDocument
+) -> QgsVectorLayer:
+    """Open a file of samples; make it first, with these classes, where there is none.
+
+    Raises:
+        GeoDLError: when it cannot be written, or is there and holds no samples.
+    """
+    is_new = not Path(path).exists()
+    if is_new:
+        reference = QgsProject.instance().crs() if raster is None else raster.crs()
+        empty_samples(path, reference.toWkt() if reference.isValid() else "")
+    layer = QgsVectorLayer(path, Path(path).stem, "ogr")
+    require_samples(layer)
+    if is_new:
+        styler = SampleStyler(document)
+        styler.apply(layer)
+        styler.write_style(path)
+    return layer

@@ -1,0 +1,239 @@
+"""The layer of samples in the project: its classes, its features, its style."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from qgis.core import (
+    NULL,
+    QgsCoordinateTransform,
+    QgsFeature,
+    QgsFeatureRequest,
+    QgsGeometry,
+    QgsProject,
+    QgsRasterLayer,
+    QgsVectorLayer,
+    QgsWkbTypes,
+)
+from qgis.PyQt.QtCore import QCoreApplication, QObject, QTimer, pyqtSignal
+
+from ..algorithms.styling import SCHEMA_PROPERTY, SampleStyler
+from ..core.errors import GeoDLError, InputError
+from ..core.samples.document import SchemaDocument, SchemaNode
+from ..core.samples.layer import sample_attributes
+from ..core.samples.schema import ClassDefinition, default_color
+from ..core.samples.schema_files import json_document
+from .sample_history import SampleHistory
+
+STYLE = "GeoDL"
+SETTLED = 300  # milliseconds without another change, until the style is written
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A sample as the list shows it."""
+
+    feature: int
+    value: int | None
+    pixels: int
+
+
+class SampleLayer(QObject):
+    """A layer of samples that is being labelled.
+
+    Args:
+        layer: polygons with the fields Classname and Classvalue.
+    """
+
+    changed = pyqtSignal()
+    failed = pyqtSignal(str)
+
+    def __init__(self, layer: QgsVectorLayer) -> None:
+        super().__init__()
+        self.layer = layer
+        self.raster: QgsRasterLayer | None = None
+        self.current: ClassDefinition | None = None
+        self.document = read_document(layer)
+        self.history = SampleHistory(layer, self._missing)
+        self.history.changed.connect(self.changed)
+        self.history.failed.connect(self.failed)
+        self._style = QTimer(self)
+        self._style.setSingleShot(True)
+        self._style.timeout.connect(self._save_style)
+
+    def edit(self) -> None:
+        """Let QGIS's own tools edit the layer too."""
+        if not self.layer.isEditable():
+            self.layer.startEditing()
+
+    def release(self) -> None:
+        """Save all and let go of the layer."""
+        self.history.save()
+        if self._style.isActive():
+            self._style.stop()
+            self._save_style()
+        if self.layer.isEditable():
+            self.layer.commitChanges()
+        self.history.release()
+
+    # Samples
+
+    def samples(self) -> Iterator[Sample]:
+        """Yield the samples in the order of the file."""
+        value, count = (self._index(name) for name in ("Classvalue", "Count"))
+        request = QgsFeatureRequest().setFlags(QgsFeatureRequest.Flag.NoGeometry)
+        request.setSubsetOfAttributes([index for index in (value, count) if index >= 0])
+        for each in self.layer.getFeatures(request):
+            pixels = each[count] if count >= 0 else None
+            own = None if each[value] in (None, NULL) else int(each[value])
+            yield Sample(each.id(), own, 0 if pixels in (None, NULL) else int(pixels))
+
+    def draw(self, geometry: QgsGeometry, kind: ClassDefinition) -> int:
+        """Write a sample in the layer's coordinates and return its identifier."""
+        self.edit()
+        feature = QgsFeature(self.layer.dataProvider().fields())
+        feature.setGeometry(geometry)
+        for index, value in self._attributes(kind, geometry).items():
+            feature.setAttribute(index, value)
+        text = self.tr("Draw {}").format(kind.name)
+        return self.history.add(text, [feature])[0]
+
+    def reassign(self, features: Iterable[int], kind: ClassDefinition) -> None:
+        """Give samples another class."""
+        self.edit()
+        values = self._attributes(kind)
+        text = self.tr("Make {}").format(kind.name)
+        self.history.change(text, {each: dict(values) for each in features})
+
+    def remove(self, features: Iterable[int]) -> None:
+        """Delete samples."""
+        self.edit()
+        self.history.remove(self.tr("Delete samples"), features)
+
+    def zoom_box(self, features: Iterable[int]) -> Any:
+        """Return the bounds of samples, in the layer's coordinates."""
+        boxes = [each.geometry().boundingBox() for each in self.history.stored(features).values()]
+        joined = boxes[0] if boxes else None
+        for box in boxes[1:]:
+            joined.combineExtentWith(box)
+        return joined
+
+    # Classes
+
+    def adopt(self, document: SchemaDocument, moves: dict[int, int]) -> None:
+        """Take over the classes, for the samples that are there too.
+
+        Args:
+            document: the classes.
+            moves: from the values that classes had to those that they have.
+        """
+        former, self.document = self.document, document
+        values = {}
+        for sample in self.samples():
+            node = document.find(moves.get(sample.value, sample.value))
+            before = former.find(sample.value)
+            if node is not None and (before is None or before.definition != node.definition):
+                values[sample.feature] = self._attributes(node.definition)
+        if values:
+            self.history.save()
+            self.layer.dataProvider().changeAttributeValues(values)
+            # What was drawn under the former classes cannot come back under them.
+            self.history.clear()
+        SampleStyler(document).apply(self.layer)
+        self.layer.triggerRepaint()
+        self.layer.emitStyleChanged()
+        self._style.start(SETTLED)
+        self.changed.emit()
+
+    def _save_style(self) -> None:
+        # QGIS would ask whether to overwrite the style of this name.
+        _, keys, names, *_ = self.layer.listStylesInDatabase()
+        for key, name in zip(keys, names):
+            if name == STYLE:
+                self.layer.deleteStyleFromDatabase(key)
+        self.layer.saveStyleToDatabase(STYLE, "", True, "")
+
+    # Attributes
+
+    def _attributes(
+        self, kind: ClassDefinition, geometry: QgsGeometry | None = None
+    ) -> dict[int, Any]:
+        values = {self._index(name): each for name, each in sample_attributes(kind).items()}
+        if geometry is not None:
+            values[self._index("Count")] = self.pixels(geometry)
+        return {index: value for index, value in values.items() if index >= 0}
+
+    def _missing(self, feature: QgsFeature) -> dict[int, Any]:
+        """Return what QGIS's own tools leave out or out of date: the class, the pixels."""
+        values: dict[int, Any] = {}
+        if self.current is not None and feature["Classvalue"] in (None, NULL):
+            values = self._attributes(self.current)
+        count, pixels = self._index("Count"), self.pixels(feature.geometry())
+        if count >= 0 and pixels is not None and feature[count] != pixels:
+            values[count] = pixels
+        return values
+
+    def pixels(self, geometry: QgsGeometry) -> int | None:
+        """Return how many pixels of the raster a geometry covers, ``None`` without a raster."""
+        if self.raster is None or not self.raster.width():
+            return None
+        on_raster = QgsGeometry(geometry)
+        on_raster.transform(
+            QgsCoordinateTransform(self.layer.crs(), self.raster.crs(), QgsProject.instance())
+        )
+        extent = self.raster.extent()
+        cell = extent.width() * extent.height() / self.raster.width() / self.raster.height()
+        return round(on_raster.area() / cell) if cell else None
+
+    def _index(self, name: str) -> int:
+        return self.layer.fields().lookupField(name)
+
+    def tr(self, text: str) -> str:
+        """Translate a literal."""
+        return QCoreApplication.translate("GeoDL", text)
+
+
+def is_sample_layer(layer: Any) -> bool:
+    """Return whether a layer of the project holds samples that can be edited."""
+    return (
+        isinstance(layer, QgsVectorLayer)
+        and layer.isValid()
+        and layer.geometryType() == QgsWkbTypes.GeometryType.PolygonGeometry
+        and layer.providerType() == "ogr"
+        and all(layer.fields().lookupField(name) >= 0 for name in ("Classname", "Classvalue"))
+    )
+
+
+def read_document(layer: QgsVectorLayer) -> SchemaDocument:
+    """Return the classes of a layer of samples: those it was given, and those it has."""
+    document = SchemaDocument()
+    stored = layer.customProperty(SCHEMA_PROPERTY)
+    if stored:
+        try:
+            document = json_document(str(stored))
+            document.check()
+        except GeoDLError:
+            document = SchemaDocument()
+    names = ("Classvalue", "Classname", "RED", "GREEN", "BLUE")
+    places = [layer.fields().lookupField(name) for name in names]
+    request = QgsFeatureRequest().setFlags(QgsFeatureRequest.Flag.NoGeometry)
+    for each in layer.getFeatures(request.setSubsetOfAttributes([p for p in places if p >= 0])):
+        value, name, *color = (each[place] if place >= 0 else None for place in places)
+        if value in (None, NULL) or document.find(int(value)) is not None:
+            continue
+        usable = all(isinstance(part, int) and 0 <= part <= 255 for part in color)
+        tint = tuple(color) if usable else default_color(len(document))
+        text = str(value) if name in (None, NULL) else str(name)
+        document = document.added(SchemaNode(int(value), text, tint))
+    return document
+
+
+def require_samples(layer: QgsVectorLayer) -> None:
+    """Raise :class:`InputError` unless a layer can hold samples."""
+    if not is_sample_layer(layer):
+        raise InputError(
+            f"'{layer.name()}' is no layer of samples: it has no polygons with the fields "
+            "Classname and Classvalue. Import it with the tool 'Label objects'."
+        )
