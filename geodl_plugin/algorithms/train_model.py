@@ -18,6 +18,7 @@ from qgis.core import (
     QgsProcessingParameterString,
 )
 
+from ..core.learning.losses import LOSSES
 from ..core.learning.options import ALL_MONITORS, AUGMENTATIONS, TrainingOptions
 from ..core.models.registry import model_types
 from ..core.progress import Progress
@@ -37,6 +38,7 @@ STOP_TRAINING = "STOP_TRAINING"
 FREEZE = "FREEZE"
 AUGMENTATION = "AUGMENTATION"
 CHIP_SIZE = "CHIP_SIZE"
+LOSS = "LOSS"
 MONITOR = "MONITOR"
 SEED = "SEED"
 OUTPUT = "OUTPUT"
@@ -166,6 +168,16 @@ class TrainModel(GeoDLAlgorithm):
             ),
             advanced=True,
         )
+        self._add_text(
+            LOSS,
+            self.tr("Loss"),
+            self.tr(
+                "Of models that classify pixels: a name, or a sum like "
+                "0.5*lovasz+0.5*cross_entropy. Known are:"
+            )
+            + f" {', '.join(LOSSES)}.",
+            advanced=True,
+        )
         self._add_enum(
             AUGMENTATION,
             self.tr("Augmentation"),
@@ -235,6 +247,7 @@ class TrainModel(GeoDLAlgorithm):
             ),
             stop_training=self.parameterAsBool(parameters, STOP_TRAINING, context),
             freeze=self.text(parameters, FREEZE, context) or _DEFAULTS["freeze"],
+            loss=self.text(parameters, LOSS, context) or _DEFAULTS["loss"],
             augmentation=self.parameterAsEnumString(parameters, AUGMENTATION, context),
             chip_size=self.parameterAsInt(parameters, CHIP_SIZE, context),
             monitor=self.parameterAsEnumString(parameters, MONITOR, context),

@@ -16,10 +16,10 @@ from ..chips.folder import ChipFolder
 from ..chips.labels import BoxLabel, Label, MaskLabel
 from ..chips.problems import check_fit
 from ..geo.grid import positions
+from .losses import IGNORED
 from .normalization import Normalization
 from .split import crops_per_chip
 
-IGNORED = -1  # a pixel that carries no loss
 _CACHE_LIMIT = 2 * 1024**3  # bytes of pixels that are kept in memory
 _LEAST_VISIBLE = 0.3  # share of a box that a crop must keep
 _LEAST_SIDE = 2.0  # pixels

@@ -202,6 +202,7 @@ def _own(outcome: Outcome) -> dict[str, Any]:
             "best_epoch": outcome.best_epoch,
             "batch_size": outcome.batch_size,
             "learning_rates": list(outcome.rates),
+            "loss": options.loss,
             "monitor": options.monitor,
             "augmentation": options.augmentation,
             "hardware": outcome.hardware,

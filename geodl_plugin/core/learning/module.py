@@ -12,7 +12,7 @@ import torch.nn.functional as functional
 from torch import Tensor, nn
 
 from ..models.registry import Task
-from .dataset import IGNORED
+from .losses import cross_entropy
 from .metrics import ConfusionScores, DetectionScores, Scores
 
 _LEAST_SCORE = 0.05  # of a detection, for the precision–recall curve
@@ -145,13 +145,13 @@ class PixelModule(LearningModule):
     """Trains a network that classifies pixels."""
 
     own_score = "miou"
+    criterion = staticmethod(cross_entropy)
 
     def make_collector(self) -> ConfusionScores:
         return ConfusionScores(["background", *self.class_names], with_overlap=True)
 
     def loss(self, answer: Tensor, targets: Tensor) -> Tensor:
-        total = functional.cross_entropy(answer, targets, ignore_index=IGNORED, reduction="sum")
-        return total / (targets != IGNORED).sum().clamp(min=1)
+        return self.criterion(answer, targets.long())
 
     def collect(self, images: Tensor, answer: Tensor, targets: Tensor) -> None:
         self.collector.update(numpy_of(answer.argmax(1)), numpy_of(targets))

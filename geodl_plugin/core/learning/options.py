@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from ..errors import InputError
 from ..models.registry import Task
+from .losses import DEFAULT_LOSS, terms
 
 # What MONITOR may watch, by task; the first one besides the loss is the task's own score.
 MONITORS: dict[Task, tuple[str, ...]] = {
@@ -43,6 +44,7 @@ class TrainingOptions:
         validation_percentage: share of the chips that is kept for validation.
         stop_training: whether to stop early when the monitored score no longer gets better.
         freeze: ``true``, ``false`` or the epoch from which the pretrained encoder trains too.
+        loss: name or weighted sum of losses; pixel models only.
         augmentation: ``DEFAULT`` or ``NONE``.
         chip_size: side of what the network sees, in pixels; 0 takes the chips' own.
         monitor: the score whose best epoch is kept.
@@ -63,6 +65,7 @@ class TrainingOptions:
     validation_percentage: float = 10.0
     stop_training: bool = True
     freeze: str = "true"
+    loss: str = DEFAULT_LOSS
     augmentation: str = "DEFAULT"
     chip_size: int = 0
     monitor: str = "VALID_LOSS"
@@ -127,6 +130,15 @@ class TrainingOptions:
             f"FREEZE={self.freeze} must be true, false, or the epoch at which the encoder "
             "starts to train."
         )
+
+    def loss_of(self, task: Task) -> str:
+        """Return the loss; raise :class:`InputError` if there is none such for the task."""
+        terms(self.loss)
+        if task is not Task.PIXELS and self.loss != DEFAULT_LOSS:
+            raise InputError(
+                f"LOSS={self.loss} is for models that classify pixels. Use {DEFAULT_LOSS}."
+            )
+        return self.loss
 
     def monitor_of(self, task: Task) -> str:
         """Return the monitored score; raise :class:`InputError` if the task has no such."""

@@ -55,6 +55,7 @@ def prepare(options: TrainingOptions, phase: Phase) -> Preparation:
     folder = open_folder(options.input)
     kind = _kind(options, folder)
     options.monitor_of(kind.task)
+    options.loss_of(kind.task)
     arguments = parse(options.model_arguments, kind.arguments)
     schema = _schema(folder)
     side, notes = _side(options, folder)

@@ -79,6 +79,7 @@ def _facts(outcome: Outcome) -> str:
         ),
         ("Batch size", str(outcome.batch_size)),
         ("Learning rate", f"{head:.2g}" + (f" (encoder {encoder:.2g})" if encoder != head else "")),
+        ("Loss", options.loss),
         ("Augmentation", options.augmentation),
         ("Monitor", options.monitor),
         ("Seed", str(options.seed)),

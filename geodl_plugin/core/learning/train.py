@@ -23,7 +23,8 @@ from .batches import choose_batch_size, make_loaders
 from .callbacks import BestEpoch, TrainingProgress
 from .delivery import Outcome, deliver
 from .hardware import Hardware, choose_hardware
-from .module import MODULES, LearningModule
+from .losses import pixel_loss
+from .module import MODULES, LearningModule, PixelModule
 from .options import TrainingOptions
 from .preparation import Preparation, prepare
 from .rates import BATCHES, RateCurve, find_rate
@@ -95,7 +96,10 @@ def _module(
         progress.info("The encoder starts from random weights, so all layers train from the start.")
     names = preparation.schema.names
     cls = MODULES[preparation.kind.task]
-    return cls(network, names, _pair(options, options.rates()), frozen_until)
+    module = cls(network, names, _pair(options, options.rates()), frozen_until)
+    if isinstance(module, PixelModule):
+        module.criterion = pixel_loss(options.loss)
+    return module
 
 
 def _pair(options: TrainingOptions, rates: tuple[float, ...]) -> tuple[float, float]:
