@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from qgis.core import QgsCoordinateTransform, QgsGeometry, QgsPointXY, QgsProject, QgsWkbTypes
 from qgis.gui import QgsMapCanvas, QgsMapMouseEvent, QgsMapTool, QgsRubberBand, QgsSnapIndicator
-from qgis.PyQt.QtCore import QPoint, Qt, pyqtSignal
+from qgis.PyQt.QtCore import QEvent, QObject, QPoint, Qt, pyqtSignal
 from qgis.PyQt.QtGui import QColor, QKeyEvent
 
 from . import draw_shapes
@@ -62,7 +62,20 @@ class DrawTool(QgsMapTool):
         if not shape.isEmpty() and shape.area() >= SMALLEST * self._canvas.mapUnitsPerPixel() ** 2:
             self.drawn.emit(shape)
 
+    def activate(self) -> None:
+        super().activate()
+        self._canvas.installEventFilter(self)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802
+        # The map keeps keys to itself while a mouse button is down: Esc must cancel a drag.
+        pressed = event.type() == QEvent.Type.KeyPress
+        if pressed and self.points and event.key() == Qt.Key.Key_Escape:
+            self.cancel()
+            return True
+        return False
+
     def deactivate(self) -> None:
+        self._canvas.removeEventFilter(self)
         self.cancel()
         self._indicator.setMatch(type(self._indicator.match())())
         super().deactivate()

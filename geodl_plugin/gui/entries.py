@@ -86,7 +86,7 @@ class WindowEntries:
             "label",
             self.tr("Label objects"),
             QIcon(str(paths.LABEL_ICON)),
-            lambda: LabelDock(iface),
+            self._new_labelling,
         )
         self._label.action.setToolTip(self.tr("Draw training samples on imagery"))
         self._train = DockEntry(
@@ -121,6 +121,16 @@ class WindowEntries:
 
     def _actions(self) -> tuple[QAction, ...]:
         return *(entry.action for entry in self._docks()), self._setup
+
+    def _new_labelling(self) -> LabelDock:
+        dock = LabelDock(self._iface)
+        dock.training_wanted.connect(self._train_on)
+        return dock
+
+    def _train_on(self, folder: str) -> None:
+        self._train.action.setChecked(True)
+        self._train.dock.setUserVisible(True)
+        self._train.dock.form.set_parameters({"INPUT": folder})
 
     def _new_training(self) -> TrainingDock:
         dock = TrainingDock(self._iface.mainWindow())

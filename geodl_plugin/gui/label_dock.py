@@ -2,48 +2,41 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from qgis.core import (
     QgsCoordinateTransform,
     QgsGeometry,
-    QgsMapLayer,
     QgsProject,
     QgsRectangle,
     QgsVectorLayer,
 )
 from qgis.gui import QgsDockWidget
-from qgis.PyQt.QtCore import QCoreApplication, Qt, QTimer
+from qgis.PyQt.QtCore import QCoreApplication, Qt, QTimer, pyqtSignal
 from qgis.PyQt.QtGui import QKeySequence
 from qgis.PyQt.QtWidgets import (
     QFileDialog,
-    QHBoxLayout,
-    QInputDialog,
-    QPushButton,
     QShortcut,
-    QSplitter,
-    QVBoxLayout,
-    QWidget,
 )
 
 from ..core.errors import GeoDLError
 from ..core.samples.document import SchemaDocument
-from .draw_bar import DrawBar
-from .label_sources import LabelSources, open_or_make
-from .notice import Notice
+from ..core.samples.schema import ClassDefinition
+from .label_panel import LabelPanel
+from .label_sources import open_or_make
 from .result_layers import open_dialog
-from .sample_layer import Sample, SampleLayer, is_sample_layer, read_document
-from .sample_list import SampleList
-from .schema_editor import SchemaEditor, classes_of
+from .sample_layer import Sample, SampleLayer, is_sample_layer
 
 MARGIN = 3.0  # times its own size around a sample that is visited
+INSPECT = "geodl:inspecttrainingdata"
 SETTLED = 50  # milliseconds without another edit, until the counts are taken
 
 
 class LabelDock(QgsDockWidget):
     """Draws samples into a layer of the project; each is in its file once it is drawn."""
+
+    training_wanted = pyqtSignal(str)  # a model is to be trained on the chips in a folder
 
     def __init__(self, iface: Any) -> None:
         super().__init__(iface.mainWindow())
@@ -56,19 +49,14 @@ class LabelDock(QgsDockWidget):
         self._recount.setSingleShot(True)
         self._recount.setInterval(SETTLED)
         self._recount.timeout.connect(self._count)
-        self._make_widgets()
+        panel = LabelPanel(iface)
+        self.setWidget(panel)
+        self.sources, self.editor = panel.sources, panel.editor
+        self.bar, self.list = panel.bar, panel.list
+        self.notice, self.export_button = panel.notice, panel.export_button
+        self._panel = panel
         self._connect()
-        self._arrange()
         self._take_layer(self.sources.samples())
-
-    def _make_widgets(self) -> None:
-        self.sources = LabelSources()
-        self.editor = SchemaEditor()
-        self.bar = DrawBar(self._iface, self.sources.raster)
-        self.list = SampleList()
-        self.notice = Notice()
-        self.export_button = QPushButton(self.tr("Export training data…"))
-        self.export_button.setToolTip(self.tr("Opens the tool with these samples and imagery."))
 
     def _connect(self) -> None:
         self.sources.samples_changed.connect(self._take_layer)
@@ -77,7 +65,7 @@ class LabelDock(QgsDockWidget):
         self.editor.changed.connect(self._adopt)
         self.editor.chosen.connect(self._take_class)
         self.editor.failed.connect(self._tell_error)
-        self.editor.layer_wanted.connect(self._ask_classes)
+        self.editor.merge_wanted.connect(self._merge)
         self.bar.used.connect(self._prepare)
         self.bar.drawn.connect(self._draw)
         self.bar.class_wanted.connect(self.editor.tree.choose_place)
@@ -87,34 +75,11 @@ class LabelDock(QgsDockWidget):
         self.list.reassigned.connect(self._reassign)
         self.list.removed.connect(self._remove)
         self.export_button.clicked.connect(self.export)
+        self.closed.connect(self._rest)
         for place in range(9):
             key = QShortcut(QKeySequence(str(place + 1)), self)
             key.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
             key.activated.connect(lambda place=place: self.editor.tree.choose_place(place))
-
-    def _arrange(self) -> None:
-        parts = QSplitter(Qt.Orientation.Vertical)
-        parts.setChildrenCollapsible(False)
-        parts.addWidget(self.editor)
-        below = QWidget()
-        column = QVBoxLayout(below)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.addWidget(self.bar)
-        column.addWidget(self.list, 1)
-        parts.addWidget(below)
-        parts.setStretchFactor(0, 3)
-        parts.setStretchFactor(1, 4)
-        buttons = QHBoxLayout()
-        buttons.addStretch(1)
-        buttons.addWidget(self.export_button)
-        content = QWidget()
-        layout = QVBoxLayout(content)
-        layout.setContentsMargins(6, 6, 6, 6)
-        layout.addWidget(self.sources)
-        layout.addWidget(parts, 1)
-        layout.addWidget(self.notice)
-        layout.addLayout(buttons)
-        self.setWidget(content)
 
     # The layers
 
@@ -176,6 +141,12 @@ class LabelDock(QgsDockWidget):
         if self.samples is not None:
             self.samples.raster = raster
 
+    def _rest(self) -> None:
+        """Lay the tools down and end the editing; the next drawing begins it again."""
+        self.bar.stop()
+        if self.samples is not None:
+            self.samples.rest()
+
     def shut_down(self) -> None:
         """Save all, and take the tools off the map: the dock is going away."""
         self.bar.dispose()
@@ -197,24 +168,15 @@ class LabelDock(QgsDockWidget):
             self.bar.set_color(kind.color)
         self.list.show_class(self.editor.tree.current())
 
-    def _ask_classes(self) -> None:
-        layers = {each.name(): each for each in QgsProject.instance().mapLayers().values()}
-        title, text = self.tr("Take classes from a layer"), self.tr("Layer")
-        name, chosen = QInputDialog.getItem(self, title, text, sorted(layers), 0, False)
-        if chosen and name:
-            self.take_classes(layers[name])
-
-    def take_classes(self, layer: QgsMapLayer) -> None:
-        """Take the classes of a layer over: of its samples, or of its style."""
-        try:
-            if is_sample_layer(layer):
-                document = read_document(layer)
-            else:
-                with tempfile.TemporaryDirectory() as folder:
-                    document = classes_of(layer, Path(folder) / "style.qml")
-            self.editor.take_over(document, self.tr("Take classes from a layer"))
-        except GeoDLError as error:
-            self._tell_error(str(error))
+    def _merge(self, kind: ClassDefinition, into: ClassDefinition) -> None:
+        """Give all samples of a class to another, and remove it."""
+        if self.samples is not None:
+            features = [each.feature for each in self.samples.samples() if each.value == kind.value]
+            if features:
+                self._reassign(features, into)
+                self._count()
+        document = self.editor.document.removed(kind.value)
+        self.editor.apply(document, self.tr("Merge classes"))
 
     # The samples
 
@@ -295,10 +257,12 @@ class LabelDock(QgsDockWidget):
         self.export_button.setEnabled(bool(found))
 
     def _show_state(self) -> None:
-        self.bar.setEnabled(self.samples is not None and bool(len(self.editor.document)))
+        self._panel.show_state(self.samples is not None)
 
     def _tell_error(self, message: str) -> None:
         self.notice.tell("error", message)
+
+    # Where the samples go next
 
     def export(self) -> None:
         """Open the tool that exports training data, filled in."""
@@ -309,7 +273,22 @@ class LabelDock(QgsDockWidget):
         raster = self.sources.raster()
         if raster is not None:
             values["INPUT"] = [raster.id()]
-        open_dialog("geodl:exporttrainingdata", values)
+        dialog = open_dialog("geodl:exporttrainingdata", values)
+        if dialog is not None:
+            dialog.algorithmFinished.connect(self._lead_on)
+
+    def _lead_on(self, successful: bool, results: dict[str, Any]) -> None:
+        folder = str(results.get("OUTPUT", ""))
+        if not successful or not folder:
+            return
+        text = self.tr("{} chips with {} samples are in {}.").format(
+            results.get("CHIP_COUNT"), results.get("FEATURE_COUNT"), folder
+        )
+        links = {
+            self.tr("Inspect them"): lambda: open_dialog(INSPECT, {"INPUT": folder}),
+            self.tr("Train a model"): lambda: self.training_wanted.emit(folder),
+        }
+        self.notice.tell("success", text, links)
 
     def tr(self, text: str) -> str:
         """Translate a literal of the dock."""

@@ -112,14 +112,15 @@ def open_tool(model: str) -> None:
     open_dialog(TOOLS[task_of(model)], {"MODEL": model})
 
 
-def open_dialog(tool: str, parameters: dict[str, Any]) -> None:
-    """Open the dialog of a tool, filled in."""
+def open_dialog(tool: str, parameters: dict[str, Any]) -> Any:
+    """Open the dialog of a tool, filled in, and return it; ``None`` without such a tool."""
     dialog = processing.createAlgorithmDialog(tool, parameters)
     if dialog is not None:
         # Written in Python, the dialog does nothing once Python has let go of it.
         _open_dialogs.append(dialog)
         dialog.destroyed.connect(lambda: _open_dialogs.remove(dialog))
         dialog.show()
+    return dialog
 
 
 def _free_path(folder: Path, stem: str, extension: str) -> Path:

@@ -68,14 +68,18 @@ class SampleLayer(QObject):
         if not self.layer.isEditable():
             self.layer.startEditing()
 
-    def release(self) -> None:
-        """Save all and let go of the layer."""
+    def rest(self) -> None:
+        """Save all and end the editing."""
         self.history.save()
         if self._style.isActive():
             self._style.stop()
             self._save_style()
         if self.layer.isEditable():
             self.layer.commitChanges()
+
+    def release(self) -> None:
+        """Save all and let go of the layer."""
+        self.rest()
         self.history.release()
 
     # Samples

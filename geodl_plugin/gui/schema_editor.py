@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
-from qgis.core import QgsApplication, QgsVectorLayer
-from qgis.PyQt.QtCore import QCoreApplication, Qt, pyqtSignal
+from qgis.core import QgsApplication
+from qgis.PyQt.QtCore import QCoreApplication, QPoint, Qt, pyqtSignal
 from qgis.PyQt.QtGui import QColor
 from qgis.PyQt.QtWidgets import (
     QAction,
     QColorDialog,
-    QFileDialog,
     QMenu,
     QToolBar,
-    QToolButton,
     QUndoCommand,
     QUndoStack,
     QVBoxLayout,
@@ -24,10 +21,8 @@ from qgis.PyQt.QtWidgets import (
 from ..core.errors import GeoDLError, InputError
 from ..core.samples.document import SchemaDocument
 from ..core.samples.schema import ClassDefinition
-from ..core.samples.schema_files import open_document, save_document
-from .schema_tree import Counts, SchemaTree
-
-FILES = "GeoDL (*.json);;ArcGIS (*.ecs)"
+from .schema_menu import SchemaMenu
+from .schema_tree import Counts, SchemaTree, swatch
 
 
 class SchemaEditor(QWidget):
@@ -36,7 +31,7 @@ class SchemaEditor(QWidget):
     changed = pyqtSignal(object, object)  # the document; {former value: value}
     chosen = pyqtSignal()  # another class
     failed = pyqtSignal(str)
-    layer_wanted = pyqtSignal()  # classes are to be taken from a layer
+    merge_wanted = pyqtSignal(object, object)  # a class, and the one that takes its samples
 
     def __init__(self) -> None:
         super().__init__()
@@ -48,7 +43,8 @@ class SchemaEditor(QWidget):
         self.tree.arranged.connect(lambda each: self.apply(each, self.tr("Arrange classes")))
         self.tree.chosen.connect(self.chosen)
         self.tree.color_wanted.connect(self.ask_color)
-        self.tree.setContextMenuPolicy(Qt.ContextMenuPolicy.ActionsContextMenu)
+        self.tree.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
+        self.tree.customContextMenuRequested.connect(self._show_menu)
         self.bar = QToolBar()
         self.bar.setIconSize(self.bar.iconSize() * 0.75)
         self._fill_bar()
@@ -76,23 +72,29 @@ class SchemaEditor(QWidget):
         ):
             action.setIcon(QgsApplication.getThemeIcon(f"/{icon}.svg"))
             self.bar.addAction(action)
-        menu = QMenu(self)
-        menu.addAction(self.tr("Open a schema…"), self._ask_open)
-        menu.addAction(self.tr("Save the schema…"), self._ask_save)
-        menu.addAction(self.tr("Take classes from a layer…"), self.layer_wanted.emit)
-        button = QToolButton()
-        button.setIcon(QgsApplication.getThemeIcon("/mIconHamburgerMenu.svg"))
-        button.setToolTip(self.tr("Schema files and layers"))
-        button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
-        button.setMenu(menu)
-        self.bar.addWidget(button)
+        self.menu = SchemaMenu(self)
+        self.bar.addWidget(self.menu)
 
     def _action(self, icon: str, text: str, work: Any) -> QAction:
         action = QAction(QgsApplication.getThemeIcon(f"/{icon}.svg"), text, self)
         action.triggered.connect(lambda: work())
         self.bar.addAction(action)
-        self.tree.addAction(action)
         return action
+
+    def _show_menu(self, place: QPoint) -> None:
+        menu = QMenu(self)
+        menu.addActions(self.bar.actions()[:-1])
+        into = menu.addMenu(self.tr("Merge into"))
+        chosen = self.current()
+        for node in self.document.walk():
+            if chosen is not None and node.value != chosen.value:
+                action = into.addAction(swatch(node.color), node.name)
+                action.triggered.connect(
+                    lambda _=False, kind=node.definition: self.merge_wanted.emit(chosen, kind)
+                )
+        into.setEnabled(not into.isEmpty())
+        menu.exec(self.tree.viewport().mapToGlobal(place))
+        menu.deleteLater()
 
     # The document
 
@@ -192,8 +194,6 @@ class SchemaEditor(QWidget):
         document = self.document.replaced(value, definition)
         self.apply(document, self.tr("Change a class"), moves)
 
-    # Files and layers
-
     def take_over(self, document: SchemaDocument, text: str) -> None:
         """Replace the classes; samples follow the name of their class to another value."""
         by_name = {node.name: node.value for node in document.walk()}
@@ -203,34 +203,6 @@ class SchemaEditor(QWidget):
             if node.name in by_name and by_name[node.name] != node.value
         }
         self.apply(document, text, moves)
-
-    def open(self, path: str) -> None:
-        """Take the classes of a file over."""
-        try:
-            self.take_over(open_document(path), self.tr("Open a schema"))
-        except GeoDLError as error:
-            self.failed.emit(str(error))
-
-    def save(self, path: str) -> None:
-        """Write the classes to a file."""
-        try:
-            save_document(self.document, path)
-        except GeoDLError as error:
-            self.failed.emit(str(error))
-
-    def _ask_open(self) -> None:
-        title = self.tr("Open a schema")
-        path, _ = QFileDialog.getOpenFileName(
-            self, title, "", self.tr("Schemas and styles (*.json *.ecs *.qml)")
-        )
-        if path:
-            self.open(path)
-
-    def _ask_save(self) -> None:
-        path, kind = QFileDialog.getSaveFileName(self, self.tr("Save the schema"), "", FILES)
-        if path:
-            suffix = ".ecs" if "ecs" in kind else ".json"
-            self.save(path if Path(path).suffix else path + suffix)
 
     def tr(self, text: str) -> str:
         """Translate a literal of the editor."""
@@ -256,18 +228,3 @@ class _SchemaStep(QUndoCommand):
 
     def undo(self) -> None:
         self._editor.show_step(self._before, {new: old for old, new in self._moves.items()})
-
-
-def classes_of(layer: QgsVectorLayer, path: Path) -> SchemaDocument:
-    """Return the classes of a layer's style; ``path`` is a file to write it to in between.
-
-    Raises:
-        InputError: when its style has no categories.
-    """
-    layer.saveNamedStyle(str(path))
-    try:
-        return open_document(path)
-    except InputError as error:
-        raise InputError(
-            f"'{layer.name()}' has no classes. Style it by categories first."
-        ) from error

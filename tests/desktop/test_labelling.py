@@ -100,6 +100,41 @@ def test_qgis_undoes_what_is_saved_already(window: Window) -> None:
     assert (window.found["deleted"], window.found["undeleted"]) == (9, 10)
 
 
+def test_qgis_splits_and_snaps(window: Window) -> None:
+    """QGIS's own split is saved with class and pixels, and undone; a corner snaps exactly."""
+    one, two = window.found["split"]
+    assert one["name"] == two["name"] == "Shadow"
+    assert one["count"] == pytest.approx(two["count"], abs=1)
+    assert window.found["unsplit"] == [10, True]
+    drawn, corner = window.found["snapped"]
+    assert drawn == corner
+
+
+def test_escape_cancels_a_drag(window: Window) -> None:
+    """Also while the mouse button is down, when the map keeps keys to itself."""
+    assert window.found["cancelled"] == 10
+
+
+def test_classes_merge_and_part_again(window: Window) -> None:
+    """The samples of one class become the other's; both undos bring all back."""
+    assert window.found["merged"] == [7, 3]
+    assert window.found["unmerged"] == [4, 4]
+
+
+def test_closing_ends_the_editing_and_the_file_keeps_the_classes(window: Window) -> None:
+    """The layer may leave the project; opened again, it has its classes, nested as they were."""
+    assert not window.found["editing"]
+    assert window.found["left"]
+    assert [tuple(each) for each in window.found["again"]] == CLASSES
+    assert window.found["again_nested"] == [1, 0, 0]
+
+
+def test_the_chips_lead_to_a_training(window: Window) -> None:
+    """The dock says what was exported, and opens the training with it."""
+    assert window.found["led_on"].endswith(f"are in {window.folder / 'chips'}.")
+    assert window.found["trains_on"] == str(window.folder / "chips")
+
+
 def test_samples_follow_their_class(window: Window) -> None:
     """A renamed and renumbered class takes its samples along, back too; it is not removed."""
     assert window.found["renamed"] == 2

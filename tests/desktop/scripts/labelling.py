@@ -6,126 +6,35 @@ import os
 import signal
 import sys
 from math import cos, pi, sin
-from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, os.environ["GEODL_TEST_SCRIPTS"])
 
 from driver import FOLDER, click, drive, finish, pause, photograph_screen, wait_until
 from mouse import Hand
-from places import CIRCLES, LASSOS, POLYGONS, RECTANGLES
-from qgis.core import QgsFeatureRequest, QgsProject, QgsRasterLayer, QgsVectorLayer
-from qgis.PyQt.QtCore import Qt, QTimer
-from qgis.PyQt.QtTest import QTest
-from qgis.PyQt.QtWidgets import QAction, QApplication, QFileDialog, QLineEdit, QWidget
+from places import OUTLINE, RECTANGLES
+from qgis.core import (
+    QgsPointXY,
+    QgsProject,
+    QgsSnappingConfig,
+)
+from qgis.PyQt.QtCore import Qt
+from qgis.PyQt.QtWidgets import QApplication, QWidget
 from qgis.utils import iface
+from session import (
+    SAMPLES,
+    SCENE,
+    action,
+    draw_all,
+    make_layer,
+    open_dock,
+    rows,
+    show_the_scene,
+    type_class,
+)
 
-SCENE = Path(os.environ["GEODL_TEST_SCENE"])
-SAMPLES = FOLDER / "samples.gpkg"
 CHIPS = FOLDER / "chips"
 DIES = bool(os.environ.get("GEODL_TEST_DIES"))
-
-
-def action(name: str) -> QAction:
-    """Return an action of QGIS's own window."""
-    return iface.mainWindow().findChild(QAction, name)
-
-
-def open_dock() -> Any:
-    """Open the dock by its button."""
-    button = iface.mainWindow().findChild(QAction, "geodl_label")
-    if not button.isChecked():
-        button.trigger()
-    pause(0.6)
-    return iface.mainWindow().findChild(QWidget, "geodl_label_dock")
-
-
-def type_class(dock: Any, name: str, inside: bool = False) -> None:
-    """Add a class and type its name."""
-    (dock.editor.inside_action if inside else dock.editor.add_action).trigger()
-    pause(0.1)
-    (line,) = dock.editor.tree.findChildren(QLineEdit)
-    line.selectAll()
-    QTest.keyClicks(line, name)
-    QTest.keyClick(line, Qt.Key.Key_Return)
-    pause(0.1)
-
-
-def make_layer(dock: Any) -> None:
-    """Press "New…" and type the name of the file into the dialog."""
-
-    def answer() -> None:
-        dialog = QApplication.activeModalWidget()
-        if isinstance(dialog, QFileDialog):
-            line = dialog.findChild(QLineEdit)
-            line.setText(str(SAMPLES))
-            QTest.keyClick(line, Qt.Key.Key_Return)
-
-    QTimer.singleShot(1500, answer)
-    click(dock.sources.new_button)
-    pause(0.3)
-
-
-def rows(feature: int | None = None) -> list[dict[str, Any]]:
-    """Return the samples in the file, as another program reads them."""
-    layer = QgsVectorLayer(str(SAMPLES), "check", "ogr")
-    request = QgsFeatureRequest() if feature is None else QgsFeatureRequest(feature)
-    return [
-        {
-            "name": each["Classname"],
-            "value": each["Classvalue"],
-            "red": each["RED"],
-            "count": each["Count"],
-            "box": _box(each.geometry().boundingBox()),
-            "area": each.geometry().area(),
-            "valid": each.geometry().isGeosValid(),
-        }
-        for each in layer.getFeatures(request)
-    ]
-
-
-def _box(box: Any) -> list[float]:
-    return [box.xMinimum(), box.yMinimum(), box.xMaximum(), box.yMaximum()]
-
-
-def draw_all(dock: Any, hand: Hand) -> None:
-    """Draw ten samples: two circles, three rectangles, two polygons, two lassos, one image."""
-    tree, buttons = dock.editor.tree, dock.bar.buttons
-    buttons["circle"].trigger()
-    hand.key(Qt.Key.Key_1)
-    for x, y, radius in CIRCLES:
-        hand.drag([(x, y), (x + radius / 2, y), (x + radius, y)])
-    buttons["rectangle"].trigger()
-    hand.key(Qt.Key.Key_3)
-    left, top, right, bottom = RECTANGLES[0]
-    hand.drag([(left, top), (right, top), (right, bottom)])
-    for left, top, right, bottom in RECTANGLES[1:]:  # by two clicks
-        hand.click(left, top)
-        hand.move(right, bottom)
-        hand.click(right, bottom)
-    buttons["polygon"].trigger()
-    tree.choose_place(1)
-    for points in POLYGONS:
-        draw_polygon(hand, points)
-        hand.click(*points[0], Qt.MouseButton.RightButton)
-    buttons["freehand"].trigger()
-    hand.key(Qt.Key.Key_2)
-    for x, y, radius in LASSOS:
-        angles = [2 * pi * step / 40 for step in range(41)]
-        hand.drag([(x + radius * cos(a), y + radius * sin(a)) for a in angles])
-    buttons["image"].trigger()
-    hand.key(Qt.Key.Key_4)
-    hand.move(0.5, 0.5)
-    hand.click(0.5, 0.5)
-
-
-def draw_polygon(hand: Hand, points: tuple[tuple[float, float], ...]) -> None:
-    """Click the vertices, one of them too many and taken back."""
-    for x, y in points:
-        hand.move(x, y)
-        hand.click(x, y)
-    hand.click(points[0][0], 0.95)
-    hand.key(Qt.Key.Key_Backspace)
 
 
 def step_back(dock: Any, found: dict[str, Any]) -> None:
@@ -161,6 +70,55 @@ def step_back(dock: Any, found: dict[str, Any]) -> None:
     action("mActionUndo").trigger()
     found["undeleted"] = len(rows())
     layer.removeSelection()
+
+
+def use_qgis(dock: Any, hand: Hand, found: dict[str, Any]) -> None:
+    """Split a sample, draw on a vertex that snaps, cancel a drag."""
+    layer, project = dock.samples.layer, QgsProject.instance()
+    feature = sorted(layer.allFeatureIds())[3]
+    whole = rows(feature)[0]
+    middle = (whole["box"][0] + whole["box"][2]) / 2
+    layer.selectByIds([feature])
+    layer.beginEditCommand("Split")
+    layer.splitFeatures(
+        [QgsPointXY(middle, whole["box"][1] - 9), QgsPointXY(middle, whole["box"][3] + 9)]
+    )
+    layer.endEditCommand()
+    pause(0.3)
+    found["split"] = [each for each in rows() if each["box"][1::2] == whole["box"][1::2]]
+    action("mActionUndo").trigger()
+    found["unsplit"] = [len(rows()), rows(feature)[0] == whole]
+    layer.removeSelection()
+    former = project.snappingConfig()
+    snapping = QgsSnappingConfig(former)
+    snapping.setEnabled(True)
+    snapping.setMode(QgsSnappingConfig.SnappingMode.AllLayers)
+    snapping.setTypeFlag(QgsSnappingConfig.SnappingTypes.VertexFlag)
+    snapping.setTolerance(14)
+    project.setSnappingConfig(snapping)
+    iface.mapCanvas().snappingUtils().setConfig(snapping)
+    pause(0.5)
+    dock.bar.buttons["rectangle"].trigger()
+    left, top, _, _ = RECTANGLES[1]
+    hand.drag([(left + 0.008, top - 0.006), (left - 0.05, top - 0.05), (left - 0.08, top - 0.08)])
+    found["snapped"] = [rows()[-1]["box"][2:0:-1], whole["box"][0::3]]
+    project.setSnappingConfig(former)
+    iface.mapCanvas().snappingUtils().setConfig(former)
+    action("mActionUndo").trigger()
+    hand.drag([(0.5, 0.5), (0.6, 0.6)], let_go=False)
+    hand.key(Qt.Key.Key_Escape)
+    hand.let_go(0.6, 0.6)
+    found["cancelled"] = len(rows())
+
+
+def merge_classes(dock: Any, found: dict[str, Any]) -> None:
+    """Merge a class into another, and take both steps back."""
+    nodes = {node.name: node.definition for node in dock.editor.document.walk()}
+    dock.editor.merge_wanted.emit(nodes["Shadow"], nodes["Oak"])
+    found["merged"] = [[each["name"] for each in rows()].count("Oak"), len(dock.editor.document)]
+    dock.editor.undo_stack.undo()
+    action("mActionUndo").trigger()
+    found["unmerged"] = [[each["name"] for each in rows()].count("Oak"), len(dock.editor.document)]
 
 
 def change_classes(dock: Any, found: dict[str, Any]) -> None:
@@ -210,6 +168,28 @@ def export(dock: Any, found: dict[str, Any]) -> None:
     wait_until(lambda: dialog.results(), 60)
     found["results"] = {name: str(value) for name, value in dialog.results().items()}
     dialog.close()
+    found["led_on"] = dock.notice.text
+    (train,) = [each for text, each in dock.notice._actions.items() if "Train" in text]
+    train()
+    pause(0.5)
+    training = iface.mainWindow().findChild(QWidget, "geodl_training_dock")
+    found["trains_on"] = training.form.parameters()["INPUT"]
+
+
+def leave(dock: Any, found: dict[str, Any]) -> None:
+    """Close the dock, take the layer away, open the file again."""
+    layer = dock.samples.layer
+    dock.close()
+    pause(0.2)
+    found["editing"] = layer.isEditable()
+    QgsProject.instance().removeMapLayer(layer.id())
+    pause(0.2)
+    found["left"] = dock.samples is None
+    open_dock()
+    dock.take_file(str(SAMPLES))
+    pause(0.2)
+    found["again_nested"] = [len(node.children) for node in dock.editor.document.nodes]
+    found["again"] = [(node.name, node.value) for node in dock.editor.document.walk()]
 
 
 def visit(dock: Any, found: dict[str, Any]) -> None:
@@ -223,14 +203,6 @@ def visit(dock: Any, found: dict[str, Any]) -> None:
         seen.append(canvas.extent().contains(box) and canvas.extent().width() < 8 * box.width())
     found["visited"] = seen
     dock.samples.layer.removeSelection()
-
-
-def show_the_scene() -> None:
-    """Put the whole scene on the map."""
-    scene = QgsRasterLayer(str(SCENE), SCENE.stem.capitalize(), "gdal")
-    QgsProject.instance().addMapLayer(scene)
-    iface.mapCanvas().setExtent(scene.extent())
-    wait_until(lambda: not iface.mapCanvas().isDrawing(), 10)
 
 
 def steps(found: dict[str, Any]) -> None:
@@ -256,11 +228,14 @@ def steps(found: dict[str, Any]) -> None:
         finish(found)
         os.kill(os.getpid(), signal.SIGKILL)
     step_back(dock, found)
+    use_qgis(dock, hand, found)
+    merge_classes(dock, found)
     change_classes(dock, found)
     visit(dock, found)
     iface.mapCanvas().setExtent(extent)
     take_pictures(dock, hand)
     export(dock, found)
+    leave(dock, found)
 
 
 def take_pictures(dock: Any, hand: Hand) -> None:
@@ -281,10 +256,10 @@ def take_pictures(dock: Any, hand: Hand) -> None:
     hand.let_go(0.5, 0.8)
     dock.editor.tree.choose_place(0)
     dock.bar.buttons["polygon"].trigger()
-    for point in ((0.46, 0.72), (0.56, 0.70), (0.60, 0.80), (0.52, 0.86)):
+    for point in OUTLINE[:-1]:
         hand.move(*point)
         hand.click(*point)
-    hand.move(0.45, 0.81)
+    hand.move(*OUTLINE[-1])
     pause(0.5)
     photograph_screen("label_dock")
     hand.key(Qt.Key.Key_Escape)
