@@ -50,8 +50,10 @@ def make_loaders(
         "persistent_workers": workers > 0,
         "pin_memory": hardware.device.type == "cuda",
     }
+    # Batch norm cannot learn from a batch of one, nor from a last one.
+    if len(training) == 1:
+        training.places *= 2
     size = min(batch_size, len(training))
-    # Batch norm cannot learn from a last batch of one.
     drop_last = len(training) % size == 1 and len(training) > 1
     return (
         DataLoader(training, size, shuffle=True, drop_last=drop_last, **common),

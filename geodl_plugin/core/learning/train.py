@@ -62,8 +62,11 @@ def train(options: TrainingOptions, progress: Progress) -> dict[str, Any]:
             loaders = make_loaders(preparation, batch_size, hardware)
             curve = _set_rates(options, module, loaders[0], hardware, progress)
             run = _fit(options, preparation, module, loaders, hardware, progress, curve is None)
-        except RuntimeError as error:
-            raise _explained(error, options, hardware) from error
+        except (RuntimeError, ValueError) as error:
+            sentence = _explained(error, options, hardware)
+            if sentence is None:
+                raise
+            raise sentence from error
         best, reporter = run
         best.restore(module)
         outcome = Outcome(
@@ -169,10 +172,16 @@ def _fit(
     return best, reporter
 
 
-def _explained(error: RuntimeError, options: TrainingOptions, hardware: Hardware) -> Exception:
-    """Return a sentence for the lack of memory, and any other error as it is."""
+def _explained(error: Exception, options: TrainingOptions, hardware: Hardware) -> InputError | None:
+    """Return a sentence for what the batch size mends: the lack of memory, or of chips."""
+    if "more than 1 value per channel" in str(error):
+        return InputError(
+            f"A batch of one chip of this size is too little for batch norm to learn from. Set "
+            f"BATCH_SIZE to 2 or more, or a larger CHIP_SIZE (now {options.batch_size} and "
+            f"{options.chip_size}, where 0 chooses)."
+        )
     if not is_out_of_memory(error):
-        return error
+        return None
     return InputError(
         f"The memory of {hardware.describe()} does not hold a batch of "
         f"{options.batch_size or 'this many'} chips. Set BATCH_SIZE to half of it, or CHIP_SIZE "

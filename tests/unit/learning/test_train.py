@@ -195,6 +195,14 @@ def test_wrong_folders_are_one_sentence(make_folder, tmp_path):
             train(options(folder, tmp_path / "never"), Progress())
 
 
+def test_batches_of_one_chip_work_or_are_one_sentence(make_folder, tmp_path):
+    one = make_folder("Classified_Tiles", count=1, name="one")
+    train(options(one, tmp_path / "single", max_epochs=1), Progress())
+    folder = make_folder("Labeled_Tiles", values=(1, 2), side=32)
+    with pytest.raises(GeoDLError, match="Set BATCH_SIZE to 2 or more"):
+        train(options(folder, tmp_path / "never", batch_size=1), Progress())
+
+
 def test_a_loss_that_explodes_is_one_sentence(make_folder, tmp_path, monkeypatch):
     def explode(self, answer, targets):
         return answer.sum() * float("nan")

@@ -130,7 +130,7 @@ def test_a_batch_without_objects_has_a_loss_and_gradients():
 
 
 def test_tiles_of_other_sizes_keep_the_anchors():
-    network = detector([8, 4, 1])
+    network = detector([8, 4, 1]).eval()
     assert network.fixed_tile is None and network.tile_step == 64
     small = network(torch.zeros(1, 3, 64, 64))["anchors"]
     large = network(torch.zeros(1, 3, 128, 128))["anchors"]
