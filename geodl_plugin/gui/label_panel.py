@@ -20,6 +20,8 @@ from .notice import Notice
 from .sample_list import SampleList
 from .schema_editor import SchemaEditor
 
+FAINT = "rgb(118, 118, 118)"  # legible in light and dark windows
+
 
 class LabelPanel(QWidget):
     """Arranges the parts of the dock from above to below, in the order of the work."""
@@ -32,7 +34,7 @@ class LabelPanel(QWidget):
         self.list = SampleList()
         self.hint = QLabel()
         self.hint.setWordWrap(True)
-        self.hint.setEnabled(False)  # grey: it is read once
+        self.hint.setStyleSheet(f"color: {FAINT}")
         self.notice = Notice()
         self.export_button = QPushButton(self.tr("Export training data…"))
         self.export_button.setToolTip(self.tr("Opens the tool with these samples and imagery."))

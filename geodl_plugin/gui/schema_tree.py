@@ -191,4 +191,7 @@ def swatch(color: tuple[int, int, int]) -> QIcon:
     painter.setBrush(QColor(*color))
     painter.drawRoundedRect(QRectF(0.5, 0.5, SWATCH - 1, SWATCH - 1), 3, 3)
     painter.end()
-    return QIcon(picture)
+    icon = QIcon(picture)
+    # Qt would tint the colour of the chosen row.
+    icon.addPixmap(picture, QIcon.Mode.Selected)
+    return icon

@@ -12,7 +12,7 @@ sys.path.insert(0, os.environ["GEODL_TEST_SCRIPTS"])
 
 from driver import FOLDER, click, drive, finish, pause, photograph_screen, wait_until
 from mouse import Hand
-from places import OUTLINE, RECTANGLES
+from places import CLASSES, OUTLINE, RECTANGLES
 from qgis.core import (
     QgsPointXY,
     QgsProject,
@@ -114,11 +114,16 @@ def use_qgis(dock: Any, hand: Hand, found: dict[str, Any]) -> None:
 def merge_classes(dock: Any, found: dict[str, Any]) -> None:
     """Merge a class into another, and take both steps back."""
     nodes = {node.name: node.definition for node in dock.editor.document.walk()}
-    dock.editor.merge_wanted.emit(nodes["Shadow"], nodes["Oak"])
-    found["merged"] = [[each["name"] for each in rows()].count("Oak"), len(dock.editor.document)]
+    dock.editor.merge_wanted.emit(nodes[CLASSES[2]], nodes[CLASSES[1]])
+    found["merged"] = [count(CLASSES[1]), len(dock.editor.document)]
     dock.editor.undo_stack.undo()
     action("mActionUndo").trigger()
-    found["unmerged"] = [[each["name"] for each in rows()].count("Oak"), len(dock.editor.document)]
+    found["unmerged"] = [count(CLASSES[1]), len(dock.editor.document)]
+
+
+def count(name: str) -> int:
+    """Return how many samples have a class."""
+    return [each["name"] for each in rows()].count(name)
 
 
 def change_classes(dock: Any, found: dict[str, Any]) -> None:
@@ -129,7 +134,7 @@ def change_classes(dock: Any, found: dict[str, Any]) -> None:
     item = editor.tree.currentItem()
     item.setText(0, "Trees")
     pause(0.2)
-    found["renamed"] = [each["name"] for each in rows()].count("Trees")
+    found["renamed"] = count("Trees")
     editor.tree.items()[0].setText(1, "50")
     editor.tree.items()[0].setData(1, int(Qt.ItemDataRole.EditRole), 50)
     pause(0.2)
@@ -140,7 +145,7 @@ def change_classes(dock: Any, found: dict[str, Any]) -> None:
     editor.undo_stack.undo()
     pause(0.2)
     found["class_undone"] = [(each["name"], each["value"]) for each in rows()].count(
-        ("Tree", value)
+        (CLASSES[0], value)
     )
     dock.notice.clear()
 
@@ -210,11 +215,8 @@ def steps(found: dict[str, Any]) -> None:
     QApplication.setCursorFlashTime(0)
     show_the_scene()
     dock = open_dock()
-    type_class(dock, "Tree")
-    type_class(dock, "Oak", inside=True)
-    dock.editor.tree.choose(None)
-    type_class(dock, "Shadow")
-    type_class(dock, "Site")
+    for place, name in enumerate(CLASSES):
+        type_class(dock, name, inside=place == 1)
     make_layer(dock)
     found["classes"] = [(node.name, node.value) for node in dock.editor.document.walk()]
     found["nested"] = [len(node.children) for node in dock.editor.document.nodes]

@@ -11,6 +11,7 @@ from pathlib import Path
 
 OTHERS = os.environ.get("GEODL_TEST_PLACES")
 PLACES = {
+    "classes": ("Tree", "Oak", "Shadow", "Site"),  # the second lies inside the first
     "circles": ((0.20, 0.25, 0.04), (0.45, 0.18, 0.05)),
     "rectangles": ((0.60, 0.30, 0.70, 0.42), (0.10, 0.60, 0.22, 0.68), (0.75, 0.10, 0.85, 0.20)),
     "polygons": (
@@ -25,4 +26,4 @@ if OTHERS:
     PLACES.update(json.loads(Path(OTHERS).read_text(encoding="utf-8")))
 CIRCLES, RECTANGLES = PLACES["circles"], PLACES["rectangles"]
 POLYGONS, LASSOS = PLACES["polygons"], PLACES["lassos"]
-OUTLINE = PLACES["outline"]
+CLASSES, OUTLINE = PLACES["classes"], PLACES["outline"]
