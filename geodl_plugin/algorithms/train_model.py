@@ -18,8 +18,9 @@ from qgis.core import (
     QgsProcessingParameterString,
 )
 
+from ..core.learning.augmentation_settings import AUGMENTATIONS, PARAMETERS
 from ..core.learning.losses import LOSSES
-from ..core.learning.options import ALL_MONITORS, AUGMENTATIONS, TrainingOptions
+from ..core.learning.options import ALL_MONITORS, TrainingOptions
 from ..core.models.registry import model_types
 from ..core.progress import Progress
 from .base import GeoDLAlgorithm
@@ -38,6 +39,7 @@ STOP_TRAINING = "STOP_TRAINING"
 FREEZE = "FREEZE"
 AUGMENTATION = "AUGMENTATION"
 CHIP_SIZE = "CHIP_SIZE"
+AUGMENTATION_PARAMETERS = "AUGMENTATION_PARAMETERS"
 LOSS = "LOSS"
 MONITOR = "MONITOR"
 SEED = "SEED"
@@ -184,8 +186,16 @@ class TrainModel(GeoDLAlgorithm):
             list(AUGMENTATIONS),
             self.tr(
                 "DEFAULT: turns and mirrors chips (left and right only in pixel space), "
-                "changes brightness and contrast. NONE: as they are."
+                "changes brightness and contrast. NONE: as they are. CUSTOM: see the next."
             ),
+        )
+        settings = "; ".join(f"{name}={value}" for name, value in PARAMETERS.items()).lower()
+        self._add_text(
+            AUGMENTATION_PARAMETERS,
+            self.tr("Augmentation parameters"),
+            self.tr("What a CUSTOM augmentation changes, as name=value;name=value. Defaults are:")
+            + f" {settings}.",
+            advanced=True,
         )
         self.add(
             self._number(CHIP_SIZE, self.tr("Chip size (pixels)"), _INTEGER, 0),
@@ -249,6 +259,7 @@ class TrainModel(GeoDLAlgorithm):
             freeze=self.text(parameters, FREEZE, context) or _DEFAULTS["freeze"],
             loss=self.text(parameters, LOSS, context) or _DEFAULTS["loss"],
             augmentation=self.parameterAsEnumString(parameters, AUGMENTATION, context),
+            augmentation_parameters=self.text(parameters, AUGMENTATION_PARAMETERS, context),
             chip_size=self.parameterAsInt(parameters, CHIP_SIZE, context),
             monitor=self.parameterAsEnumString(parameters, MONITOR, context),
             seed=self.parameterAsInt(parameters, SEED, context),

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torchvision.transforms import v2
 from torchvision.tv_tensors import BoundingBoxes, Image, Mask
 
-# fast.ai's terms: brightness 0.4 to 0.6 (0.5 = unchanged) and contrast 0.75 to 1.5 (1 = unchanged).
-_BRIGHTNESS = math.log(0.6 / 0.4)
-_CONTRAST = (math.log(0.75), math.log(1.5))
+from .augmentation_settings import settings_of
 
 
 class QuarterTurn(v2.Transform):
@@ -42,12 +41,24 @@ class QuarterTurn(v2.Transform):
 
 
 class Light(v2.Transform):
-    """Changes brightness and contrast of a normalised image with any number of bands."""
+    """Changes brightness and contrast of a normalised image with any number of bands.
+
+    In fast.ai's terms, where a brightness of 0.5 and a contrast of 1 leave an image as it is.
+
+    Args:
+        brightness: how far from 0.5 it may be.
+        contrast: the largest factor; the least lies as far on the other side for halves.
+    """
+
+    def __init__(self, brightness: float, contrast: float) -> None:
+        super().__init__()
+        self.brightness = math.log((0.5 + brightness) / (0.5 - brightness))
+        self.contrast = (-math.log(1 + (contrast - 1) * 2 / 3), math.log(contrast))
 
     def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
         """Draw the changes, the same for all bands."""
-        shift = (torch.rand(()) * 2 - 1) * _BRIGHTNESS
-        low, high = _CONTRAST
+        shift = (torch.rand(()) * 2 - 1) * self.brightness
+        low, high = self.contrast
         factor = torch.exp(low + torch.rand(()) * (high - low))
         return {"shift": float(shift), "factor": float(factor)}
 
@@ -62,14 +73,20 @@ class Light(v2.Transform):
     _transform = transform
 
 
-def default_augmentation(reference_system: str) -> v2.Transform:
-    """Return the default augmentation.
+def make_augmentation(settings: Mapping[str, Any]) -> v2.Transform | None:
+    """Return the augmentation of settings from :func:`settings_of`, ``None`` for none."""
+    moves: list[v2.Transform] = []
+    if settings["mirror_x"]:
+        moves.append(v2.RandomHorizontalFlip(0.5))
+    if settings["mirror_y"]:
+        moves.append(v2.RandomVerticalFlip(0.5))
+    if settings["turn"]:
+        moves.append(QuarterTurn())
+    if settings["brightness"] > 0 or settings["contrast"] > 1:
+        moves.append(Light(settings["brightness"], settings["contrast"]))
+    return v2.Compose(moves) if moves else None
 
-    In map space an object looks the same from every side: all eight turns and mirrorings are
-    used. In pixel space, as in pictures taken from the ground, up is up: only left and right
-    are swapped.
-    """
-    moves: list[v2.Transform] = [v2.RandomHorizontalFlip(0.5)]
-    if reference_system.upper() != "PIXEL_SPACE":
-        moves += [v2.RandomVerticalFlip(0.5), QuarterTurn()]
-    return v2.Compose([*moves, Light()])
+
+def default_augmentation(reference_system: str) -> v2.Transform | None:
+    """Return the augmentation that chips get unless the user wants another."""
+    return make_augmentation(settings_of("DEFAULT", "", reference_system))

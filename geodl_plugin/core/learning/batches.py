@@ -8,7 +8,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from ..models.registry import Task
-from .augment import default_augmentation
+from .augment import make_augmentation
 from .dataset import CropDataset, collate
 from .hardware import Hardware
 from .module import LearningModule
@@ -28,9 +28,7 @@ def make_datasets(preparation: Preparation) -> tuple[CropDataset, CropDataset]:
         # An object fills its chip: a random part of it might not show the object.
         "centred": preparation.kind.task is Task.OBJECTS,
     }
-    augmentation = None
-    if preparation.augment:
-        augmentation = default_augmentation(preparation.folder.reference_system)
+    augmentation = make_augmentation(preparation.augmentation)
     training = CropDataset(
         chosen=preparation.split.training, random=True, augmentation=augmentation, **common
     )

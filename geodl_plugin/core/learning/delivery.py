@@ -205,6 +205,7 @@ def _own(outcome: Outcome) -> dict[str, Any]:
             "loss": options.loss,
             "monitor": options.monitor,
             "augmentation": options.augmentation,
+            "augmentation_parameters": options.augmentation_parameters,
             "hardware": outcome.hardware,
             "seconds": round(outcome.seconds, 1),
             "records": outcome.records,

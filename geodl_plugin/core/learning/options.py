@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from ..errors import InputError
 from ..models.registry import Task
+from .augmentation_settings import settings_of
 from .losses import DEFAULT_LOSS, terms
 
 # What MONITOR may watch, by task; the first one besides the loss is the task's own score.
@@ -24,7 +25,6 @@ ALL_MONITORS = (
     "PRECISION",
     "RECALL",
 )
-AUGMENTATIONS = ("DEFAULT", "NONE")
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,8 @@ class TrainingOptions:
         stop_training: whether to stop early when the monitored score no longer gets better.
         freeze: ``true``, ``false`` or the epoch from which the pretrained encoder trains too.
         loss: name or weighted sum of losses; pixel models only.
-        augmentation: ``DEFAULT`` or ``NONE``.
+        augmentation: ``DEFAULT``, ``NONE`` or ``CUSTOM``.
+        augmentation_parameters: what a custom one changes, ``name=value;…``.
         chip_size: side of what the network sees, in pixels; 0 takes the chips' own.
         monitor: the score whose best epoch is kept.
         seed: of all random choices.
@@ -67,6 +68,7 @@ class TrainingOptions:
     freeze: str = "true"
     loss: str = DEFAULT_LOSS
     augmentation: str = "DEFAULT"
+    augmentation_parameters: str = ""
     chip_size: int = 0
     monitor: str = "VALID_LOSS"
     seed: int = 42
@@ -85,11 +87,7 @@ class TrainingOptions:
             raise InputError(
                 f"VALIDATION_PERCENTAGE={self.validation_percentage:g} must lie between 0 and 90."
             )
-        if self.augmentation not in AUGMENTATIONS:
-            raise InputError(
-                f"There is no AUGMENTATION '{self.augmentation}'. "
-                f"Choose one of: {', '.join(AUGMENTATIONS)}."
-            )
+        settings_of(self.augmentation, self.augmentation_parameters, "MAP_SPACE")
         if 0 < self.chip_size < 32 or self.chip_size < 0:
             raise InputError(
                 f"CHIP_SIZE={self.chip_size} is too small for a network. Use 32 at least, "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from ..errors import InputError, TrainingDataError
 from ..models.registry import ModelType, NetworkSpec, default_model_type, model_type
 from ..progress import Phase
 from ..samples.schema import Schema
+from .augmentation_settings import settings_of
 from .dataset import ChipStore
 from .normalization import Normalization, measure
 from .options import TrainingOptions
@@ -30,7 +32,7 @@ class Preparation:
         split: which chips train and which validate.
         normalization: of the pixels.
         spec: the network's shape.
-        augment: whether chips are augmented.
+        augmentation: its settings.
         notes: sentences for the user.
     """
 
@@ -41,7 +43,7 @@ class Preparation:
     split: Split
     normalization: Normalization
     spec: NetworkSpec
-    augment: bool
+    augmentation: dict[str, Any]
     notes: tuple[str, ...]
 
 
@@ -87,9 +89,11 @@ def prepare(options: TrainingOptions, phase: Phase) -> Preparation:
         options.weights.strip() or "none",
     )
     notes = [split.describe(), *notes]
-    augment = options.augmentation == "DEFAULT"
+    settings = settings_of(
+        options.augmentation, options.augmentation_parameters, folder.reference_system
+    )
     return Preparation(
-        folder, store, kind, schema, split, normalization, spec, augment, tuple(notes)
+        folder, store, kind, schema, split, normalization, spec, settings, tuple(notes)
     )
 
 

@@ -80,7 +80,10 @@ def _facts(outcome: Outcome) -> str:
         ("Batch size", str(outcome.batch_size)),
         ("Learning rate", f"{head:.2g}" + (f" (encoder {encoder:.2g})" if encoder != head else "")),
         ("Loss", options.loss),
-        ("Augmentation", options.augmentation),
+        (
+            "Augmentation",
+            f"{options.augmentation} {options.augmentation_parameters}".strip(),
+        ),
         ("Monitor", options.monitor),
         ("Seed", str(options.seed)),
         ("Time", f"{duration(outcome.seconds)} on {outcome.hardware}"),

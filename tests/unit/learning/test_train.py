@@ -169,7 +169,7 @@ def test_definition_speaks_to_arcgis_and_to_us(make_folder, tmp_path):
         ({"model_arguments": "grid=[4]"}, "There is no argument 'grid'"),
         ({"model_arguments": "grids=[400]"}, "A grid of 400 cells is too fine"),
         ({"model_arguments": "ratios=[1,2]"}, "ratios=[1, 2] must be pairs"),
-        ({"augmentation": "CUSTOM"}, "There is no AUGMENTATION 'CUSTOM'"),
+        ({"augmentation": "WILD"}, "There is no AUGMENTATION 'WILD'"),
         ({"validation_percentage": 100.0}, "VALIDATION_PERCENTAGE=100"),
     ],
 )

@@ -1,0 +1,51 @@
+"""What augmentation is told; readable without torch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..arguments import parse
+from ..errors import InputError
+
+AUGMENTATIONS = ("DEFAULT", "NONE", "CUSTOM")
+# In map space an object looks the same from every side, so that all eight turns and
+# mirrorings are used. In pictures taken from the ground up is up.
+PARAMETERS: dict[str, Any] = {
+    "mirror_x": True,
+    "mirror_y": True,
+    "turn": True,
+    "brightness": 0.1,
+    "contrast": 1.5,
+}
+UPRIGHT = {"mirror_y": False, "turn": False}
+
+
+def settings_of(augmentation: str, parameters: str, reference_system: str) -> dict[str, Any]:
+    """Return the settings of an augmentation.
+
+    Args:
+        augmentation: DEFAULT, NONE, or CUSTOM for the default with changes.
+        parameters: the changes, ``name=value;…``.
+        reference_system: MAP_SPACE, or PIXEL_SPACE for pictures that have an up.
+
+    Raises:
+        InputError: when the augmentation, a name or a value cannot be used.
+    """
+    if augmentation not in AUGMENTATIONS:
+        raise InputError(
+            f"There is no AUGMENTATION '{augmentation}'. Choose one of: {', '.join(AUGMENTATIONS)}."
+        )
+    if parameters.strip() and augmentation != "CUSTOM":
+        raise InputError(
+            f"AUGMENTATION_PARAMETERS={parameters} are for AUGMENTATION=CUSTOM. Choose that."
+        )
+    upright = reference_system.upper() == "PIXEL_SPACE"
+    defaults = {**PARAMETERS, **(UPRIGHT if upright else {})}
+    if augmentation == "NONE":
+        return {name: False if value is True else 0.0 for name, value in defaults.items()}
+    settings = parse(parameters, defaults)
+    if not 0 <= settings["brightness"] < 0.5:
+        raise InputError(f"brightness={settings['brightness']} is not between 0 and 0.5.")
+    if not 1 <= settings["contrast"] <= 10:
+        raise InputError(f"contrast={settings['contrast']} is not between 1 and 10.")
+    return settings
