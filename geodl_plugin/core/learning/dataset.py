@@ -13,7 +13,7 @@ from torch.utils.data import Dataset
 from torchvision.tv_tensors import BoundingBoxes, Image, Mask
 
 from ..chips.folder import ChipFolder
-from ..chips.labels import BoxLabel, Label, MaskLabel
+from ..chips.labels import BoxLabel, InstanceLabel, Label, MaskLabel
 from ..chips.problems import check_fit
 from ..geo.grid import positions
 from .losses import IGNORED
@@ -106,7 +106,7 @@ def make_sample(
 ) -> Sample:
     """Return a chip's sample; labels of classes that are not trained are left out."""
     no_boxes = np.zeros((0, 4), np.float32)
-    if isinstance(label, BoxLabel):
+    if isinstance(label, (BoxLabel, InstanceLabel)):
         known = np.isin(label.values, class_values)
         labels = np.searchsorted(class_values, label.values[known])
         boxes = np.asarray(label.boxes, np.float32).reshape(-1, 4)[known]

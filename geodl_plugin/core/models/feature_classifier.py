@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 @register(
     "FEATURE_CLASSIFIER",
     task=Task.OBJECTS,
-    formats=("Labeled_Tiles",),
+    formats=("Labeled_Tiles", "Imagenet"),
     description="One class for each chip, that is, for each object.",
 )
 def build(spec: NetworkSpec) -> nn.Module:

@@ -113,7 +113,7 @@ def _is_positive(value: Any) -> bool:
 @register(
     "SSD",
     task=Task.DETECTION,
-    formats=("PASCAL_VOC_rectangles",),
+    formats=("PASCAL_VOC_rectangles", "KITTI_rectangles", "COCO", "YOLO"),
     arguments={
         "grids": None,
         "zooms": [1.0],
