@@ -72,9 +72,7 @@ def test_options_are_checked_by_name():
 
 
 def test_unknown_tasks_are_refused_with_the_known_ones():
-    with pytest.raises(
-        InputError, match=r"There is no task 'fly'\. Choose one of: selftest, "
-    ):
+    with pytest.raises(InputError, match=r"There is no task 'fly'\. Choose one of: selftest, "):
         task_named("fly")
 
 
