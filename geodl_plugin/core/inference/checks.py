@@ -217,7 +217,10 @@ def _check_output(options: InferenceOptions, raster: Raster) -> None:
 def _warn(model: Model, raster: Raster, progress: Progress) -> None:
     if raster.band_count > model.spec.band_count:
         used = ", ".join(str(band + 1) for band in model.bands)
-        progress.info(f"'{model.name}' uses the bands {used} of '{raster.name}'.")
+        progress.warn(
+            f"'{raster.name}' has {raster.band_count} bands, of which '{model.name}' uses {used}: "
+            "with bands in another order the results are wrong."
+        )
     if model.dtype and model.dtype != str(raster.dtype):
         progress.warn(
             f"'{model.name}' was trained on {model.dtype} images but '{raster.name}' is "

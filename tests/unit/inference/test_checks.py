@@ -121,9 +121,9 @@ def test_what_may_spoil_the_result_is_warned_of(tmp_path: Path) -> None:
     heard = Heard()
     with open_job(PixelOptions([source], model, "out.tif"), Task.PIXELS, heard):
         pass
-    assert heard.infos == ["'m.dlpk' uses the bands 1, 2, 3 of 'ortho.tif'."]
-    assert "trained on uint8 images but 'ortho.tif' is uint16" in heard.warnings[0]
-    assert "trained at 0.1 m a pixel but 'ortho.tif' has 0.5 m" in heard.warnings[1]
+    assert "'ortho.tif' has 4 bands, of which 'm.dlpk' uses 1, 2, 3" in heard.warnings[0]
+    assert "trained on uint8 images but 'ortho.tif' is uint16" in heard.warnings[1]
+    assert "trained at 0.1 m a pixel but 'ortho.tif' has 0.5 m" in heard.warnings[2]
 
 
 def test_metres_and_degrees_are_compared_as_lengths(tmp_path: Path) -> None:
