@@ -179,10 +179,13 @@ def _check_vector(output: str) -> None:
 
 
 def _check_bands(model: Model, raster: Raster) -> None:
-    if max(model.bands) >= raster.band_count or min(model.bands) < 0:
-        plural = "s" if model.spec.band_count > 1 else ""
+    lacking = max(model.bands) >= raster.band_count or min(model.bands) < 0
+    # Which of more bands are meant, nobody says: a guess gives results that only look right.
+    if lacking or model.image_bands not in (0, raster.band_count):
+        count = model.image_bands or model.spec.band_count
+        plural = "s" if count > 1 else ""
         raise ModelError(
-            f"'{model.name}' was trained on {model.spec.band_count} band{plural} but "
+            f"'{model.name}' was trained on {count} band{plural} but "
             f"'{raster.name}' has {raster.band_count}. Choose a raster with the bands that the "
             "model expects."
         )

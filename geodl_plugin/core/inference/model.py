@@ -29,6 +29,7 @@ class Model:
         weights: the name of the weights' file.
         dtype: data type of the training images, "" if not known.
         cell_size: of the training images, in map units, if known.
+        image_bands: how many bands the training images had, 0 if not known.
         crop_mode: FIXED_SIZE or BOUNDING_BOX: how an object becomes an image.
         blacken: whether an object's surroundings are blackened.
     """
@@ -42,6 +43,7 @@ class Model:
     weights: str = ""
     dtype: str = ""
     cell_size: float | None = None
+    image_bands: int = 0
     crop_mode: str = FIXED_SIZE
     blacken: bool = False
     _scale: tuple[np.ndarray, np.ndarray] = field(init=False, repr=False, compare=False)
@@ -105,6 +107,7 @@ def read_model(definition: ModelDefinition, task: Task) -> Model:
         weights=definition.model_file,
         dtype=str(facts.get("dtype") or ""),
         cell_size=_cell_size(facts.get("cell_size")),
+        image_bands=int(facts.get("image_bands") or 0),
         crop_mode=_crop_mode(crop, definition),
         blacken=bool(crop.get("blacken", definition.values.get("BlackenAroundFeature", False))),
     )

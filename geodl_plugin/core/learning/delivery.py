@@ -175,6 +175,7 @@ def _own(outcome: Outcome) -> dict[str, Any]:
         "backbone": spec.backbone,
         "arguments": spec.arguments,
         "band_count": spec.band_count,
+        "image_bands": folder.band_count,
         "band_names": list(folder.band_names),
         "class_count": spec.class_count,
         "chip_size": spec.chip_size,

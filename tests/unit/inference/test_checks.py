@@ -51,6 +51,14 @@ def test_too_few_bands(tmp_path: Path, source: str) -> None:
     )
 
 
+def test_more_bands_than_the_training_images_had(tmp_path: Path) -> None:
+    four = write_raster(tmp_path / "rgbn.tif", np.ones((4, 50, 50), np.uint16))
+    model = write_model(tmp_path / "trees.dlpk", "TEST_NUMBERS", bands=3, image_bands=3)
+    assert refused(options(four, model)).startswith(
+        "'trees.dlpk' was trained on 3 bands but 'rgbn.tif' has 4."
+    )
+
+
 def test_no_model(tmp_path: Path, source: str) -> None:
     (tmp_path / "notes.dlpk").write_text("not a zip")
     assert "is not a model package" in refused(options(source, str(tmp_path / "notes.dlpk")))
