@@ -41,7 +41,10 @@ class AssessPixels(GeoDLAlgorithm):
         "Only pixels whose class the reference tells are compared. Polygons of one class alone "
         "show what was missed but not what was falsely found: add a polygon of the background "
         "(class value 0) that covers the known area before all others, since later polygons lie "
-        "on top of earlier ones."
+        "on top of earlier ones.\n"
+        "From points, a random sample of each class of the map, the report and the table also "
+        "tell areas and accuracies of the whole map with 95 % confidence intervals (Olofsson et "
+        "al. 2014)."
     )
 
     def add_parameters(self) -> None:

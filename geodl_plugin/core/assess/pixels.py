@@ -14,10 +14,12 @@ from .. import pages
 from ..errors import InputError
 from ..geo.grid import Window, plan_tiles
 from ..geo.mask import PolygonMask
-from ..geo.raster import Raster
+from ..geo.raster import Block, Raster
+from ..geo.units import row_areas
 from ..geo.vector import VectorReader, VectorWriter
 from ..progress import Phase, Progress
 from . import report
+from .areas import Z95, Estimate, estimate, thin_classes
 from .confusion import Confusion
 from .reference import Known, RasterReference, Reference, VectorReference, whole_numbers
 
@@ -65,11 +67,13 @@ def assess(options: PixelAssessment, progress: Progress) -> dict[str, Any]:
         else:
             layer = VectorReader(options.reference, options.reference_layer or None)
             reference = VectorReference(layer, options.class_field, result)
-        confusion = compare(result, reference, options.mask, progress)
+        areas = MapAreas(result) if reference.is_sample else None
+        confusion = compare(result, reference, options.mask, progress, areas)
+    found = None if areas is None else _estimated(confusion, areas, progress)
     if options.table:
-        _write_table(options.table, confusion)
+        _write_table(options.table, confusion, found)
     if options.report:
-        pages.write(Path(options.report), report.pixel_page(confusion))
+        pages.write(Path(options.report), report.pixel_page(confusion, found))
     progress.info(report.pixel_sentence(confusion))
     return {
         "OVERALL_ACCURACY": confusion.overall_accuracy,
@@ -79,10 +83,40 @@ def assess(options: PixelAssessment, progress: Progress) -> dict[str, Any]:
     }
 
 
+class MapAreas:
+    """Adds up the area of each class of a class raster.
+
+    Attributes:
+        of_values: area by class value.
+        names: of the classes by value, where the raster has them.
+        unit: of the areas.
+    """
+
+    def __init__(self, raster: Raster) -> None:
+        self._rows, self.unit = row_areas(raster)
+        self._name = raster.name
+        self.names = raster.class_names()
+        self.of_values: dict[int, float] = {}
+
+    def add(self, window: Window, block: Block, wanted: np.ndarray) -> None:
+        """Count the pixels of a window that have data and are ``wanted`` ``(rows, cols)``."""
+        counted = block.valid & wanted
+        values = whole_numbers(block.pixels[0][counted], np.ones(counted.sum(), bool), self._name)
+        rows = self._rows[window.row : window.bottom]
+        areas = np.broadcast_to(rows[:, None], counted.shape)[counted]
+        found, places = np.unique(values, return_inverse=True)
+        for value, area in zip(found.tolist(), np.bincount(places, areas).tolist()):
+            self.of_values[value] = self.of_values.get(value, 0.0) + area
+
+
 def compare(
-    result: Raster, reference: Reference, mask: Layer | None, progress: Progress
+    result: Raster,
+    reference: Reference,
+    mask: Layer | None,
+    progress: Progress,
+    areas: MapAreas | None = None,
 ) -> Confusion:
-    """Return the confusion matrix of a class raster and a reference."""
+    """Return the confusion matrix of a class raster and a reference; add up ``areas`` too."""
     windows = [tile.inner for tile in plan_tiles(result.width, result.height, BLOCK, 0)]
     polygons = PolygonMask(*mask, result) if mask is not None else None
     phase = Phase(progress, "Comparing", len(windows), "blocks")
@@ -90,10 +124,13 @@ def compare(
     unanswered = 0
     for window in windows:
         known = reference.known(window)
-        if polygons is not None and len(known):
-            known = known.only(polygons.inside(window)[known.rows, known.cols])
-        if len(known):
-            unanswered += _count(result, window, known, pairs)
+        if len(known) or areas is not None:
+            block = result.read(window, [0])
+            wanted = np.ones_like(block.valid) if polygons is None else polygons.inside(window)
+            known = known.only(wanted[known.rows, known.cols])
+            unanswered += _count(block, result.name, known, pairs)
+            if areas is not None:
+                areas.add(window, block, wanted)
         phase.step()
     if not pairs:
         raise InputError(
@@ -108,18 +145,17 @@ def compare(
     return Confusion.of(pairs, {**reference.class_names, **result.class_names()})
 
 
-def _count(result: Raster, window: Window, known: Known, pairs: Counter[tuple[int, int]]) -> int:
-    """Count the pixels of a window by their two classes; return how many have no result."""
-    block = result.read(window, [0])
+def _count(block: Block, name: str, known: Known, pairs: Counter[tuple[int, int]]) -> int:
+    """Count the known pixels of a block by their two classes; return how many have no result."""
     answered = block.valid[known.rows, known.cols]
     kept = known.only(answered)
     pixels = block.pixels[0][kept.rows, kept.cols]
-    values = whole_numbers(pixels, np.ones(len(kept), bool), result.name)
+    values = whole_numbers(pixels, np.ones(len(kept), bool), name)
     for pair, count in _pair_counts(values, kept.values):
         pairs[pair] += count
     if len({value for value, _ in pairs}) > CLASS_LIMIT:
         raise InputError(
-            f"'{result.name}' has more than {CLASS_LIMIT} different values, so it shows no "
+            f"'{name}' has more than {CLASS_LIMIT} different values, so it shows no "
             "classes. Choose a class raster."
         )
     return len(known) - len(kept)
@@ -145,7 +181,20 @@ def _pair_counts(
         yield (key // width + least, key % width + least_reference), count
 
 
-def _write_table(path: str, confusion: Confusion) -> None:
+def _estimated(confusion: Confusion, areas: MapAreas, progress: Progress) -> Estimate | None:
+    """Return the estimates of area, unless a class of the map has too few points for them."""
+    thin = thin_classes(confusion, areas.of_values)
+    if thin:
+        listed = ", ".join(f"'{areas.names.get(value, value)}'" for value in thin)
+        progress.warn(
+            f"Areas cannot be estimated: {listed} of the map has fewer than two points. "
+            "Add points in it."
+        )
+        return None
+    return estimate(confusion, areas.of_values, areas.unit)
+
+
+def _write_table(path: str, confusion: Confusion, found: Estimate | None) -> None:
     columns = [
         f"C_{value}" if value >= 0 else f"C_{name}"
         for value, name in zip(confusion.values, confusion.names)
@@ -157,6 +206,7 @@ def _write_table(path: str, confusion: Confusion) -> None:
         "Producers_Accuracy": confusion.producers_accuracy,
         "IoU": confusion.iou,
         "F1_Score": confusion.f1,
+        **({} if found is None else _estimate_columns(found)),
     }
     fields.update({"Total": int, **dict.fromkeys(ratios, float)})
     with VectorWriter(path, "", fields, "None") as writer:
@@ -170,6 +220,18 @@ def _write_table(path: str, confusion: Confusion) -> None:
         total: dict[str, Any] = {"Class": "Total", "Total": confusion.total}
         total.update(zip(columns, confusion.references.tolist()))
         writer.write(None, total)
+
+
+def _estimate_columns(found: Estimate) -> dict[str, np.ndarray]:
+    """Return estimates by class; names ending in 95 are half a 95 % confidence interval."""
+    return {
+        "Area": found.shares * found.area,
+        "Area_95": Z95 * found.shares_error * found.area,
+        "Area_Users": found.users,
+        "Area_Users_95": Z95 * found.users_error,
+        "Area_Producers": found.producers,
+        "Area_Producers_95": Z95 * found.producers_error,
+    }
 
 
 def _number(value: float) -> float | None:

@@ -46,6 +46,7 @@ class Reference(Protocol):
 
     name: str
     class_names: Mapping[int, str]
+    is_sample: bool  # whether it tells single points, not areas
 
     def known(self, window: Window) -> Known:
         """Return what is known in a window of the class raster."""
@@ -77,7 +78,7 @@ class VectorReference:
             value: str(content) for content, value in self._values.items() if value < 0
         }
         self._codes = np.array(sorted(set(self._values.values())), dtype=np.int64)
-        self._points = "Point" in layer.geometry_type
+        self.is_sample = "Point" in layer.geometry_type
 
     def known(self, window: Window) -> Known:
         """Return the pixels that features cover."""
@@ -91,7 +92,7 @@ class VectorReference:
             raise InputError(
                 f"'{self.name}' holds lines, which cover no pixels. Choose polygons or points."
             )
-        if self._points:
+        if self.is_sample:
             return self._at_points(features, window)
         place = self._result.geotransform.of_window(window)
         shapes = [
@@ -125,6 +126,8 @@ class RasterReference:
         raster: the reference.
         result: the class raster that is compared with it.
     """
+
+    is_sample = False
 
     def __init__(self, raster: Raster, result: Raster) -> None:
         self.name = raster.name

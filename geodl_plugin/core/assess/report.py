@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from ..pages import figures, heading, lead, note, page, ratio, table
 from ..samples.schema import default_color
+from .areas import Z95, Estimate
 from .chart import curves_svg
 from .confusion import Confusion
 from .matching import Curve, Score
@@ -109,8 +110,8 @@ def pixel_sentence(confusion: Confusion) -> str:
     )
 
 
-def pixel_page(confusion: Confusion) -> str:
-    """Return the report on a class raster."""
+def pixel_page(confusion: Confusion, estimate: Estimate | None = None) -> str:
+    """Return the report on a class raster; ``estimate`` is what sample points say of areas."""
     rows = [
         [name, *(f"{count:,}" for count in counts), f"{total:,}"]
         for name, counts, total in zip(
@@ -141,4 +142,50 @@ def pixel_page(confusion: Confusion) -> str:
         note("Rows: class in the result. Columns: class in the reference."),
         table(["", *confusion.names, "Total"], [*rows, ["Total", *columns]], len(rows)),
     ]
+    if estimate is not None:
+        parts += _estimate_parts(estimate)
     return page("Assessment of pixels", parts)
+
+
+def _estimate_parts(estimate: Estimate) -> list[str]:
+    """Return what the points say about the whole map, with 95 % confidence intervals."""
+    areas = [
+        [
+            name,
+            f"{mapped * estimate.area:,.1f}",
+            f"{share * estimate.area:,.1f} ± {Z95 * error * estimate.area:,.1f}",
+            f"{share:.2%} ± {Z95 * error:.2%}",
+        ]
+        for name, mapped, share, error in zip(
+            estimate.names, estimate.mapped, estimate.shares, estimate.shares_error
+        )
+    ]
+    accuracies = [
+        [name, _between(users, users_error), _between(producers, producers_error)]
+        for name, users, users_error, producers, producers_error in zip(
+            estimate.names,
+            estimate.users,
+            estimate.users_error,
+            estimate.producers,
+            estimate.producers_error,
+        )
+    ]
+    unit = estimate.unit
+    return [
+        heading("Areas, estimated from the points"),
+        lead(
+            f"Weighted by the area of the classes, {estimate.overall:.1%} of the map is right "
+            f"(± {Z95 * estimate.overall_error:.1%})."
+        ),
+        table(["Class", f"Mapped ({unit})", f"Estimated ({unit})", "Share"], areas),
+        table(["Class", "User's accuracy", "Producer's accuracy"], accuracies),
+        note(
+            "± is a 95 % confidence interval. It holds when the points are a random sample of "
+            "each class of the map, or of the whole map (Olofsson et al. 2014). Areas are those "
+            "of the map's projection."
+        ),
+    ]
+
+
+def _between(value: float, error: float) -> str:
+    return "–" if math.isnan(value) else f"{value:.3f} ± {Z95 * error:.3f}"

@@ -234,3 +234,40 @@ def test_wrong_input_is_one_sentence(tmp_path: Path) -> None:
     for options, text in wrong:
         with pytest.raises(InputError, match=text):
             assess(options, Progress())
+
+
+def sample(path: Path, rows: list[tuple[float, float, int]]) -> str:
+    """Write points given in metres right and down from the top left corner."""
+    with VectorWriter(path, "EPSG:32612", {"Classvalue": int}, "Point") as writer:
+        for x, y, value in rows:
+            point = ogr.CreateGeometryFromWkt(f"POINT({ORIGIN[0] + x} {ORIGIN[1] - y})")
+            writer.write(point, {"Classvalue": value})
+    return str(path)
+
+
+def test_points_tell_the_areas_of_the_classes(tmp_path: Path) -> None:
+    values = np.zeros((200, 200), np.uint8)  # 4 ha, 1 ha of it trees
+    values[:100, :100] = 1
+    trees = [(2.5 + x, 2.5, 1) for x in range(8)] + [(20.5, 20.5, 0), (22.5, 20.5, 0)]
+    ground = [(150.5 + x, 150.5, 0) for x in range(9)] + [(120.5, 120.5, 1)]
+    points = sample(tmp_path / "points.gpkg", trees + ground)
+    files = {"table": str(tmp_path / "t.csv"), "report": str(tmp_path / "r.html")}
+    result = raster(tmp_path / "a.tif", values)
+    assess(PixelAssessment(result, points, "", **files), Progress())
+    rows = {row["Class"]: row for row in rows_of(files["table"])}
+    assert float(rows["Tree"]["Area"]) == pytest.approx(0.8 * 1 + 0.1 * 3)
+    assert float(rows["Ground"]["Area"]) == pytest.approx(0.2 * 1 + 0.9 * 3)
+    error = np.sqrt(0.25**2 * 0.16 / 9 + 0.75**2 * 0.09 / 9) * 4 * 1.96
+    assert float(rows["Tree"]["Area_95"]) == pytest.approx(error, rel=1e-4)
+    page = Path(files["report"]).read_text(encoding="utf-8")
+    assert "Estimated (ha)" in page and "1.1 ± 0.6" in page
+
+
+def test_a_class_without_points_is_named_and_no_area_is_estimated(tmp_path: Path) -> None:
+    points = sample(tmp_path / "points.gpkg", [(2.5, 2.5, 0), (3.5, 3.5, 0), (4.5, 4.5, 0)])
+    progress, table = Warnings(), str(tmp_path / "t.csv")
+    assess(PixelAssessment(raster(tmp_path / "a.tif", half()), points, "", table=table), progress)
+    assert progress.warnings == [
+        "Areas cannot be estimated: 'Tree' of the map has fewer than two points. Add points in it."
+    ]
+    assert "Area" not in rows_of(table)[0]
