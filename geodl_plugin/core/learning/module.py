@@ -176,6 +176,7 @@ MODULES: dict[Task, type[LearningModule]] = {
     Task.DETECTION: DetectionModule,
     Task.PIXELS: PixelModule,
     Task.OBJECTS: ObjectModule,
+    Task.CHANGE: PixelModule,
 }
 
 

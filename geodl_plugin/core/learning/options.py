@@ -14,6 +14,7 @@ MONITORS: dict[Task, tuple[str, ...]] = {
     Task.DETECTION: ("VALID_LOSS", "AVERAGE_PRECISION", "F1_SCORE", "PRECISION", "RECALL"),
     Task.PIXELS: ("VALID_LOSS", "MIOU", "ACCURACY", "F1_SCORE", "DICE", "PRECISION", "RECALL"),
     Task.OBJECTS: ("VALID_LOSS", "ACCURACY", "F1_SCORE", "PRECISION", "RECALL"),
+    Task.CHANGE: ("VALID_LOSS", "MIOU", "ACCURACY", "F1_SCORE", "DICE", "PRECISION", "RECALL"),
 }
 ALL_MONITORS = (
     "VALID_LOSS",
@@ -132,7 +133,7 @@ class TrainingOptions:
     def loss_of(self, task: Task) -> str:
         """Return the loss; raise :class:`InputError` if there is none such for the task."""
         terms(self.loss)
-        if task is not Task.PIXELS and self.loss != DEFAULT_LOSS:
+        if task not in (Task.PIXELS, Task.CHANGE) and self.loss != DEFAULT_LOSS:
             raise InputError(
                 f"LOSS={self.loss} is for models that classify pixels. Use {DEFAULT_LOSS}."
             )

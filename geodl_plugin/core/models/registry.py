@@ -23,6 +23,7 @@ class Task(str, Enum):
     DETECTION = "ObjectDetection"
     PIXELS = "ImageClassification"
     OBJECTS = "ObjectClassification"
+    CHANGE = "ChangeDetection"
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,8 @@ class ModelType:
 
 
 _TYPES: dict[str, ModelType] = {}
+# What a format is learnt with when nobody chooses, before others that could.
+_USUAL = ("UNET", "SSD", "MASKRCNN", "FEATURE_CLASSIFIER")
 
 
 def register(
@@ -124,15 +127,25 @@ def model_type(name: str) -> ModelType:
     raise InputError(f"There is no model type '{name}'. Choose one of: {names}.")
 
 
-def default_model_type(data_format: str) -> ModelType:
-    """Return the first model type that learns from a data format.
+def default_model_type(data_format: str, pairs: bool = False) -> ModelType:
+    """Return the usual model type for a data format.
+
+    Args:
+        data_format: keyword of the format.
+        pairs: whether each chip has a second image, of another date.
 
     Raises:
-        InputError: when none does.
+        InputError: when none learns from it.
     """
-    for each in model_types():
-        if data_format in each.formats:
-            return each
+    fitting = [
+        each
+        for each in model_types()
+        if data_format in each.formats and (each.task is Task.CHANGE) <= pairs
+    ]
+    changes = [each for each in fitting if each.task is Task.CHANGE]
+    usual = [each for name in _USUAL for each in fitting if each.name == name]
+    for each in (*changes, *usual, *fitting):
+        return each
     known = sorted({name for each in model_types() for name in each.formats})
     raise InputError(
         f"No model type learns from the format '{data_format}'. "

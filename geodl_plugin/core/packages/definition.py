@@ -16,6 +16,7 @@ TASKS = {
     "objectiondetection": "ObjectDetection",
     "imageclassification": "ImageClassification",
     "objectclassification": "ObjectClassification",
+    "changedetection": "ChangeDetection",
     "instancedetection": "InstanceDetection",
     "panopticsegmenter": "PanopticSegmenter",
     "superresolution": "SuperResolution",
@@ -26,6 +27,7 @@ PURPOSE = {
     "ObjectDetection": ("detects objects", "Detect objects"),
     "ImageClassification": ("classifies pixels", "Classify pixels"),
     "ObjectClassification": ("classifies objects", "Classify objects"),
+    "ChangeDetection": ("detects change", "Detect change"),
 }
 
 
