@@ -107,6 +107,12 @@ def test_tools_know_no_window(module):
     assert not [name for name in names if name.startswith("geodl_plugin.gui")]
 
 
+@pytest.mark.parametrize("module", layer("core.learning"))
+def test_learning_knows_no_inference(module):
+    names = imported(module, nested=True)
+    assert not [name for name in names if name.startswith("geodl_plugin.core.inference")]
+
+
 @pytest.mark.parametrize("module", layer("algorithms", "gui", "provider", "plugin", "paths"))
 def test_nothing_that_qgis_imports_imports_torch(module):
     for each in reached_from(module):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from ..device import choose_device, device_label, is_out_of_memory
 from ..errors import InputError, ModelError, WorkerError
 from ..models.registry import build_network
 from ..packages.archive import Package, open_package
@@ -179,47 +179,6 @@ class Engine:
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
         self._progress.warn(f"The memory does not suffice: batches are now {self.batch_size}.")
-
-
-def choose_device(name: str) -> torch.device:
-    """Return the device of a name; ``auto`` takes a GPU where there is one.
-
-    Raises:
-        InputError: when there is no such device.
-    """
-    name = (name or "auto").strip().lower()
-    cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
-    if name == "auto":
-        return torch.device("cuda" if cuda else "mps" if mps else "cpu")
-    kind, colon, index = name.partition(":")
-    if kind not in ("cpu", "cuda", "mps") or (colon and not index.isdigit()):
-        raise InputError(f"There is no device '{name}'. Choose auto, cpu, cuda, cuda:1 or mps.")
-    count = {"cpu": 1, "cuda": torch.cuda.device_count() if cuda else 0, "mps": int(mps)}[kind]
-    if int(index or 0) >= count:
-        raise InputError(
-            f"PyTorch finds no device '{name}' on this machine. Choose 'auto' or 'cpu'."
-        )
-    return torch.device(name)
-
-
-def device_label(device: torch.device) -> str:
-    """Return a device as people know it."""
-    if device.type == "cuda":
-        return f"the GPU {torch.cuda.get_device_name(device)} ({device})"
-    if device.type == "mps":
-        return "the Apple GPU (mps)"
-    name = platform.processor() or platform.machine()
-    return f"the CPU ({name}, {torch.get_num_threads()} threads)"
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Return whether an error says that memory does not suffice.
-
-    torch says it of the CPU by a plain ``RuntimeError`` of its allocator.
-    """
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-        return True
-    return "out of memory" in str(error).lower() or "can't allocate memory" in str(error)
 
 
 def tensors(value: Any) -> Iterator[torch.Tensor]:

@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
+from ..device import choose_device, device_label
 from ..errors import InputError
-from ..inference.engine import choose_device, device_label
 
 _LIGHTNING_PRECISION = {"float32": "32-true", "bfloat16": "bf16-mixed", "float16": "16-mixed"}
 

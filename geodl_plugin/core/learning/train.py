@@ -15,8 +15,8 @@ import lightning.pytorch as pl
 import torch
 from torch.utils.data import DataLoader
 
+from ..device import is_out_of_memory
 from ..errors import InputError
-from ..inference.engine import is_out_of_memory
 from ..models.registry import build_network
 from ..progress import Phase, Progress
 from .batches import choose_batch_size, make_loaders

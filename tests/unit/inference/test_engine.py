@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from geodl_plugin.core.errors import InputError, WorkerError
-from geodl_plugin.core.inference.engine import Engine, agree, as_float32, choose_device
+from geodl_plugin.core.inference.engine import Engine, agree, as_float32
 from geodl_plugin.core.progress import Progress
 
 from .support import SmallPixels
@@ -90,12 +90,6 @@ def test_the_device_is_named() -> None:
     )
     assert len(heard.infos) == 1
     assert "with float32, in batches of 2 images of 8 × 8 pixels" in heard.infos[0]
-
-
-@pytest.mark.parametrize("name", ["cuda:7", "tpu", "cuda:x", "mps:3"])
-def test_a_device_that_is_not_there_is_refused(name: str) -> None:
-    with pytest.raises(InputError, match="device"):
-        choose_device(name)
 
 
 def test_an_unknown_precision_is_refused() -> None:
