@@ -198,7 +198,7 @@ def _own(outcome: Outcome) -> dict[str, Any]:
                 "left_out": len(split.dropped),
                 "unseen": split.unseen,
             },
-            "weights": options.weights if options.weights in ("none", "imagenet") else "file",
+            "weights": spec.weights if spec.weights in ("none", "imagenet") else "file",
             "epochs": len(outcome.records),
             "best_epoch": outcome.best_epoch,
             "batch_size": outcome.batch_size,

@@ -150,8 +150,10 @@ class PixelModule(LearningModule):
     def make_collector(self) -> ConfusionScores:
         return ConfusionScores(["background", *self.class_names], with_overlap=True)
 
-    def loss(self, answer: Tensor, targets: Tensor) -> Tensor:
-        return self.criterion(answer, targets.long())
+    def loss(self, answer: Tensor | list[Tensor], targets: Tensor) -> Tensor:
+        # Deep supervision: several answers in training, whose losses count alike.
+        answers = answer if isinstance(answer, list) else [answer]
+        return torch.stack([self.criterion(each, targets.long()) for each in answers]).mean()
 
     def collect(self, images: Tensor, answer: Tensor, targets: Tensor) -> None:
         self.collector.update(numpy_of(answer.argmax(1)), numpy_of(targets))

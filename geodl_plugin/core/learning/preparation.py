@@ -86,7 +86,7 @@ def prepare(options: TrainingOptions, phase: Phase) -> Preparation:
         folder.band_count,
         len(schema),
         side,
-        options.weights.strip() or "none",
+        _weights(options, kind, notes),
     )
     notes = [split.describe(), *notes]
     settings = settings_of(
@@ -108,6 +108,20 @@ def _kind(options: TrainingOptions, folder: ChipFolder) -> ModelType:
             f"{folder.format}. Choose another model type or export the data again."
         )
     return kind
+
+
+def _weights(options: TrainingOptions, kind: ModelType, notes: list[str]) -> str:
+    """Return where the encoder's weights come from; some types have none to start from."""
+    weights = options.weights.strip() or "none"
+    if kind.pretrained or weights == "none":
+        return weights
+    if weights != "imagenet":
+        raise InputError(
+            f"{kind.name} has an encoder of its own, which '{weights}' does not fit. "
+            "Set WEIGHTS=none."
+        )
+    notes.append(f"{kind.name} has an encoder of its own, which starts from random weights.")
+    return "none"
 
 
 def _schema(folder: ChipFolder) -> Schema:

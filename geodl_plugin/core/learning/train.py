@@ -60,7 +60,7 @@ def train(options: TrainingOptions, progress: Progress) -> dict[str, Any]:
         try:
             batch_size = options.batch_size or choose_batch_size(module, preparation, hardware)
             loaders = make_loaders(preparation, batch_size, hardware)
-            curve = _set_rates(options, module, loaders[0], hardware, progress)
+            curve = _set_rates(options, preparation, module, loaders[0], hardware, progress)
             run = _fit(options, preparation, module, loaders, hardware, progress, curve is None)
         except (RuntimeError, ValueError) as error:
             sentence = _explained(error, options, hardware)
@@ -94,18 +94,18 @@ def _module(
 ) -> LearningModule:
     """Return the module of the task, with the encoder frozen only where it knows something."""
     frozen_until = options.freeze_until()
-    if options.weights == "none" and frozen_until != 1:
+    if preparation.spec.weights == "none" and frozen_until != 1:
         frozen_until = 1
         progress.info("The encoder starts from random weights, so all layers train from the start.")
     names = preparation.schema.names
     cls = MODULES[preparation.kind.task]
-    module = cls(network, names, _pair(options, options.rates()), frozen_until)
+    module = cls(network, names, _pair(preparation, options.rates()), frozen_until)
     if isinstance(module, PixelModule):
         module.criterion = pixel_loss(options.loss)
     return module
 
 
-def _pair(options: TrainingOptions, rates: tuple[float, ...]) -> tuple[float, float]:
+def _pair(preparation: Preparation, rates: tuple[float, ...]) -> tuple[float, float]:
     """Return the rates of encoder and head.
 
     A pretrained encoder learns at a tenth of the head's rate; a random one has all to learn.
@@ -113,11 +113,12 @@ def _pair(options: TrainingOptions, rates: tuple[float, ...]) -> tuple[float, fl
     if len(rates) == 2:
         return rates[0], rates[1]
     rate = rates[0] if rates else 1e-3
-    return (rate if options.weights == "none" else rate / 10), rate
+    return (rate if preparation.spec.weights == "none" else rate / 10), rate
 
 
 def _set_rates(
     options: TrainingOptions,
+    preparation: Preparation,
     module: LearningModule,
     loader: DataLoader,
     hardware: Hardware,
@@ -128,7 +129,7 @@ def _set_rates(
         return None
     phase = Phase(progress, "Finding a learning rate", BATCHES, "batches", _READ, _FOUND)
     curve = find_rate(module, loader, hardware.device, hardware.precision, phase)
-    module.rates = _pair(options, (curve.suggestion,))
+    module.rates = _pair(preparation, (curve.suggestion,))
     progress.info(
         f"Learning rate found: {curve.suggestion:.2g} (steepest fall at {curve.steepest:.2g})."
     )

@@ -62,6 +62,7 @@ class ModelType:
         description: one sentence for people.
         complete: fills in arguments that follow from the data, given the arguments, the
             objects' sizes ``(n, 2)`` in pixels and the chip size; checks them too.
+        pretrained: whether its encoder can start from weights of others.
     """
 
     name: str
@@ -71,6 +72,7 @@ class ModelType:
     build: Callable[[NetworkSpec], nn.Module] = field(compare=False)
     description: str = ""
     complete: Callable[[dict[str, Any], np.ndarray, int], dict[str, Any]] | None = None
+    pretrained: bool = True
 
 
 _TYPES: dict[str, ModelType] = {}
@@ -85,12 +87,20 @@ def register(
     arguments: dict[str, Any] | None = None,
     description: str = "",
     complete: Callable[[dict[str, Any], np.ndarray, int], dict[str, Any]] | None = None,
+    pretrained: bool = True,
 ) -> Callable[[Callable[[NetworkSpec], nn.Module]], Callable[[NetworkSpec], nn.Module]]:
     """Return a decorator that enters a builder of networks under ``name``."""
 
     def enter(build: Callable[[NetworkSpec], nn.Module]) -> Callable[[NetworkSpec], nn.Module]:
         _TYPES[name] = ModelType(
-            name, task, tuple(formats), dict(arguments or {}), build, description, complete
+            name,
+            task,
+            tuple(formats),
+            dict(arguments or {}),
+            build,
+            description,
+            complete,
+            pretrained,
         )
         return build
 

@@ -2,41 +2,66 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import segmentation_models_pytorch as smp
+import torch
+import torch.nn.functional as functional
 from torch import Tensor, nn
 
 from ...errors import InputError
 from ..registry import NetworkSpec
 from .weights import adapt_first_convolution, fetch, load_encoder_weights
 
-TILE_STEP = 32
+# What transformers of timm are told to take other sides than the one they were made for: first
+# any side, then that of the chips alone.
+_FREE_SIDE: dict[str, Any] = {"strict_img_size": False}
+# The libraries refuse what they cannot build with errors of all kinds.
+_REFUSALS = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    NotImplementedError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
 
 
 class SegmentationNetwork(nn.Module):
     """A network that gives every pixel a logit for each class and for the background.
 
+    Args:
+        architecture: name of the library's class.
+        spec: what to build.
+        arguments: of the library's class.
+        tile_step: a tile's side must be a multiple of it; default the encoder's last stride.
+        sees_whole_tile: whether each pixel's answer depends on all of its tile.
+
     Attributes:
         tile_step: a tile's side must be a multiple of it.
-        fixed_tile: the only tile side; none, for the network is fully convolutional.
+        fixed_tile: the only tile side, of encoders that take no other.
+        sees_whole_tile: as above; such networks want tiles as large as the chips were.
     """
 
-    def __init__(self, architecture: str, spec: NetworkSpec) -> None:
+    def __init__(
+        self,
+        architecture: str,
+        spec: NetworkSpec,
+        arguments: dict[str, Any],
+        tile_step: int = 0,
+        sees_whole_tile: bool = False,
+    ) -> None:
         super().__init__()
+        self.sigmoid = check_sigmoid(spec)
+        self.sees_whole_tile = sees_whole_tile
         encoder = encoder_name(spec.backbone)
-        self.network = getattr(smp, architecture)(
-            encoder,
-            encoder_weights=None,
-            in_channels=spec.band_count,
-            classes=spec.class_count + 1,
-            **spec.arguments,
-        )
-        self.tile_step = TILE_STEP
-        self.fixed_tile = None
-        if spec.weights == "imagenet":
-            weights = fetch(spec.backbone, lambda: _imagenet_weights(encoder))
-            adapt_first_convolution(self.encoder, weights)
-        elif spec.weights != "none":
-            load_encoder_weights(self.encoder, spec.weights)
+        self.network, self.fixed_tile = build_library(architecture, encoder, spec, arguments)
+        batch_norms_for_one(self.network.decoder)
+        self.tile_step = tile_step or self.encoder.output_stride
+        give_weights(self.encoder, encoder, spec)
 
     @property
     def encoder(self) -> nn.Module:
@@ -45,7 +70,121 @@ class SegmentationNetwork(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits ``(b, n + 1, h, w)`` of ``images`` ``(b, c, h, w)``."""
-        return self.network(images).float()
+        logits = self.network(images).float()
+        return beside_zero(logits) if self.sigmoid else logits
+
+
+def output_count(spec: NetworkSpec) -> int:
+    """Return how many maps the last convolution has: the background's too, unless by sigmoid."""
+    return spec.class_count + (0 if spec.arguments.get("sigmoid") else 1)
+
+
+def check_sigmoid(spec: NetworkSpec) -> bool:
+    """Return whether the network has one output only; raise :class:`InputError` if it cannot."""
+    wanted = bool(spec.arguments.get("sigmoid"))
+    if wanted and spec.class_count != 1:
+        raise InputError(
+            f"sigmoid=true tells one class from the background, but there are {spec.class_count} "
+            "classes. Leave it out."
+        )
+    return wanted
+
+
+def beside_zero(logit: Tensor) -> Tensor:
+    """Return ``(0, z)`` for ``z`` ``(b, 1, h, w)``: the softmax of it is the sigmoid of z."""
+    return torch.cat([torch.zeros_like(logit), logit], 1)
+
+
+def build_library(
+    architecture: str, encoder: str, spec: NetworkSpec, arguments: dict[str, Any]
+) -> tuple[nn.Module, int | None]:
+    """Return a network of the library, and the only side that it takes, if so.
+
+    Raises:
+        InputError: when the architecture and the encoder do not go together.
+    """
+    cls = getattr(smp, architecture)
+    common = {
+        "encoder_name": encoder,
+        "encoder_weights": None,
+        "in_channels": spec.band_count,
+        "classes": output_count(spec),
+        **arguments,
+    }
+    # Encoders of the library itself take any side, timm's are asked.
+    ways = [{}, _FREE_SIDE, {"img_size": spec.chip_size}] if encoder.startswith("tu-") else [{}]
+    reason, fixed = "", None
+    for way in ways:
+        try:
+            sides = _sides(cls, {**common, **way}, spec) if len(ways) > 1 else (True, True)
+            if all(sides):
+                return cls(**common, **way), None
+            if sides[0]:
+                fixed = way if fixed is None else fixed
+        except _REFUSALS as error:
+            reason = reason or str(error).strip().splitlines()[0].rstrip(".!")
+    if fixed is not None:
+        return cls(**common, **fixed), spec.chip_size
+    raise InputError(
+        f"{spec.model_type} cannot be built on the backbone '{spec.backbone}' for chips of "
+        f"{spec.chip_size} pixels ({reason}). Choose another backbone, resnet34 for example."
+    )
+
+
+def _sides(cls: type[nn.Module], arguments: dict[str, Any], spec: NetworkSpec) -> tuple[bool, bool]:
+    """Return whether a network takes chips, and tiles of another side; nothing is computed."""
+    with torch.device("meta"):
+        trial = cls(**arguments).eval()
+    step = max(32, trial.encoder.output_stride)
+    return _takes(trial, spec, spec.chip_size), _takes(trial, spec, spec.chip_size + 3 * step, True)
+
+
+@torch.no_grad()
+def _takes(trial: nn.Module, spec: NetworkSpec, side: int, quiet: bool = False) -> bool:
+    try:
+        answer = trial(torch.zeros(1, spec.band_count, side, side, device="meta"))
+    except _REFUSALS:
+        if quiet:
+            return False
+        raise
+    return answer.shape[-2:] == (side, side)
+
+
+def give_weights(encoder: nn.Module, name: str, spec: NetworkSpec) -> None:
+    """Give an encoder the weights that the spec names; raise :class:`InputError` when it fails."""
+    if spec.weights == "imagenet":
+        weights = fetch(spec.backbone, lambda: _imagenet_weights(name))
+        adapt_first_convolution(encoder, weights)
+    elif spec.weights != "none":
+        load_encoder_weights(encoder, spec.weights)
+
+
+class BatchNormForOne(nn.BatchNorm2d):
+    """Batch norm that also takes a batch of one value a channel, in training too.
+
+    Maps pooled to one pixel have no spread in a batch of one: the running one serves.
+    """
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Return normalised ``maps`` ``(b, c, h, w)``."""
+        if self.training and maps.numel() == maps.shape[1]:
+            return functional.batch_norm(
+                maps, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
+            )
+        return super().forward(maps)
+
+
+def batch_norms_for_one(module: nn.Module) -> None:
+    """Replace every batch norm in a module that is not trained yet."""
+    for parent, name, old in list(_batch_norms(module)):
+        setattr(parent, name, BatchNormForOne(old.num_features, old.eps, old.momentum))
+
+
+def _batch_norms(module: nn.Module) -> Iterator[tuple[nn.Module, str, nn.BatchNorm2d]]:
+    for parent in module.modules():
+        for name, child in parent.named_children():
+            if type(child) is nn.BatchNorm2d:
+                yield parent, name, child
 
 
 def encoder_name(backbone: str) -> str:
