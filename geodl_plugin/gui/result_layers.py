@@ -26,10 +26,12 @@ TOOLS = {
     Task.DETECTION: "geodl:detectobjects",
     Task.PIXELS: "geodl:classifypixels",
     Task.OBJECTS: "geodl:classifyobjects",
+    Task.INSTANCES: "geodl:detectobjects",
 }
 # How the files are called that a tool makes of a raster alone.
 RESULTS = {
     Task.DETECTION: ("detections", ".gpkg"),
+    Task.INSTANCES: ("objects", ".gpkg"),
     Task.PIXELS: ("classes", ".tif"),
 }
 _open_dialogs: list[Any] = []

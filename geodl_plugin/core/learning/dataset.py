@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
+from torchvision.ops import masks_to_boxes
 from torchvision.tv_tensors import BoundingBoxes, Image, Mask
 
 from ..chips.folder import ChipFolder
@@ -35,6 +36,7 @@ class Sample:
         boxes: ``(n, 4)`` for detection.
         labels: ``(n,)`` indices of the boxes, or ``(1,)`` of the chip.
         mask: ``(rows, cols)`` indices, for pixels.
+        instances: ``(n, rows, cols)`` bool, the pixels of every object, for instances.
     """
 
     pixels: np.ndarray
@@ -42,6 +44,13 @@ class Sample:
     boxes: np.ndarray
     labels: np.ndarray
     mask: np.ndarray | None = None
+    instances: np.ndarray | None = None
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of its large arrays."""
+        arrays = (self.pixels, self.valid, self.mask, self.instances)
+        return sum(each.nbytes for each in arrays if each is not None)
 
 
 @dataclass(frozen=True)
@@ -70,10 +79,19 @@ class ChipFacts:
 
 
 class ChipStore:
-    """Reads chips with their labels as network indices, and keeps them while they fit."""
+    """Reads chips with their labels as network indices, and keeps them while they fit.
 
-    def __init__(self, folder: ChipFolder, class_values: Sequence[int]) -> None:
+    Args:
+        folder: the chips.
+        class_values: those that are trained, ascending.
+        outlines: whether the pixels of every object are wanted, not only its box.
+    """
+
+    def __init__(
+        self, folder: ChipFolder, class_values: Sequence[int], outlines: bool = False
+    ) -> None:
         self.folder = folder
+        self.outlines = outlines
         self.class_values = np.asarray(class_values, dtype=np.int64)
         self._kept: dict[int, Sample] = {}
         self._facts: dict[int, ChipFacts] = {}
@@ -86,12 +104,11 @@ class ChipStore:
         block = self.folder.read_image(chip)
         label = self.folder.read_label(chip)
         check_fit(chip, block.valid.shape, label)
-        sample = make_sample(block.pixels, block.valid, label, self.class_values)
+        sample = make_sample(block.pixels, block.valid, label, self.class_values, self.outlines)
         self._facts[position] = ChipFacts.of(sample)
-        size = sample.pixels.nbytes + sample.valid.nbytes
-        if self._bytes + size <= _CACHE_LIMIT:
+        if self._bytes + sample.nbytes <= _CACHE_LIMIT:
             self._kept[position] = sample
-            self._bytes += size
+            self._bytes += sample.nbytes
         return sample
 
     def facts(self, position: int) -> ChipFacts:
@@ -102,7 +119,11 @@ class ChipStore:
 
 
 def make_sample(
-    pixels: np.ndarray, valid: np.ndarray, label: Label, class_values: np.ndarray
+    pixels: np.ndarray,
+    valid: np.ndarray,
+    label: Label,
+    class_values: np.ndarray,
+    outlines: bool = False,
 ) -> Sample:
     """Return a chip's sample; labels of classes that are not trained are left out."""
     no_boxes = np.zeros((0, 4), np.float32)
@@ -110,7 +131,10 @@ def make_sample(
         known = np.isin(label.values, class_values)
         labels = np.searchsorted(class_values, label.values[known])
         boxes = np.asarray(label.boxes, np.float32).reshape(-1, 4)[known]
-        return Sample(pixels, valid, boxes, labels.astype(np.int64))
+        instances = None
+        if outlines and isinstance(label, InstanceLabel):
+            instances = np.asarray(label.masks, bool)[known]
+        return Sample(pixels, valid, boxes, labels.astype(np.int64), instances=instances)
     if isinstance(label, MaskLabel):
         mask = mask_indices(label.values, class_values)
         return Sample(pixels, valid, no_boxes, np.zeros(0, np.int64), mask)
@@ -204,6 +228,10 @@ class CropDataset(Dataset):
             mask = _window(sample.mask, col, row, self.side, IGNORED).copy()
             mask[~valid] = IGNORED
             parts: tuple[Any, ...] = (image, Mask(torch.from_numpy(mask)))
+        elif sample.instances is not None:
+            masks = _window(sample.instances, col, row, self.side, False)
+            keep = _worth_keeping(masks, sample.instances)
+            parts = (image, Mask(torch.from_numpy(masks[keep].astype(np.uint8))))
         elif len(sample.boxes) or not len(sample.labels):
             boxes, keep = crop_boxes(sample.boxes, col, row, self.side, self.side)
             size = (self.side, self.side)
@@ -216,6 +244,8 @@ class CropDataset(Dataset):
         image, *rest = (each.as_subclass(Tensor) for each in parts)
         if sample.mask is not None:
             return image, rest[0].long()
+        if sample.instances is not None:
+            return image, instance_target(rest[0] > 0, torch.from_numpy(sample.labels[keep]))
         if rest:
             labels = torch.from_numpy(sample.labels[keep])
             return image, {"boxes": rest[0].reshape(-1, 4).float(), "labels": labels}
@@ -229,6 +259,24 @@ def collate(items: Sequence[tuple[Tensor, Any]]) -> tuple[Tensor, Any]:
     if isinstance(targets[0], dict):
         return stacked, list(targets)
     return stacked, torch.stack(targets)
+
+
+def instance_target(masks: Tensor, labels: Tensor) -> dict[str, Tensor]:
+    """Return ``masks`` ``(n, h, w)`` bool, ``boxes`` around them and ``labels`` of objects.
+
+    What an augmentation has moved out of the picture is left out.
+    """
+    seen = (masks.any(2).sum(1) >= _LEAST_SIDE) & (masks.any(1).sum(1) >= _LEAST_SIDE)
+    masks, labels = masks[seen], labels[seen]
+    # A pixel's box ends where the next pixel begins.
+    boxes = masks_to_boxes(masks) + torch.tensor([0.0, 0.0, 1.0, 1.0])
+    return {"boxes": boxes.reshape(-1, 4), "labels": labels, "masks": masks}
+
+
+def _worth_keeping(parts: np.ndarray, wholes: np.ndarray) -> np.ndarray:
+    """Return which objects ``(n,)`` a crop shows well enough, by the share of their pixels."""
+    seen = parts.sum(axis=(1, 2))
+    return (seen > 0) & (seen >= _LEAST_VISIBLE * wholes.sum(axis=(1, 2)))
 
 
 def _draw(room: int) -> int:

@@ -88,11 +88,8 @@ class DetectionScores:
             detections: per image tensors ``boxes``, ``scores``, ``labels``.
             truths: per image tensors ``boxes``, ``labels``.
         """
-        from torchvision.ops import batched_nms, box_iou
-
         for found, truth in zip(detections, truths):
-            keep = batched_nms(found["boxes"], found["scores"], found["labels"], _NMS_OVERLAP)
-            overlap = box_iou(found["boxes"][keep], truth["boxes"].to(found["boxes"])).cpu().numpy()
+            keep, overlap = self.compare(found, truth)
             labels = found["labels"][keep].cpu().numpy()
             scores = found["scores"][keep].cpu().numpy()
             true_labels = truth["labels"].cpu().numpy()
@@ -101,6 +98,14 @@ class DetectionScores:
                 self._true[label] += int(columns.sum())
                 hits = match_greedily(overlap[rows][:, columns])
                 self._found[label] += list(zip(scores[rows].tolist(), hits))
+
+    def compare(self, found: dict[str, Any], truth: dict[str, Any]) -> tuple[Any, np.ndarray]:
+        """Return which detections stand, best first, and their IoU ``(kept, true)``."""
+        from torchvision.ops import batched_nms, box_iou
+
+        keep = batched_nms(found["boxes"], found["scores"], found["labels"], _NMS_OVERLAP)
+        overlap = box_iou(found["boxes"][keep], truth["boxes"].to(found["boxes"]))
+        return keep, overlap.cpu().numpy()
 
     def compute(self) -> Scores:
         """Return average precision at IoU 0.5, and precision, recall and F1 at score 0.5."""
@@ -117,6 +122,42 @@ class DetectionScores:
         values = {"average_precision": float(np.mean(met)) if met else 0.0}
         values.update(_ratios(hits, told, sum(self._true)))
         return Scores(values, rows)
+
+
+class InstanceScores(DetectionScores):
+    """As :class:`DetectionScores`, of the objects' masks instead of their boxes.
+
+    Detections also have ``masks``, each the pixels of a window of the image, and ``windows``
+    ``(n, 4)`` as col, row, width, height; truths ``masks`` ``(n, h, w)``.
+    """
+
+    def compare(self, found: dict[str, Any], truth: dict[str, Any]) -> tuple[Any, np.ndarray]:
+        true = truth["masks"].cpu().numpy().astype(np.float32)
+        labels = found["labels"].cpu().numpy()
+        order = np.argsort(-found["scores"].cpu().numpy(), kind="stable")
+        masks = np.zeros((len(order), *true.shape[1:]), np.float32)
+        for mask, place in zip(masks, order.tolist()):
+            col, row, width, height = (int(each) for each in found["windows"][place])
+            mask[row : row + height, col : col + width] = found["masks"][place]
+        same = labels[order][:, None] == labels[order][None]
+        keep = _standing(mask_overlap(masks, masks) * same)
+        return order[keep], mask_overlap(masks[keep], true)
+
+
+def mask_overlap(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Return the IoU ``(n, m)`` of masks ``(n, h, w)`` and ``(m, h, w)`` of zeros and ones."""
+    first, second = (each.reshape(len(each), int(np.prod(each.shape[1:]))) for each in (one, other))
+    shared = first @ second.T
+    both = first.sum(axis=1)[:, None] + second.sum(axis=1)[None]
+    return shared / np.maximum(both - shared, 1.0)
+
+
+def _standing(overlap: np.ndarray) -> np.ndarray:
+    """Return the indices of those that none before them, which stands itself, overlaps."""
+    stands = np.ones(len(overlap), bool)
+    for place in range(1, len(overlap)):
+        stands[place] = not (overlap[place, :place][stands[:place]] > _NMS_OVERLAP).any()
+    return np.flatnonzero(stands)
 
 
 def match_greedily(overlap: np.ndarray) -> list[bool]:

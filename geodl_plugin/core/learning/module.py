@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ..models.registry import Task
 from .losses import cross_entropy
-from .metrics import ConfusionScores, DetectionScores, Scores
+from .metrics import ConfusionScores, DetectionScores, InstanceScores, Scores
 
 _LEAST_SCORE = 0.05  # of a detection, for the precision–recall curve
 _WEIGHT_DECAY = 1e-2
@@ -141,6 +141,13 @@ class DetectionModule(LearningModule):
         self.collector.update(found, targets)
 
 
+class InstanceModule(DetectionModule):
+    """Trains a network that outlines objects; its average precision is that of the masks."""
+
+    def make_collector(self) -> InstanceScores:
+        return InstanceScores(self.class_names)
+
+
 class PixelModule(LearningModule):
     """Trains a network that classifies pixels."""
 
@@ -176,6 +183,7 @@ class ObjectModule(LearningModule):
 
 MODULES: dict[Task, type[LearningModule]] = {
     Task.DETECTION: DetectionModule,
+    Task.INSTANCES: InstanceModule,
     Task.PIXELS: PixelModule,
     Task.OBJECTS: ObjectModule,
     Task.CHANGE: PixelModule,

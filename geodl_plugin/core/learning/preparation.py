@@ -11,7 +11,7 @@ from ..arguments import parse
 from ..chips.folder import ChipFolder, open_folder
 from ..chips.problems import LEAST_SIDE, check_classes, check_size, nothing_labelled, teachable
 from ..errors import InputError, TrainingDataError
-from ..models.registry import ModelType, NetworkSpec, default_model_type, model_type
+from ..models.registry import ModelType, NetworkSpec, Task, default_model_type, model_type
 from ..progress import Phase
 from ..samples.schema import Schema
 from .augmentation_settings import settings_of
@@ -61,7 +61,7 @@ def prepare(options: TrainingOptions, phase: Phase) -> Preparation:
     arguments = parse(options.model_arguments, kind.arguments)
     schema = _schema(folder)
     side, notes = _side(options, folder)
-    store = ChipStore(folder, schema.values)
+    store = ChipStore(folder, schema.values, kind.task is Task.INSTANCES)
     phase.total = len(folder.chips)
     footprints = []
     for position, chip in enumerate(folder.chips):

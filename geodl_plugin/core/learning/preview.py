@@ -46,7 +46,7 @@ def augmented(found: Survey, task: Task, seed: int) -> Look:
     """
     folder = found.folder
     values = np.array(teachable(folder).values, np.int64)
-    store = ChipStore(folder, values)
+    store = ChipStore(folder, values, task is Task.INSTANCES)
     side = min(folder.width, folder.height) // LEAST_SIDE * LEAST_SIDE
     deviation = np.where(found.bands.deviation > 0, found.bands.deviation, 1.0)
     normalization = Normalization(tuple(found.bands.mean.tolist()), tuple(deviation.tolist()))

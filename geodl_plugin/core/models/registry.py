@@ -23,6 +23,7 @@ class Task(str, Enum):
     DETECTION = "ObjectDetection"
     PIXELS = "ImageClassification"
     OBJECTS = "ObjectClassification"
+    INSTANCES = "InstanceDetection"
     CHANGE = "ChangeDetection"
 
 

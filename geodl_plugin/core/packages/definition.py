@@ -27,6 +27,7 @@ PURPOSE = {
     "ObjectDetection": ("detects objects", "Detect objects"),
     "ImageClassification": ("classifies pixels", "Classify pixels"),
     "ObjectClassification": ("classifies objects", "Classify objects"),
+    "InstanceDetection": ("outlines objects", "Detect objects"),
     "ChangeDetection": ("detects change", "Detect change"),
 }
 
