@@ -59,6 +59,21 @@ class LayerStyler(QgsProcessingLayerPostProcessorInterface):
         layer.triggerRepaint()
 
 
+class SameStyler(LayerStyler):
+    """Styles a vector layer like another one.
+
+    Args:
+        layer: whose look is taken; it is not kept.
+    """
+
+    def __init__(self, layer: QgsVectorLayer) -> None:
+        super().__init__()
+        self._renderer = layer.renderer().clone()
+
+    def apply(self, layer: QgsMapLayer) -> None:
+        layer.setRenderer(self._renderer.clone())
+
+
 class ClassStyler(LayerStyler):
     """Styles a vector layer by the classes in one of its fields.
 

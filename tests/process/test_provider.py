@@ -12,6 +12,7 @@ import pytest
 TOOLS = {
     "labelobjects", "exporttrainingdata", "inspecttrainingdata", "trainmodel", "detectobjects",
     "classifypixels", "classifyobjects", "assessdetections", "assesspixels", "setupenvironment",
+    "nonmaximumsuppression",
 }  # fmt: skip
 
 LOADING = """

@@ -95,9 +95,11 @@ class VectorReader:
         self.crs: str = reference.ExportToWkt() if reference is not None else ""
         definition = self._layer.GetLayerDefn()
         self.fields: dict[str, str] = {}
+        self.definitions: dict[str, ogr.FieldDefn] = {}
         for index in range(definition.GetFieldCount()):
             field = definition.GetFieldDefn(index)
             self.fields[field.GetName()] = FIELD_KINDS.get(field.GetType(), "other")
+            self.definitions[field.GetName()] = field
 
     @property
     def count(self) -> int:
@@ -108,6 +110,12 @@ class VectorReader:
     def geometry_type(self) -> str:
         """The name of the layer's geometry type, "Polygon" for example."""
         return ogr.GeometryTypeToName(self._layer.GetGeomType())
+
+    @property
+    def writable_type(self) -> str:
+        """The key of :data:`GEOMETRIES` that takes the layer's geometries."""
+        flat = self.geometry_type.replace("3D ", "").replace("Measured ", "").replace(" ", "")
+        return flat if flat in GEOMETRIES else "Unknown"
 
     def field(self, name: str) -> str:
         """Return the name of a field as it is spelt in the layer.
@@ -186,7 +194,7 @@ class VectorWriter:
     Args:
         path: the file to write; its extension chooses the format, ``.gpkg`` if unknown.
         crs: well-known text, "" for none.
-        fields: names and types (``int``, ``float`` or ``str``).
+        fields: names and types (``int``, ``float`` or ``str``), or another layer's definitions.
         geometry: a key of :data:`GEOMETRIES`; "MultiPolygon" takes polygons too.
 
     Raises:
@@ -194,7 +202,11 @@ class VectorWriter:
     """
 
     def __init__(
-        self, path: str | Path, crs: str, fields: Mapping[str, type], geometry: str = "Polygon"
+        self,
+        path: str | Path,
+        crs: str,
+        fields: Mapping[str, type | ogr.FieldDefn],
+        geometry: str = "Polygon",
     ) -> None:
         self.path = Path(path)
         driver = DRIVERS.get(self.path.suffix.lower())
@@ -218,7 +230,8 @@ class VectorWriter:
             LAYER_OPTIONS.get(driver, []),
         )
         for name, kind in fields.items():
-            self._layer.CreateField(ogr.FieldDefn(name, FIELD_TYPES[kind]))
+            known = isinstance(kind, ogr.FieldDefn)
+            self._layer.CreateField(kind if known else ogr.FieldDefn(name, FIELD_TYPES[kind]))
         self._fields = list(fields)
         self.count = 0
         self._dataset.StartTransaction()

@@ -16,7 +16,7 @@ COVERED = 0.5  # share of a cut box that lies in another one, from which it is a
 SAME_OBJECT = 0.5  # IoU from which two tiles' boxes are one object, whatever may overlap
 ALIGNED = 0.6  # IoU of the sides along which two cut boxes are joined
 
-_UNDECIDED, _KEPT, _DROPPED = 0, 1, 2
+UNDECIDED, KEPT, DROPPED = 0, 1, 2
 
 
 @dataclass(frozen=True)
@@ -155,9 +155,9 @@ class Merger:
         """
         waiting = _ranked(join_cut(Detections.join(self._pending)))
         open_ = waiting.boxes[:, 3] > frontier - self.margin
-        state = _decide(*self._falling(waiting), open_)
-        self._pending = [waiting.take(state == _UNDECIDED)]
-        return waiting.take(state == _KEPT)
+        state = decide(*self._falling(waiting), open_)
+        self._pending = [waiting.take(state == UNDECIDED)]
+        return waiting.take(state == KEPT)
 
     def _falling(self, ranked: Detections) -> tuple[np.ndarray, np.ndarray]:
         """Return pairs of which the second falls if the first one stands."""
@@ -179,19 +179,27 @@ def _ranked(found: Detections) -> Detections:
     )
 
 
-def _decide(first: np.ndarray, second: np.ndarray, open_: np.ndarray) -> np.ndarray:
-    """Return the state of each box; round by round those stand that no other can fell."""
-    state = np.full(len(open_), _UNDECIDED)
+def decide(first: np.ndarray, second: np.ndarray, open_: np.ndarray) -> np.ndarray:
+    """Return the state of each box; round by round those stand that no other can fell.
+
+    Args:
+        first, second: arrays ``(m,)`` of indices: the second falls if the first one stands.
+        open_: array ``(n,)``: boxes that are not to be decided yet.
+
+    Returns:
+        Array ``(n,)`` of UNDECIDED, KEPT or DROPPED.
+    """
+    state = np.full(len(open_), UNDECIDED)
     while True:
         blocked = np.zeros(len(open_), bool)
-        alive = (state[first] == _UNDECIDED) & (state[second] == _UNDECIDED)
+        alive = (state[first] == UNDECIDED) & (state[second] == UNDECIDED)
         blocked[second[alive]] = True
-        stands = (state == _UNDECIDED) & ~blocked & ~open_
+        stands = (state == UNDECIDED) & ~blocked & ~open_
         if not stands.any():
             return state
-        state[stands] = _KEPT
+        state[stands] = KEPT
         fallen = second[stands[first]]
-        state[fallen[state[fallen] == _UNDECIDED]] = _DROPPED
+        state[fallen[state[fallen] == UNDECIDED]] = DROPPED
         first, second = first[alive], second[alive]
 
 

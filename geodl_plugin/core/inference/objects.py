@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from ..geo.vector import GEOMETRIES, VectorReader, VectorWriter
+from ..geo.vector import VectorReader, VectorWriter
 from ..models.registry import Task
 from ..progress import Phase, Progress
 from .checks import CONFIDENCE_FIELD, Job, open_features, open_job
@@ -112,9 +112,7 @@ class FeatureWriter:
         }
         self._texts = [name for name, kind in fields.items() if kind is str]
         fields.update({options.class_field: str, CONFIDENCE_FIELD: float})
-        kind = reader.geometry_type.replace("3D ", "").replace("Measured ", "").replace(" ", "")
-        kind = kind if kind in GEOMETRIES else "Unknown"
-        self._writer = VectorWriter(options.output, reader.crs, fields, kind)
+        self._writer = VectorWriter(options.output, reader.crs, fields, reader.writable_type)
         self.classified = 0
 
     @property

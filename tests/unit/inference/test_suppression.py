@@ -1,0 +1,152 @@
+"""Suppressing the duplicates of a layer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torchvision
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from osgeo import gdal, ogr
+
+from geodl_plugin.core.errors import InputError, VectorError
+from geodl_plugin.core.geo.vector import VectorReader, VectorWriter
+from geodl_plugin.core.inference.suppression import SuppressionOptions, suppress_layer
+from geodl_plugin.core.progress import Progress
+
+FIELDS = {"Class": str, "Confidence": float, "note": str}
+ORIGIN = np.array([528000.0, 4978000.0])
+
+
+def square(x: float, y: float, side: float = 10.0) -> np.ndarray:
+    return np.array([[x, y], [x + side, y], [x + side, y + side], [x, y + side]]) + ORIGIN
+
+
+def diamond(x: float, y: float, radius: float = 5.0) -> np.ndarray:
+    return np.array([[x - radius, y], [x, y - radius], [x + radius, y], [x, y + radius]]) + ORIGIN
+
+
+def layer(path: Path, rows: list[tuple[np.ndarray, str, Any]]) -> tuple[str, str]:
+    with VectorWriter(path, "EPSG:32612", FIELDS) as writer:
+        for number, (ring, name, confidence) in enumerate(rows):
+            row = {"Class": name, "Confidence": confidence, "note": f"row {number}"}
+            writer.write_polygon([ring], row)
+    return str(path), ""
+
+
+def kept(tmp_path: Path, rows: list[tuple[np.ndarray, str, Any]], **options: Any) -> list[str]:
+    output = tmp_path / "out.gpkg"
+    source = layer(tmp_path / "in.gpkg", rows)
+    removed = suppress_layer(SuppressionOptions(source, str(output), **options), Progress())
+    notes = [each.attributes["note"] for each in VectorReader(output).features()]
+    assert removed == len(rows) - len(notes)
+    return notes
+
+
+def test_the_most_certain_of_a_class_stays_in_its_place(tmp_path: Path) -> None:
+    rows = [
+        (square(0, 0), "tree", 60.0),
+        (square(1, 1), "tree", 90.0),
+        (square(2, 2), "house", 10.0),
+        (square(50, 0), "tree", 5.0),
+    ]
+    assert kept(tmp_path, rows, max_overlap_ratio=0.3) == ["row 1", "row 2", "row 3"]
+
+
+def test_what_falls_fells_nothing(tmp_path: Path) -> None:
+    rows = [(square(4 * step, 0), "tree", 90.0 - step) for step in range(3)]
+    # The second overlaps both by 6/14, the first and the third share 2/18.
+    assert kept(tmp_path, rows, max_overlap_ratio=0.2) == ["row 0", "row 2"]
+
+
+def test_turned_shapes_are_compared_as_they_are(tmp_path: Path) -> None:
+    rows = [(diamond(0, 0), "tree", 90.0), (diamond(6, 6), "tree", 80.0)]
+    assert kept(tmp_path, rows) == ["row 0", "row 1"]  # only their envelopes meet
+    near = [(diamond(0, 0), "tree", 90.0), (diamond(1, 0), "tree", 80.0)]
+    assert kept(tmp_path, near) == ["row 0"]
+
+
+def test_shapes_that_only_touch_stay(tmp_path: Path) -> None:
+    rows = [(square(0, 0), "tree", 90.0), (square(10, 0), "tree", 80.0)]
+    assert kept(tmp_path, rows) == ["row 0", "row 1"]
+
+
+def test_a_detection_without_confidence_ranks_last(tmp_path: Path) -> None:
+    rows = [(square(0, 0), "tree", None), (square(1, 0), "tree", 1.0)]
+    assert kept(tmp_path, rows) == ["row 1"]
+
+
+def test_fields_and_their_types_are_kept(tmp_path: Path) -> None:
+    source = tmp_path / "in.gpkg"
+    path, _ = layer(source, [(square(0, 0), "tree", 50.0)])
+    dataset = gdal.OpenEx(path, gdal.OF_UPDATE)
+    dataset.ExecuteSQL('ALTER TABLE "in" ADD COLUMN seen DATE')
+    dataset = None
+    dataset = gdal.OpenEx(path, gdal.OF_UPDATE)
+    dataset.ExecuteSQL("UPDATE \"in\" SET seen = '2026-03-01'")
+    dataset = None
+    suppress_layer(SuppressionOptions((path, ""), str(tmp_path / "out.gpkg")), Progress())
+    result = ogr.Open(str(tmp_path / "out.gpkg"))
+    definition = result.GetLayer(0).GetLayerDefn()
+    types = {
+        definition.GetFieldDefn(i).GetName(): definition.GetFieldDefn(i).GetType()
+        for i in range(definition.GetFieldCount())
+    }
+    assert types["seen"] == ogr.OFTDate
+    assert result.GetLayer(0).GetNextFeature().GetField("seen") == "2026/03/01"
+
+
+def test_a_missing_field_is_named(tmp_path: Path) -> None:
+    source = layer(tmp_path / "in.gpkg", [(square(0, 0), "tree", 50.0)])
+    options = SuppressionOptions(source, str(tmp_path / "out.gpkg"), confidence_field="score")
+    with pytest.raises(VectorError, match=r"no field 'score' in 'in'. Its fields are: Class"):
+        suppress_layer(options, Progress())
+    assert not (tmp_path / "out.gpkg").exists()
+
+
+def test_a_confidence_that_is_no_number_is_named(tmp_path: Path) -> None:
+    source = layer(tmp_path / "in.gpkg", [(square(0, 0), "tree", 50.0)])
+    options = SuppressionOptions(source, str(tmp_path / "out.gpkg"), confidence_field="note")
+    with pytest.raises(InputError, match="Feature 1 has 'row 0' in the field 'note'"):
+        suppress_layer(options, Progress())
+
+
+def test_points_are_refused(tmp_path: Path) -> None:
+    with VectorWriter(tmp_path / "in.gpkg", "", FIELDS, "Point") as writer:
+        writer.write(ogr.CreateGeometryFromWkt("POINT(0 0)"), {"Confidence": 1.0})
+    options = SuppressionOptions((str(tmp_path / "in.gpkg"), ""), str(tmp_path / "out.gpkg"))
+    with pytest.raises(InputError, match=r"holds Point features. Choose a layer of polygons"):
+        suppress_layer(options, Progress())
+
+
+boxes = st.lists(
+    st.tuples(st.integers(0, 40), st.integers(0, 40), st.integers(1, 20), st.integers(0, 1)),
+    max_size=25,
+)
+
+
+@settings(
+    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(boxes, st.sampled_from([0.1, 0.3, 0.5]))
+def test_rectangles_are_suppressed_as_torchvision_does_it(
+    tmp_path: Path, found: list[tuple[int, int, int, int]], ratio: float
+) -> None:
+    rows = [
+        (square(x, y, side), "ab"[label], 90.0 - number)
+        for number, (x, y, side, label) in enumerate(found)
+    ]
+    corners = torch.tensor([[x, y, x + side, y + side] for x, y, side, _ in found]).float()
+    expected = torchvision.ops.batched_nms(
+        corners.reshape(-1, 4),
+        torch.arange(len(found), 0, -1).float(),
+        torch.tensor([label for *_, label in found], dtype=torch.long),
+        ratio,
+    )
+    assert kept(tmp_path, rows, max_overlap_ratio=ratio) == [
+        f"row {index}" for index in sorted(expected.tolist())
+    ]
