@@ -154,7 +154,7 @@ def test_definition_speaks_to_arcgis_and_to_us(make_folder, tmp_path):
 @pytest.mark.parametrize(
     ("more", "sentence"),
     [
-        ({"model_type": "UNETT"}, "There is no model type 'UNETT'. Choose one of: FEATURE"),
+        ({"model_type": "UNETT"}, "There is no model type 'UNETT'. Choose one of: "),
         ({"model_type": "UNET"}, "UNET learns from Classified_Tiles, but 'chips' holds"),
         ({"backbone": "resnet7"}, "There is no backbone 'resnet7'"),
         ({"learning_rate": "fast"}, "'fast' is no learning rate"),
