@@ -149,7 +149,10 @@ def add_model(
     )
     tool.add(
         model,
-        tool.tr("Path of a model package (.dlpk) or definition (.emd), or the definition's JSON."),
+        tool.tr(
+            "Path of a model package (.dlpk) or definition (.emd), the name of an installed model, "
+            "or the definition's JSON."
+        ),
     )
     # As text: QGIS would sort the arguments and blur their types.
     listed = json.dumps([dataclasses.asdict(each) for each in arguments])

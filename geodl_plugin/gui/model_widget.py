@@ -9,12 +9,13 @@ from typing import Any
 from processing.gui.wrappers import WidgetWrapper, dialogTypes
 from qgis.core import QgsProcessingParameterDefinition, QgsSettings
 from qgis.gui import QgsFilterLineEdit, QgsGui, QgsProcessingGui
-from qgis.PyQt.QtCore import QCoreApplication, QEvent, QTimer, pyqtSignal
+from qgis.PyQt.QtCore import QCoreApplication, QEvent, Qt, QTimer, pyqtSignal
 from qgis.PyQt.QtGui import QDragEnterEvent, QDropEvent
 from qgis.PyQt.QtWidgets import (
     QFileDialog,
     QHBoxLayout,
     QLabel,
+    QMenu,
     QSizePolicy,
     QToolButton,
     QVBoxLayout,
@@ -26,6 +27,7 @@ from ..core.inference.model import read_model
 from ..core.models.registry import Task
 from ..core.packages.archive import peek_definition
 from ..core.packages.definition import ModelDefinition
+from ..core.packages.store import installed
 from ..core.packages.summary import facts, fixed_arguments, summary
 
 FOLDER_SETTING = "geodl/model_folder"
@@ -75,13 +77,13 @@ class ModelField(QWidget):
         self._seen = ""
         self.line = ModelLine()
         self.line.setShowClearButton(not compact)
-        self.line.setPlaceholderText(self.tr("Model package (.dlpk) or definition (.emd)"))
+        self.line.setPlaceholderText(self.tr("Model package (.dlpk), definition (.emd) or name"))
         self.line.textChanged.connect(self._wait)
         self.line.editingFinished.connect(self.look)
         self.button = QToolButton()
         self.button.setText("…")
-        self.button.setToolTip(self.tr("Choose a file"))
-        self.button.clicked.connect(self.browse)
+        self.button.setToolTip(self.tr("Choose an installed model or a file"))
+        self.button.clicked.connect(self.choose)
         self.note = QLabel()
         self.note.setWordWrap(True)
         # A long sentence must not make the dialog wide.
@@ -117,6 +119,26 @@ class ModelField(QWidget):
         if text.startswith("{"):
             self.line.setCursorPosition(0)  # a path tells by its end, JSON by its beginning
         self.look()
+
+    def choose(self) -> None:
+        """Offer the installed models and the files; the files alone where none is installed."""
+        names = list(installed())
+        if names:
+            self.make_menu(names).exec(self.button.mapToGlobal(self.button.rect().bottomLeft()))
+        else:
+            self.browse()
+
+    def make_menu(self, names: list[str]) -> QMenu:
+        """Return a menu of installed models and the way to files."""
+        menu = QMenu(self)
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        for name in names:
+            # An ampersand would underline what follows it.
+            action = menu.addAction(name.replace("&", "&&"))
+            action.triggered.connect(lambda _, chosen=name: self.set_text(chosen))
+        menu.addSeparator()
+        menu.addAction(self.tr("Choose a file…")).triggered.connect(lambda: self.browse())
+        return menu
 
     def browse(self) -> None:
         """Ask for a file."""

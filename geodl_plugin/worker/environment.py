@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import GeoDLError, InputError, MissingLibraryError, WorkerError
+from ..core.places import user_folder
 from ..core.progress import Progress
 from . import requirements
 from .interpreters import own_python, own_python_has_torch, python_in
@@ -74,16 +75,7 @@ class Status:
 
 def managed_directory() -> Path:
     """Return where the managed environment lies or would lie."""
-    named = os.environ.get(DIRECTORY_VARIABLE, "").strip()
-    if named:
-        return Path(named).expanduser()
-    if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-        return base / "GeoDL" / "environment"
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Application Support" / "GeoDL" / "environment"
-    base = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
-    return base / "geodl" / "environment"
+    return user_folder("environment", DIRECTORY_VARIABLE)
 
 
 def find_python(setting: str | None = None) -> PythonChoice:

@@ -13,6 +13,7 @@ TOOLS = {
     "labelobjects", "exporttrainingdata", "inspecttrainingdata", "trainmodel", "detectobjects",
     "classifypixels", "classifyobjects", "assessdetections", "assesspixels", "setupenvironment",
     "nonmaximumsuppression",
+    "modelinfo", "packagemodel", "installmodel", "uninstallmodel", "listmodels",
 }  # fmt: skip
 
 LOADING = """

@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 
 from ..errors import ModelError
 from .definition import ModelDefinition, read_definition
+from .store import locate
 
 SIZE_LIMIT = 20 * 1024**3  # bytes of a package's files together, unpacked
 RATIO_LIMIT = 1000  # unpacked to packed size of a file; weights hardly shrink
@@ -65,7 +66,8 @@ def open_package(model: str | Path) -> Package:
     """Open a model with all its files.
 
     Args:
-        model: path of a ``.dlpk`` or ``.emd``, or the JSON text of a definition.
+        model: path of a ``.dlpk`` or ``.emd``, the name of an installed model, or the JSON
+            text of a definition.
 
     Raises:
         ModelError: when it is no model, or not a safe one.
@@ -73,7 +75,7 @@ def open_package(model: str | Path) -> Package:
     text = str(model).strip()
     if text.startswith("{"):
         return Package("model", ModelDefinition.from_json(text), None, temporary=False)
-    path = _existing(text)
+    path = locate(text)
     if path.suffix.lower() == ".emd":
         return Package(path.name, read_definition(path), path.parent, temporary=False)
     folder = Path(tempfile.mkdtemp(prefix="geodl-model-"))
@@ -97,10 +99,11 @@ def peek_definition(model: str | Path) -> ModelDefinition:
         ModelError: as :func:`open_package`.
     """
     text = str(model).strip()
-    if text.startswith("{") or text.lower().endswith(".emd"):
-        with open_package(text) as package:
-            return package.definition
-    path = _existing(text)
+    if text.startswith("{"):
+        return ModelDefinition.from_json(text)
+    path = locate(text)
+    if path.suffix.lower() == ".emd":
+        return read_definition(path)
     with _open_zip(path) as archive:
         name = _definition_name(_checked(archive, path.name), path.name)
         try:
@@ -108,6 +111,45 @@ def peek_definition(model: str | Path) -> ModelDefinition:
         except DAMAGE as error:
             raise ModelError(f"'{path.name}' is damaged: {error}. Get it again.") from error
     return ModelDefinition.from_json(content, path.name)
+
+
+def package_files(model: str | Path) -> dict[str, int]:
+    """Return the files of a package with their sizes in bytes; none for other models."""
+    text = str(model).strip()
+    if text.startswith("{"):
+        return {}
+    path = locate(text)
+    if path.suffix.lower() == ".emd":
+        return {}
+    with _open_zip(path) as archive:
+        return {each.filename: each.file_size for each in _checked(archive, path.name)}
+
+
+def check_package(path: Path, name: str) -> None:
+    """Read a package to its end.
+
+    Args:
+        path: where it lies.
+        name: what the user calls it.
+
+    Raises:
+        ModelError: when it is damaged, not safe, or lacks the weights that it names.
+    """
+    with _open_zip(path, name) as archive:
+        entries = _checked(archive, name)
+        definition_name = _definition_name(entries, name)
+        try:
+            damaged = archive.testzip()
+            content = archive.read(definition_name).decode("utf-8-sig")
+        except DAMAGE as error:
+            raise ModelError(f"'{name}' is damaged: {error}. Get it again.") from error
+    if damaged:
+        raise ModelError(f"'{name}' is damaged: its file '{damaged}' is. Get it again.")
+    definition = ModelDefinition.from_json(content, name)
+    if definition.values.get("ModelFile"):
+        inside = {PurePosixPath(each.filename.replace("\\", "/")).name for each in entries}
+        if definition.model_file not in inside:
+            raise ModelError(f"'{name}' lacks its file '{definition.model_file}'. Get it again.")
 
 
 def write_package(
@@ -142,32 +184,17 @@ def write_package(
     return path
 
 
-def _existing(text: str) -> Path:
-    path = Path(text)
-    try:
-        exists = path.is_file()
-    except OSError:  # a text that is too long for a path
-        exists = False
-    if not exists:
-        raise ModelError(
-            f"There is no model '{text[:200]}'. "
-            "Choose a model package (.dlpk) or definition (.emd)."
-        )
-    return path
-
-
-def _open_zip(path: Path) -> zipfile.ZipFile:
+def _open_zip(path: Path, name: str = "") -> zipfile.ZipFile:
+    name = name or path.name
     try:
         with path.open("rb") as file:
             start = file.read(6)
         if start == SEVEN_ZIP:
-            raise ModelError(
-                f"'{path.name}' is packed with 7-Zip. Unpack it and choose its .emd file."
-            )
+            raise ModelError(f"'{name}' is packed with 7-Zip. Unpack it and choose its .emd file.")
         return zipfile.ZipFile(path)
     except (zipfile.BadZipFile, OSError) as error:
         raise ModelError(
-            f"'{path.name}' is not a model package: {error}. "
+            f"'{name}' is not a model package: {error}. "
             "Choose a model package (.dlpk) or definition (.emd)."
         ) from error
 

@@ -87,7 +87,9 @@ class SingleShotDetector(nn.Module):
             rows, cols = answer.shape[-2:]
             cell = (stride, stride) if stride else (width / grid, height / grid)
             anchors.append(grid_anchors(rows, cols, cell, self.shapes, images.device))
-            answers.append(answer.permute(0, 2, 3, 1).reshape(len(images), -1, self.outputs + 4))
+            # By its shape, for an export knows no length of a batch.
+            flat = answer.permute(0, 2, 3, 1).reshape(images.shape[0], -1, self.outputs + 4)
+            answers.append(flat)
         joined = torch.cat(answers, 1)
         return {
             "scores": joined[..., : self.outputs],
