@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 from qgis.core import (
@@ -12,14 +13,32 @@ from qgis.core import (
     QgsProcessingParameterField,
     QgsProcessingParameterString,
     QgsProcessingParameterVectorDestination,
+    QgsProcessingUtils,
+    QgsVectorLayer,
 )
 
+from ..core.arguments import arguments_of
+from ..core.errors import InputError
+from ..core.inference.checks import open_detection
+from ..core.inference.options import DETECTION_ARGUMENTS, DetectionOptions, argument_defaults
 from ..core.progress import Progress
-from ..core.samples.document import SchemaDocument
 from ..core.samples.layer import SampleOptions, make_samples
+from ..core.samples.prelabel import Prelabel
+from . import detect_objects
 from .base import GeoDLAlgorithm
-from .parameters import add_input, read_input, vector_source
-from .styling import SampleStyler
+from .parameters import (
+    ARGUMENTS,
+    DEVICE,
+    MODEL,
+    PRECISION,
+    add_device,
+    add_input,
+    add_model,
+    parse_arguments,
+    read_input,
+    vector_source,
+)
+from .styling import SCHEMA_PROPERTY, SampleStyler
 
 
 class LabelObjects(GeoDLAlgorithm):
@@ -39,7 +58,10 @@ class LabelObjects(GeoDLAlgorithm):
     GROUP_ID = "trainingdata"
     SUMMARY = (
         "Makes a layer of training samples, or extends one: polygons with a class, its value, "
-        "name and colour. With a schema alone the layer is empty and ready to draw in."
+        "name and colour. With a schema alone the layer is empty and ready to draw in.\n"
+        "With a model its detections become draft samples, the least certain first. A sample is "
+        "a draft as long as its field Confidence holds a number: accept it by emptying the field, "
+        "reject it by deleting it. The dock 'Label objects' does both by a key."
     )
 
     def add_parameters(self) -> None:
@@ -82,40 +104,108 @@ class LabelObjects(GeoDLAlgorithm):
             ),
             self.tr("A layer of samples that comes first in the result; it is not changed."),
         )
+        self._add_model()
         self.add(
             QgsProcessingParameterVectorDestination(
                 self.OUTPUT,
                 self.tr("Training samples"),
                 QgsProcessing.SourceType.TypeVectorPolygon,
             ),
-            self.tr("The samples, with the fields Classname, Classvalue, RED, GREEN, BLUE, Count."),
+            self.tr(
+                "The samples, with the fields Classname, Classvalue, RED, GREEN, BLUE, Count "
+                "(pixels) and Confidence (0 to 100, of drafts only)."
+            ),
         )
         self.addOutput(QgsProcessingOutputNumber(self.SAMPLE_COUNT, self.tr("Number of samples")))
         self.addOutput(QgsProcessingOutputNumber(self.CLASS_COUNT, self.tr("Number of classes")))
 
+    def _add_model(self) -> None:
+        arguments = arguments_of(DetectionOptions, DETECTION_ARGUMENTS)
+        add_model(self, detect_objects.DetectObjects.MODEL_TASK, arguments, optional=True)
+        add_device(self)
+        model = self.parameterDefinition(MODEL)
+        about = self.tr(
+            "A detector that finds draft samples in the rasters. Its classes join the others by "
+            "name; with a schema given, only those it has are found. What overlaps a sample of "
+            "its class by more than half is not found again."
+        )
+        model.setHelp(f"{about} {model.help()}")
+
     def work(
         self, parameters: dict[str, Any], context: QgsProcessingContext, progress: Progress
     ) -> dict[str, Any]:
+        rasters = read_input(self, parameters, context, optional=True)
+        prelabel = self._prelabel(parameters, context, rasters, progress)
         features = vector_source(self, parameters, self.FEATURES, context)
         samples = vector_source(self, parameters, self.APPEND_TO, context)
         result = make_samples(
             SampleOptions(
                 output=self.output_path(parameters, self.OUTPUT, context),
-                rasters=tuple(read_input(self, parameters, context, optional=True)),
+                rasters=tuple(rasters),
                 schema=self.text(parameters, self.SCHEMA, context),
                 features=features[0] if features else "",
                 features_layer=features[1] if features else "",
                 class_field=self.text(parameters, self.CLASS_FIELD, context),
                 append_to=samples[0] if samples else "",
                 append_layer=samples[1] if samples else "",
+                append_classes=self._classes(parameters, context),
             ),
             progress,
+            prelabel,
         )
+        if prelabel is not None:
+            progress.info(f"{result.drafts} of {result.samples} samples are drafts to review.")
         path = str(result.path)
-        styler = SampleStyler(SchemaDocument.of_schema(result.schema))
+        styler = SampleStyler(result.document)
         self.style_output(path, styler, self.tr("Training samples"))
         return {
             self.OUTPUT: path,
             self.SAMPLE_COUNT: result.samples,
-            self.CLASS_COUNT: len(result.schema),
+            self.CLASS_COUNT: len(result.document),
         }
+
+    def _prelabel(
+        self,
+        parameters: dict[str, Any],
+        context: QgsProcessingContext,
+        rasters: list[str],
+        progress: Progress,
+    ) -> Prelabel | None:
+        """Return the model that finds drafts, checked against the rasters."""
+        model = self.text(parameters, MODEL, context)
+        arguments = self.text(parameters, ARGUMENTS, context)
+        if not model:
+            if arguments:
+                raise InputError(
+                    f"The model arguments '{arguments}' are given without a model. Choose a model."
+                )
+            return None
+        if not rasters:
+            raise InputError("A model finds samples in rasters. Choose input rasters too.")
+        options = DetectionOptions(
+            sources=rasters,
+            model=model,
+            output=QgsProcessingUtils.generateTempFilename("drafts.gpkg"),
+            device=self.text(parameters, DEVICE, context) or "auto",
+            precision=self.parameterAsEnumString(parameters, PRECISION, context) or "auto",
+            **parse_arguments(arguments, argument_defaults(DetectionOptions, DETECTION_ARGUMENTS)),
+        )
+        with open_detection(options) as job:
+            known = job.model
+
+        def find(classes: list[str]) -> str:
+            wanted = dataclasses.replace(options, classes=classes)
+            self.run_worker("detect", dataclasses.asdict(wanted), progress)
+            return options.output
+
+        return Prelabel(known.name, known.schema, find)
+
+    def _classes(self, parameters: dict[str, Any], context: QgsProcessingContext) -> str:
+        """Return the classes that the samples to extend keep with their style."""
+        if parameters.get(self.APPEND_TO) in (None, ""):
+            return ""
+        layer = self.parameterAsVectorLayer(parameters, self.APPEND_TO, context)
+        if layer is not None and not layer.customProperty(SCHEMA_PROPERTY):
+            # Processing loads a file without the style that is stored in it.
+            layer = QgsVectorLayer(layer.source(), layer.name(), layer.providerType())
+        return "" if layer is None else str(layer.customProperty(SCHEMA_PROPERTY) or "")

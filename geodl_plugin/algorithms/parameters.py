@@ -134,7 +134,10 @@ def enum(name: str, label: str, choices: list[str], default: str) -> QgsProcessi
 
 
 def add_model(
-    tool: GeoDLAlgorithm, task: Task | None = None, arguments: Sequence[Argument] = ()
+    tool: GeoDLAlgorithm,
+    task: Task | None = None,
+    arguments: Sequence[Argument] = (),
+    optional: bool = False,
 ) -> None:
     """Add the model and its arguments.
 
@@ -142,8 +145,9 @@ def add_model(
         tool: gets the parameters.
         task: what the model must be made for; the dialog says so when it is not.
         arguments: those that the tool knows, for its help and for the form in its dialog.
+        optional: whether the tool works without a model.
     """
-    model = QgsProcessingParameterString(MODEL, tool.tr("Model"))
+    model = QgsProcessingParameterString(MODEL, tool.tr("Model"), optional=optional)
     model.setMetadata(
         {"widget_wrapper": {"class": MODEL_WIDGET, "task": task.value if task else ""}}
     )

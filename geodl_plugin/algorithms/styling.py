@@ -9,22 +9,33 @@ from qgis.core import (
     QgsMapLayer,
     QgsMarkerSymbol,
     QgsPalettedRasterRenderer,
+    QgsPalLayerSettings,
     QgsProcessingContext,
     QgsProcessingFeedback,
     QgsProcessingLayerPostProcessorInterface,
+    QgsProperty,
     QgsRasterLayer,
     QgsRendererCategory,
     QgsSymbol,
+    QgsSymbolLayer,
+    QgsTextBufferSettings,
+    QgsTextFormat,
     QgsVectorLayer,
+    QgsVectorLayerSimpleLabeling,
     QgsWkbTypes,
 )
 from qgis.PyQt.QtGui import QColor
 
 from ..core.samples.document import SchemaDocument
+from ..core.samples.prelabel import CONFIDENCE, IS_DRAFT
 from ..core.samples.schema import Color, Schema
 from ..core.samples.schema_files import json_text
 
 OTHERS_COLOR = (150, 150, 150)
+# Since QGIS 3.36 without the prefix.
+_PROPERTIES = QgsSymbolLayer.Property
+STROKE_STYLE = getattr(_PROPERTIES, "StrokeStyle", None) or QgsSymbolLayer.PropertyStrokeStyle
+FILL_STYLE = getattr(_PROPERTIES, "FillStyle", None) or QgsSymbolLayer.PropertyFillStyle
 SCHEMA_PROPERTY = "geodl/schema"  # of a layer of samples: its classes, as JSON
 
 
@@ -142,6 +153,31 @@ class SampleStyler(ClassStyler):
     def apply(self, layer: QgsMapLayer) -> None:
         super().apply(layer)
         layer.setCustomProperty(SCHEMA_PROPERTY, self._text)
+        if layer.fields().lookupField(CONFIDENCE) >= 0:
+            layer.setLabeling(QgsVectorLayerSimpleLabeling(_draft_labels()))
+            layer.setLabelsEnabled(True)
+
+    def _symbol(self, color: QColor, kind: QgsWkbTypes.GeometryType) -> QgsSymbol:
+        """Return a symbol that has a dashed outline and no fill for drafts."""
+        symbol = super()._symbol(color, kind)
+        for name, style in ((STROKE_STYLE, "dash"), (FILL_STYLE, "no")):
+            chosen = QgsProperty.fromExpression(f"if({IS_DRAFT}, '{style}', 'solid')")
+            symbol.symbolLayer(0).setDataDefinedProperty(name, chosen)
+        return symbol
+
+
+def _draft_labels() -> QgsPalLayerSettings:
+    """Return labels that tell the confidence of drafts, and nothing of other samples."""
+    settings = QgsPalLayerSettings()
+    settings.fieldName = f"if({IS_DRAFT}, round(\"{CONFIDENCE}\") || ' %', NULL)"
+    settings.isExpression = True
+    text, halo = QgsTextFormat(), QgsTextBufferSettings()
+    text.setSize(8)
+    halo.setEnabled(True)
+    halo.setSize(0.7)
+    text.setBuffer(halo)
+    settings.setFormat(text)
+    return settings
 
 
 class ClassRasterStyler(LayerStyler):

@@ -27,6 +27,7 @@ from ..geo.raster_writer import IMAGE_DRIVERS, write_chip
 from ..geo.rasterize import burn
 from ..geo.sampling import Frame, read_frame
 from ..progress import Phase, Progress
+from ..samples.prelabel import warn_of_drafts
 from ..samples.schema import Schema
 from .checks import check_folder, check_image, check_options
 from .description import describe
@@ -79,6 +80,7 @@ def export_chips(options: ExportOptions, progress: Progress) -> ExportResult:
     building = target.with_name(f".{target.name}.part-{os.getpid()}")
     with tempfile.TemporaryDirectory(prefix="geodl-export-") as scratch:
         export = _Export(options, Path(scratch))
+        export.warn(progress)
         shutil.rmtree(building, ignore_errors=True)
         try:
             statistics = export.write(building, progress)
@@ -116,6 +118,12 @@ class _Export:
     def close(self) -> None:
         for cutter in self.cutters:
             cutter.close()
+
+    def warn(self, progress: Progress) -> None:
+        """Tell what may be wrong with the labels, before they are used."""
+        source = self.cutters[0].source
+        if source is not None:
+            warn_of_drafts(source.layer, progress)
 
     def write(self, folder: Path, progress: Progress) -> ChipStatistics:
         (folder / "labels" if self.format.suffix else folder).mkdir(parents=True)

@@ -106,6 +106,13 @@ class VectorReader:
         """How many features there are."""
         return self._layer.GetFeatureCount()
 
+    def count_where(self, condition: str) -> int:
+        """Return how many features fulfil a condition, written as OGR's SQL has it."""
+        self._layer.SetAttributeFilter(condition)
+        found = self._layer.GetFeatureCount()
+        self._layer.SetAttributeFilter(None)
+        return found
+
     @property
     def geometry_type(self) -> str:
         """The name of the layer's geometry type, "Polygon" for example."""
@@ -343,6 +350,11 @@ def transform_points(points: np.ndarray, source: str, target: str) -> np.ndarray
     if transform is None:
         return points
     return np.array(transform.TransformPoints(points.tolist()))[:, :2]
+
+
+def geometry_of(wkb: bytes) -> ogr.Geometry:
+    """Return the geometry of well-known binary."""
+    return ogr.CreateGeometryFromWkb(wkb)
 
 
 def vertices(geometry: ogr.Geometry) -> np.ndarray:
