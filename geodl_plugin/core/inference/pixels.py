@@ -33,7 +33,9 @@ def run(options: PixelOptions, progress: Progress) -> dict[str, Any]:
 
 def classify(job: Job, engine: Engine, options: PixelOptions, progress: Progress) -> dict[str, Any]:
     """Classify pixels with a network that is ready."""
-    tiles = plan(job, options, engine.network, USUAL_TILE, PADDING_SHARE)
+    # Networks that pool over their whole tile know tiles like the chips, and no parts of them.
+    whole = bool(getattr(engine.network, "sees_whole_tile", False))
+    tiles = plan(job, options, engine.network, 0 if whole else USUAL_TILE, PADDING_SHARE)
     hold_cache(job.raster, tiles.size)
     engine.expect(len(tiles), tiles.size, tiles.size)
     schema = job.model.schema
@@ -41,7 +43,7 @@ def classify(job: Job, engine: Engine, options: PixelOptions, progress: Progress
         schema = with_background(schema)
     phase = Phase(progress, "Classifying pixels", len(tiles), "tiles", stop=0.95)
     # A network with a fixed tile takes no smaller ones.
-    trim = None if getattr(engine.network, "fixed_tile", None) else tiles
+    trim = None if whole or getattr(engine.network, "fixed_tile", None) else tiles
     first = 0 if options.predict_background else 1
     with ClassRasterWriter(options.output, job.raster, schema, job.area) as writer:
         collector = _Collector(job.model.schema, first, writer)

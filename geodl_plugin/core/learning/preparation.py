@@ -81,7 +81,7 @@ def prepare(options: TrainingOptions, phase: Phase) -> Preparation:
             notes.append(f"SSD grids: {arguments['grids']}.")
     spec = NetworkSpec(
         kind.name,
-        options.backbone.strip(),
+        options.backbone.strip() if kind.pretrained else "",
         arguments,
         folder.band_count,
         len(schema),

@@ -15,6 +15,7 @@ from ..progress import duration
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from ..models.registry import NetworkSpec
     from .delivery import Outcome
 
 _STYLE = """
@@ -66,7 +67,7 @@ def _facts(outcome: Outcome) -> str:
     encoder, head = outcome.rates
     arguments = ", ".join(f"{name}={value}" for name, value in spec.arguments.items())
     rows = [
-        ("Model type", f"{spec.model_type} on {spec.backbone}, starting from {spec.weights}"),
+        ("Model type", _network(spec)),
         ("Arguments", arguments or "none"),
         ("Data", f"{len(preparation.folder.chips)} chips, {preparation.folder.format}"),
         ("Bands", f"{spec.band_count} ({preparation.folder.dtype})"),
@@ -93,6 +94,11 @@ def _facts(outcome: Outcome) -> str:
         for name, value in rows
     )
     return f"<table>{cells}</table>"
+
+
+def _network(spec: NetworkSpec) -> str:
+    on = f" on {spec.backbone}" if spec.backbone else ""
+    return f"{spec.model_type}{on}, starting from {spec.weights} weights"
 
 
 def _picture(draw: Any, text: str) -> str:

@@ -100,6 +100,9 @@ def _check_counts(name: str, value: Any, default: Any, arguments: Mapping[str, A
             )
     elif value < 1:
         raise InputError(f"{name}={value} must be 1 at least.")
+    elif "decoder_merge_policy" in arguments and value % 32:
+        # Its maps are normalised in 32 groups.
+        raise InputError(f"{name}={value} must be a multiple of 32.")
 
 
 def _whole(values: Any) -> bool:
