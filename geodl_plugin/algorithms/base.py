@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
+from pathlib import Path
 from typing import Any
 
 from qgis.core import (
+    QgsCoordinateReferenceSystem,
     QgsProcessingAlgorithm,
     QgsProcessingContext,
     QgsProcessingException,
     QgsProcessingFeedback,
     QgsProcessingParameterDefinition,
+    QgsRectangle,
     QgsSettings,
 )
 from qgis.PyQt.QtCore import QCoreApplication
@@ -74,6 +79,7 @@ class GeoDLAlgorithm(QgsProcessingAlgorithm):
     def __init__(self) -> None:
         super().__init__()
         self._stylers: dict[str, tuple[LayerStyler, str]] = {}
+        self._scratch: Path | None = None
 
     # Identity
 
@@ -169,6 +175,16 @@ class GeoDLAlgorithm(QgsProcessingAlgorithm):
             return {}
         except GeoDLError as error:
             raise QgsProcessingException(str(error)) from error
+        finally:
+            if self._scratch is not None:
+                shutil.rmtree(self._scratch, ignore_errors=True)
+                self._scratch = None
+
+    def scratch(self) -> Path:
+        """Return a folder for temporary files, which are removed after the run."""
+        if self._scratch is None:
+            self._scratch = Path(tempfile.mkdtemp(prefix="geodl-"))
+        return self._scratch
 
     def run_worker(self, task: str, options: dict[str, Any], progress: Progress) -> dict[str, Any]:
         """Run a task in the worker process and return its result."""
@@ -190,6 +206,18 @@ class GeoDLAlgorithm(QgsProcessingAlgorithm):
                 f"'{path}' is not a file. Choose a file for the result, a GeoPackage for example."
             )
         return path
+
+    def fetch_extent(
+        self,
+        parameters: dict[str, Any],
+        context: QgsProcessingContext,
+        crs: QgsCoordinateReferenceSystem,
+    ) -> QgsRectangle | None:
+        """Return what is needed of a raster that must be fetched; ``None`` for all of it."""
+        if self.parameterDefinition("EXTENT") is None or not parameters.get("EXTENT"):
+            return None
+        extent = self.parameterAsExtent(parameters, "EXTENT", context, crs)
+        return None if extent.isNull() else extent
 
     def style_output(self, path: str, styler: LayerStyler, title: str) -> None:
         """Have a result layer styled and named when QGIS loads it, and its file carry the style.

@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from qgis.core import (
+    QgsCoordinateReferenceSystem,
+    QgsCoordinateTransform,
     QgsProcessing,
     QgsProcessingContext,
     QgsProcessingOutputNumber,
     QgsProcessingParameterFeatureSource,
     QgsProcessingParameterString,
     QgsProcessingParameterVectorDestination,
+    QgsRectangle,
 )
 
 from ..core.inference.checks import open_features, open_job
@@ -18,8 +21,10 @@ from ..core.inference.options import OBJECT_ARGUMENTS, ObjectOptions
 from ..core.models.registry import Task
 from ..core.progress import Progress
 from .inference import InferenceAlgorithm
-from .parameters import vector_source
+from .parameters import read_cell_size, vector_source
 from .styling import ClassStyler
+
+SURROUNDINGS = 256  # pixels around the features that are fetched from a server
 
 
 class ClassifyObjects(InferenceAlgorithm):
@@ -70,6 +75,21 @@ class ClassifyObjects(InferenceAlgorithm):
             QgsProcessingOutputNumber(self.OBJECT_COUNT, self.tr("Objects with a class"))
         )
 
+    def fetch_extent(
+        self,
+        parameters: dict[str, Any],
+        context: QgsProcessingContext,
+        crs: QgsCoordinateReferenceSystem,
+    ) -> QgsRectangle | None:
+        """Return where the features are, with what their images show around them."""
+        source = self.parameterAsSource(parameters, self.FEATURES, context)
+        if source is None:
+            return None
+        transform = QgsCoordinateTransform(source.sourceCrs(), crs, context.transformContext())
+        extent = transform.transformBoundingBox(source.sourceExtent())
+        extent.grow(SURROUNDINGS * read_cell_size(self, parameters, context))
+        return extent
+
     def work(
         self,
         parameters: dict[str, Any],
@@ -81,6 +101,7 @@ class ClassifyObjects(InferenceAlgorithm):
             parameters,
             context,
             self.OUTPUT,
+            progress,
             features=list(features or ()),
             class_field=self.text(parameters, self.CLASS_FIELD, context),
         )

@@ -54,7 +54,7 @@ class ClassifyPixels(InferenceAlgorithm):
         context: QgsProcessingContext,
         progress: Progress,
     ) -> dict[str, Any]:
-        options = self.read_options(parameters, context, self.OUTPUT)
+        options = self.read_options(parameters, context, self.OUTPUT, progress)
         with open_pixels(options) as job:
             schema = job.model.schema
         if options.predict_background:

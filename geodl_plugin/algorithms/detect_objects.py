@@ -115,6 +115,7 @@ class DetectObjects(InferenceAlgorithm):
             parameters,
             context,
             self.OUTPUT,
+            progress,
             run_nms=self.parameterAsBool(parameters, self.RUN_NMS, context),
             max_overlap_ratio=self.parameterAsDouble(parameters, self.MAX_OVERLAP_RATIO, context),
             confidence_field=self.text(parameters, self.CONFIDENCE_FIELD, context),

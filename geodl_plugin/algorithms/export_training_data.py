@@ -29,14 +29,18 @@ from ..core.progress import Progress
 from .base import GeoDLAlgorithm
 from .parameters import (
     MASK,
-    PROCESSING_MODE,
+    add_cell_size,
     add_extent,
     add_input,
     add_mask,
+    add_processing_mode,
     enum,
     gdal_source,
+    is_separate,
+    read_cell_size,
     read_extent,
     read_input,
+    read_layers,
     vector_source,
 )
 
@@ -62,7 +66,6 @@ class ExportTrainingData(GeoDLAlgorithm):
     INPUT_2 = "INPUT_2"
     ROTATION_ANGLE = "ROTATION_ANGLE"
     REFERENCE_SYSTEM = "REFERENCE_SYSTEM"
-    CELL_SIZE = "CELL_SIZE"
     OUTPUT = "OUTPUT"
     CHIP_COUNT = "CHIP_COUNT"
     FEATURE_COUNT = "FEATURE_COUNT"
@@ -253,28 +256,13 @@ class ExportTrainingData(GeoDLAlgorithm):
             self.tr("PIXEL_SPACE for photos in which north is not up: they are not turned later."),
             advanced=True,
         )
-        self.add(
-            enum(PROCESSING_MODE, self.tr("Processing mode"), ["MOSAIC", "SEPARATE"], "MOSAIC"),
-            self.tr("Several rasters as one mosaic, or each by itself."),
-            advanced=True,
-        )
-        self.add(
-            QgsProcessingParameterNumber(
-                self.CELL_SIZE,
-                self.tr("Cell size (map units)"),
-                QgsProcessingParameterNumber.Type.Double,
-                None,
-                optional=True,
-                minValue=0.0,
-            ),
-            self.tr("Resamples the rasters to pixels of this size; default is their own."),
-            advanced=True,
-        )
+        add_processing_mode(self, self.tr("Several rasters as one mosaic, or each by itself."))
+        add_cell_size(self)
 
     def work(
         self, parameters: dict[str, Any], context: QgsProcessingContext, progress: Progress
     ) -> dict[str, Any]:
-        rasters = tuple(read_input(self, parameters, context))
+        rasters = tuple(read_input(self, parameters, context, progress=progress))
         with Raster.open(rasters) as raster:
             extent = read_extent(self, parameters, context, raster.crs)
         labels, labels_layer = self._labels(parameters, context)
@@ -283,7 +271,8 @@ class ExportTrainingData(GeoDLAlgorithm):
             "",
             "",
         )
-        second = self.parameterAsLayerList(parameters, self.INPUT_2, context)
+        second = self.parameterAsLayerList(parameters, self.INPUT_2, context) or ()
+        second = read_layers(self, second, parameters, context, progress)
 
         def integer(name: str) -> int:
             return self.parameterAsInt(parameters, name, context)
@@ -312,15 +301,15 @@ class ExportTrainingData(GeoDLAlgorithm):
                 min_overlap=number(self.MIN_POLYGON_OVERLAP_RATIO),
                 rotation=number(self.ROTATION_ANGLE),
                 pixel_space=choice(self.REFERENCE_SYSTEM) == "PIXEL_SPACE",
-                separate=choice(PROCESSING_MODE) == "SEPARATE",
+                separate=is_separate(self, parameters, context),
                 blacken=self.parameterAsBool(parameters, self.BLACKEN_AROUND_FEATURE, context),
                 bounding_box=choice(self.CROP_MODE) == "BOUNDING_BOX",
-                second=tuple(gdal_source(layer) for layer in second or ()),
+                second=tuple(second),
                 instances=objects,
                 instances_layer=objects_layer,
                 instance_field=self.text(parameters, self.INSTANCE_CLASS_FIELD, context),
                 extent=extent,
-                cell_size=number(self.CELL_SIZE),
+                cell_size=read_cell_size(self, parameters, context),
                 mask=mask,
                 mask_layer=mask_layer,
             ),

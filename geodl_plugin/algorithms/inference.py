@@ -21,12 +21,14 @@ from .parameters import (
     MASK,
     MODEL,
     PRECISION,
+    add_cell_size,
     add_device,
     add_extent,
     add_input,
     add_mask,
     add_model,
     parse_arguments,
+    read_cell_size,
     read_extent,
     read_input,
     vector_source,
@@ -50,10 +52,11 @@ class InferenceAlgorithm(GeoDLAlgorithm):
         add_model(self, self.MODEL_TASK, arguments_of(self.OPTIONS, self.ARGUMENT_NAMES))
 
     def add_limits(self, area: bool = True) -> None:
-        """Add extent and mask, device and precision."""
+        """Add extent and mask, cell size, device and precision."""
         if area:
             add_extent(self)
             add_mask(self)
+        add_cell_size(self)
         add_device(self)
 
     def read_options(
@@ -61,12 +64,13 @@ class InferenceAlgorithm(GeoDLAlgorithm):
         parameters: dict[str, Any],
         context: QgsProcessingContext,
         output: str,
+        progress: Progress | None = None,
         **values: Any,
     ) -> Any:
         """Return the options of the task; ``values`` are those that only one tool has."""
         defaults = argument_defaults(self.OPTIONS, self.ARGUMENT_NAMES)
         arguments = parse_arguments(self.text(parameters, ARGUMENTS, context), defaults)
-        sources = read_input(self, parameters, context)
+        sources = read_input(self, parameters, context, progress=progress)
         extent, mask = None, None
         if self.parameterDefinition(MASK) is not None:
             with Raster.open(sources) as raster:
@@ -77,6 +81,7 @@ class InferenceAlgorithm(GeoDLAlgorithm):
             model=self.text(parameters, MODEL, context),
             output=self.output_path(parameters, output, context),
             extent=list(extent) if extent else None,
+            cell_size=read_cell_size(self, parameters, context),
             mask=list(mask) if mask else None,
             device=self.text(parameters, DEVICE, context) or "auto",
             precision=self.parameterAsEnumString(parameters, PRECISION, context) or "auto",

@@ -28,13 +28,19 @@ from . import detect_objects
 from .base import GeoDLAlgorithm
 from .parameters import (
     ARGUMENTS,
+    CELL_SIZE,
     DEVICE,
+    EXTENT,
     MODEL,
     PRECISION,
+    add_cell_size,
     add_device,
+    add_extent,
     add_input,
     add_model,
     parse_arguments,
+    read_cell_size,
+    read_extent,
     read_input,
     vector_source,
 )
@@ -122,6 +128,11 @@ class LabelObjects(GeoDLAlgorithm):
     def _add_model(self) -> None:
         arguments = arguments_of(DetectionOptions, DETECTION_ARGUMENTS)
         add_model(self, detect_objects.DetectObjects.MODEL_TASK, arguments, optional=True)
+        add_extent(self)
+        add_cell_size(self)
+        for name in (EXTENT, CELL_SIZE):
+            limit = self.parameterDefinition(name)
+            limit.setHelp(f"{self.tr('Of what the model sees.')} {limit.help()}")
         add_device(self)
         model = self.parameterDefinition(MODEL)
         about = self.tr(
@@ -134,7 +145,14 @@ class LabelObjects(GeoDLAlgorithm):
     def work(
         self, parameters: dict[str, Any], context: QgsProcessingContext, progress: Progress
     ) -> dict[str, Any]:
-        rasters = read_input(self, parameters, context, optional=True)
+        rasters = read_input(
+            self,
+            parameters,
+            context,
+            optional=True,
+            progress=progress,
+            pixels=bool(self.text(parameters, MODEL, context)),
+        )
         prelabel = self._prelabel(parameters, context, rasters, progress)
         features = vector_source(self, parameters, self.FEATURES, context)
         samples = vector_source(self, parameters, self.APPEND_TO, context)
@@ -188,10 +206,13 @@ class LabelObjects(GeoDLAlgorithm):
             output=QgsProcessingUtils.generateTempFilename("drafts.gpkg"),
             device=self.text(parameters, DEVICE, context) or "auto",
             precision=self.parameterAsEnumString(parameters, PRECISION, context) or "auto",
+            cell_size=read_cell_size(self, parameters, context),
             **parse_arguments(arguments, argument_defaults(DetectionOptions, DETECTION_ARGUMENTS)),
         )
         with open_detection(options) as job:
             known = job.model
+            extent = read_extent(self, parameters, context, job.raster.crs)
+        options = dataclasses.replace(options, extent=list(extent) if extent else None)
 
         def find(classes: list[str]) -> str:
             wanted = dataclasses.replace(options, classes=classes)

@@ -19,19 +19,24 @@ from qgis.core import (
     QgsProcessingParameterFeatureSource,
     QgsProcessingParameterFile,
     QgsProcessingParameterMultipleLayers,
+    QgsProcessingParameterNumber,
     QgsProcessingParameterString,
+    QgsRasterLayer,
 )
 
 from ..core.arguments import Argument
 from ..core.errors import InputError, RasterError
 from ..core.geo.vector import Bounds
 from ..core.models.registry import Task
+from ..core.progress import Progress
 from .base import GeoDLAlgorithm
+from .raster_sources import fetch, is_file, outline
 
 INPUT = "INPUT"
 INPUT_FOLDER = "INPUT_FOLDER"
 PROCESSING_MODE = "PROCESSING_MODE"
 EXTENT = "EXTENT"
+CELL_SIZE = "CELL_SIZE"
 MASK = "MASK"
 MODEL = "MODEL"
 ARGUMENTS = "ARGUMENTS"
@@ -54,12 +59,19 @@ def add_input(tool: GeoDLAlgorithm, optional: bool = False) -> None:
             QgsProcessing.SourceType.TypeRaster,
             optional=True,
         ),
-        tool.tr(
-            "Layers or files, anything GDAL opens. Several rasters are joined to one mosaic. "
-            "May stay empty when a folder is given."
-        )
-        if not optional
-        else tool.tr("Layers or files, anything GDAL opens. May stay empty."),
+        " ".join(
+            [
+                tool.tr(
+                    "Layers or files, anything GDAL opens, and layers that only QGIS opens: XYZ "
+                    "tiles, WMS, WMTS, ArcGIS services. In scripts those are written as "
+                    "wms://type=xyz&zmin=0&zmax=19&url=https://…/{z}/{x}/{y}.png, or "
+                    "arcgismapserver://… with the source that the layer's properties show."
+                ),
+                tool.tr("May stay empty.")
+                if optional
+                else tool.tr("May stay empty when a folder is given."),
+            ]
+        ),
     )
     tool.add(
         QgsProcessingParameterFile(
@@ -73,17 +85,70 @@ def add_input(tool: GeoDLAlgorithm, optional: bool = False) -> None:
     )
 
 
+def add_processing_mode(tool: GeoDLAlgorithm, help_text: str) -> None:
+    """Add the choice between one mosaic and raster by raster."""
+    tool.add(
+        enum(PROCESSING_MODE, tool.tr("Processing mode"), ["MOSAIC", "SEPARATE"], "MOSAIC"),
+        help_text,
+        advanced=True,
+    )
+
+
+def is_separate(
+    tool: GeoDLAlgorithm, parameters: dict[str, Any], context: QgsProcessingContext
+) -> bool:
+    """Return whether several rasters are worked on one by one."""
+    return tool.parameterAsEnumString(parameters, PROCESSING_MODE, context) == "SEPARATE"
+
+
+def add_cell_size(tool: GeoDLAlgorithm) -> None:
+    """Add the size of the pixels that are worked on."""
+    tool.add(
+        QgsProcessingParameterNumber(
+            CELL_SIZE,
+            tool.tr("Cell size (map units)"),
+            QgsProcessingParameterNumber.Type.Double,
+            None,
+            optional=True,
+            minValue=0.0,
+        ),
+        tool.tr(
+            "Resamples the rasters to pixels of this size; default is their own. Layers that are "
+            "drawn as asked for, such as XYZ tiles and WMS, need it: they are fetched at this "
+            "size. Sizes next to those of a zoom level take its tiles as they are."
+        ),
+        advanced=True,
+    )
+
+
+def read_cell_size(
+    tool: GeoDLAlgorithm, parameters: dict[str, Any], context: QgsProcessingContext
+) -> float:
+    """Return the cell size, 0 where none is given."""
+    if tool.parameterDefinition(CELL_SIZE) is None or parameters.get(CELL_SIZE) in (None, ""):
+        return 0.0
+    return tool.parameterAsDouble(parameters, CELL_SIZE, context)
+
+
 def read_input(
     tool: GeoDLAlgorithm,
     parameters: dict[str, Any],
     context: QgsProcessingContext,
     optional: bool = False,
+    progress: Progress | None = None,
+    pixels: bool = True,
 ) -> list[str]:
-    """Return the sources of the rasters.
+    """Return the sources of the rasters, as GDAL opens them.
+
+    Args:
+        tool, parameters, context: what QGIS hands over.
+        optional: there may be none.
+        progress: is told while layers are fetched that only QGIS opens.
+        pixels: whether pixels are read; if not, such layers are not fetched.
 
     Raises:
         InputError: when neither or both of layers and folder are given.
-        RasterError: when a layer is not read by GDAL.
+        RasterError: when a layer cannot be read.
     """
     layers = tool.parameterAsLayerList(parameters, INPUT, context) if parameters.get(INPUT) else []
     folder = tool.text(parameters, INPUT_FOLDER, context)
@@ -100,7 +165,29 @@ def read_input(
         if optional:
             return []
         raise InputError("No input raster is given. Choose a raster layer, a file or a folder.")
-    return [gdal_source(layer) for layer in layers]
+    return read_layers(tool, layers, parameters, context, progress, pixels)
+
+
+def read_layers(
+    tool: GeoDLAlgorithm,
+    layers: Sequence[QgsMapLayer],
+    parameters: dict[str, Any],
+    context: QgsProcessingContext,
+    progress: Progress | None = None,
+    pixels: bool = True,
+) -> list[str]:
+    """Return what GDAL opens for raster layers; what only QGIS opens is fetched into files."""
+    sources = []
+    for layer in layers:
+        if not isinstance(layer, QgsRasterLayer) or is_file(layer):
+            sources.append(gdal_source(layer))
+        elif not pixels:
+            sources.append(outline(layer, tool.scratch()))
+        else:
+            extent = tool.fetch_extent(parameters, context, layer.crs())
+            cell_size = read_cell_size(tool, parameters, context)
+            sources.append(fetch(layer, tool.scratch(), progress or Progress(), extent, cell_size))
+    return sources
 
 
 def gdal_source(layer: QgsMapLayer) -> str:
@@ -190,7 +277,10 @@ def add_extent(tool: GeoDLAlgorithm) -> None:
     """Add the extent that limits the work."""
     tool.add(
         QgsProcessingParameterExtent(EXTENT, tool.tr("Extent"), optional=True),
-        tool.tr("Only this part of the rasters; default is all of them."),
+        tool.tr(
+            "Only this part of the rasters; default is all of them. Layers that are fetched from "
+            "a server of the whole world need it."
+        ),
         advanced=True,
     )
 

@@ -63,6 +63,8 @@ def last_error() -> str:
     return " ".join(gdal.GetLastErrorMsg().split())
 
 
+SAME_CELLS = 1e-3  # relative difference of cell sizes that are one
+
 Recipe = tuple[tuple[str, ...], GeoTransform, int, int]  # of a resampled raster
 
 
@@ -147,10 +149,14 @@ class Raster:
     def with_cells(self, size: float) -> Raster:
         """Return this raster resampled to square pixels of ``size`` map units.
 
+        Where they have this size already, to a thousandth, the raster stays as it is.
+
         Raises:
             RasterError: when the raster is turned.
         """
         across, down = self.geotransform.cell_size()
+        if max(abs(across / size - 1), abs(down / size - 1)) < SAME_CELLS:
+            return self
         grid = self.geotransform
         width = max(round(self.width * across / size), 1)
         height = max(round(self.height * down / size), 1)

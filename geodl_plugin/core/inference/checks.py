@@ -59,6 +59,8 @@ def open_job(options: InferenceOptions, task: Task, progress: Progress | None = 
     """
     model = read_model(peek_definition(options.model), task)
     raster = Raster.open(options.sources)
+    if options.cell_size > 0:
+        raster = raster.with_cells(options.cell_size)
     try:
         _check_bands(model, raster)
         area = _area(raster, options.extent)
@@ -230,10 +232,13 @@ def _warn(model: Model, raster: Raster, progress: Progress) -> None:
             f"{raster.dtype}: the results may be wrong."
         )
     trained, here = _metres(model.cell_size, raster), metres_per_pixel(raster)
+    across, down = raster.geotransform.cell_size()
+    side = (across * down) ** 0.5
     if trained and here and not 1 / CELL_SIZE_FACTOR <= here / trained <= CELL_SIZE_FACTOR:
         progress.warn(
             f"'{model.name}' was trained at {trained:.3g} m a pixel but '{raster.name}' has "
-            f"{here:.3g} m: objects appear {trained / here:.2g} times as large as in training."
+            f"{here:.3g} m: objects appear {trained / here:.2g} times as large as in training. "
+            f"CELL_SIZE={trained / here * side:.3g} resamples the raster to what the model knows."
         )
 
 

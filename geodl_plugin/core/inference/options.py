@@ -16,6 +16,7 @@ class InferenceOptions:
         model: path of a package or definition, or the definition's JSON.
         output: path of the result.
         extent: ``[xmin, ymin, xmax, ymax]`` in the raster's coordinate reference system.
+        cell_size: resample the rasters to pixels of this side, map units; 0 = as they are.
         mask: ``[path, layer]`` of polygons inside which there are results.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
         precision: ``auto``, ``float32``, ``bfloat16`` or ``float16``.
@@ -30,6 +31,7 @@ class InferenceOptions:
     device: str = "auto"
     precision: str = "auto"
     batch_size: int = 0
+    cell_size: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,382 @@
+"""Rasters that only QGIS opens (XYZ, WMS, WMTS, ArcGIS, WCS …), fetched into a file for GDAL.
+
+What a server sends instead of an image is told by three voices, because no provider of QGIS
+uses all: the block and its feedback, the network replies, and the message log. What none of
+them can tell: a picture that says "no imagery here" is a picture.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+from qgis.core import (
+    Qgis,
+    QgsApplication,
+    QgsCoordinateReferenceSystem,
+    QgsNetworkAccessManager,
+    QgsRasterBlock,
+    QgsRasterBlockFeedback,
+    QgsRasterDataProvider,
+    QgsRasterLayer,
+    QgsRectangle,
+)
+from qgis.PyQt import sip
+from qgis.PyQt.QtCore import Qt
+from qgis.PyQt.QtNetwork import QNetworkReply
+
+from ..core.errors import InputError, RasterError
+from ..core.geo.grid import GeoTransform, Window
+from ..core.geo.image_writer import ImageLayout, ImageWriter, write_placeholder
+from ..core.progress import Phase, Progress
+
+STEP = 1024  # pixels of a side that are fetched at a time
+MOST_PIXELS = 10**9  # that are fetched without being asked for by an extent
+SAME = 1e-3  # relative difference of cell sizes that are one, of a pixel for places
+POLL = 0.2  # seconds between two looks whether the user has cancelled
+
+IMAGES = (Qgis.DataType.ARGB32, Qgis.DataType.ARGB32_Premultiplied)
+NUMBERS = {
+    Qgis.DataType.Byte: "uint8",
+    Qgis.DataType.UInt16: "uint16",
+    Qgis.DataType.Int16: "int16",
+    Qgis.DataType.UInt32: "uint32",
+    Qgis.DataType.Int32: "int32",
+    Qgis.DataType.Float32: "float32",
+    Qgis.DataType.Float64: "float64",
+}
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The pixels to fetch: those of ``window`` on a grid of cells from an origin (top left)."""
+
+    origin: tuple[float, float]
+    cell: tuple[float, float]
+    window: Window
+
+    @property
+    def geotransform(self) -> GeoTransform:
+        (x, y), (across, down) = self.origin, self.cell
+        return GeoTransform(x, across, 0.0, y, 0.0, -down).of_window(self.window)
+
+    def rectangle(self, window: Window) -> QgsRectangle:
+        """Return the map bounds of a window of the grid."""
+        (x, y), (across, down) = self.origin, self.cell
+        return QgsRectangle(
+            x + window.col * across,
+            y - window.bottom * down,
+            x + window.right * across,
+            y - window.row * down,
+        )
+
+    def parts(self, step: int) -> list[Window]:
+        """Return the windows to fetch one by one; their borders are those of the tiles."""
+        area = self.window
+        return [
+            part
+            for row in range(area.row // step * step, area.bottom, step)
+            for col in range(area.col // step * step, area.right, step)
+            if (part := Window(col, row, step, step).intersection(area)) is not None
+        ]
+
+
+def is_file(layer: QgsRasterLayer) -> bool:
+    """Return whether GDAL opens what a layer shows."""
+    return layer.providerType() == "gdal"
+
+
+def fetch(
+    layer: QgsRasterLayer,
+    folder: Path,
+    progress: Progress,
+    extent: QgsRectangle | None = None,
+    cell_size: float = 0.0,
+) -> str:
+    """Write what a layer shows to a GeoTIFF, block by block, and return its path.
+
+    Args:
+        layer: a raster of any provider.
+        folder: gets the file.
+        progress: is told what is being done, and asked whether to go on.
+        extent: in the layer's coordinate reference system; default all of the layer.
+        cell_size: in map units; default the layer's own, where it has one.
+
+    Raises:
+        InputError: when extent or cell size are missing or do not fit.
+        RasterError: when the server does not answer with pixels.
+        CancelledError: when the user cancels.
+    """
+    provider = _provider(layer)
+    try:
+        grid = plan(provider, layer.name(), extent, cell_size)
+        return _write(provider, layer.name(), grid, folder, progress)
+    finally:
+        # An error on its way keeps what it came by: the provider would die in another thread.
+        sip.delete(provider)
+
+
+def _write(
+    provider: QgsRasterDataProvider, name: str, grid: Grid, folder: Path, progress: Progress
+) -> str:
+    finest = min(provider.nativeResolutions(), default=0.0)
+    if grid.cell[0] < finest * (1 - SAME):
+        progress.warn(
+            f"The pixels of '{name}' are {finest:.6g} map units at best: cells of "
+            f"{grid.cell[0]:.6g} show no more."
+        )
+    layout = _layout(provider, name, grid)
+    step = min(STEP, provider.stepWidth() or STEP, provider.stepHeight() or STEP)
+    parts = grid.parts(step)
+    phase = Phase(progress, f"Fetching {name}", len(parts), "blocks")
+    path = _free_path(folder, name, ".tif")
+    with ImageWriter(path, layout) as writer, _Fetcher(provider, name, progress) as fetcher:
+        for part in parts:
+            pixels = fetcher.pixels(grid.rectangle(part), part.width, part.height, layout)
+            col, row = part.col - grid.window.col, part.row - grid.window.row
+            writer.write(Window(col, row, part.width, part.height), pixels)
+            phase.step()
+        return str(writer.finish())
+
+
+def outline(layer: QgsRasterLayer, folder: Path) -> str:
+    """Return a raster without pixels that has a layer's place and its finest cells."""
+    provider = _provider(layer)
+    finest = min(provider.nativeResolutions(), default=0.0)
+    box = provider.extent()
+    # A coarser grid does where nobody knows a better one: only sizes are measured on it.
+    longest = max(box.width(), box.height())
+    cell = max(finest or longest / 2**20, longest / 2**30)
+    width, height = max(round(box.width() / cell), 1), max(round(box.height() / cell), 1)
+    corner = GeoTransform(box.xMinimum(), cell, 0.0, box.yMaximum(), 0.0, -cell)
+    path = _free_path(folder, layer.name(), ".vrt")
+    layout = ImageLayout(width, height, 1, "uint8", corner, _text(provider.crs()))
+    return str(write_placeholder(path, layout))
+
+
+def plan(
+    provider: QgsRasterDataProvider, name: str, extent: QgsRectangle | None, cell_size: float
+) -> Grid:
+    """Return the pixels that cover an extent.
+
+    The grid is the source's own where it has one of this cell size, else one that starts at
+    the origin of the coordinate reference system, so that several rasters lie on one grid.
+
+    Raises:
+        InputError: when extent or cell size are missing or do not fit.
+    """
+    whole = provider.extent()
+    own = _own_cells(provider)
+    cell = _cells(provider, name, cell_size, own)
+    origin = (whole.xMinimum(), whole.yMaximum()) if own and cell == own else (0.0, 0.0)
+    bounded = not whole.isEmpty() and whole.isFinite()
+    if extent is None and not bounded:
+        raise InputError(f"'{name}' has no bounds. Give an EXTENT.")
+    area = whole if extent is None else extent
+    if bounded:
+        area = area.intersect(whole)
+    if area.isEmpty():
+        raise InputError(f"The EXTENT lies outside of '{name}'. Choose one that meets it.")
+    (across, down), (left, top) = cell, origin
+    first_col = math.floor((area.xMinimum() - left) / across + SAME)
+    first_row = math.floor((top - area.yMaximum()) / down + SAME)
+    width = max(math.ceil((area.xMaximum() - left) / across - SAME) - first_col, 1)
+    height = max(math.ceil((top - area.yMinimum()) / down - SAME) - first_row, 1)
+    if extent is None and width * height > MOST_PIXELS:
+        raise InputError(
+            f"All of '{name}' at a cell size of {across:.6g} would be {width:,} × {height:,} "
+            "pixels. Give an EXTENT, or a larger CELL_SIZE."
+        )
+    return Grid(origin, cell, Window(first_col, first_row, width, height))
+
+
+def _cells(
+    provider: QgsRasterDataProvider,
+    name: str,
+    size: float,
+    own: tuple[float, float] | None,
+) -> tuple[float, float]:
+    """Return the sides of a pixel; a cell size next to one of the source's own is that one."""
+    if size <= 0 and own:
+        return own
+    natives = sorted(provider.nativeResolutions())
+    if size <= 0:
+        known = (
+            f"Its finest pixels are {natives[0]:.10g}, the next ones {natives[1]:.10g}. "
+            if len(natives) > 1
+            else ""
+        )
+        raise InputError(
+            f"'{name}' has no pixels of its own size: it is drawn as asked for. {known}"
+            "Give a CELL_SIZE in map units of its coordinate reference system "
+            f"({provider.crs().authid() or 'unknown'})."
+        )
+    if own and max(abs(size / side - 1) for side in own) < SAME:
+        return own
+    near = [side for side in natives if abs(size / side - 1) < SAME]
+    return (near[0], near[0]) if near else (size, size)
+
+
+def _own_cells(provider: QgsRasterDataProvider) -> tuple[float, float] | None:
+    if provider.xSize() <= 0 or provider.ySize() <= 0:
+        return None
+    box = provider.extent()
+    return box.width() / provider.xSize(), box.height() / provider.ySize()
+
+
+def _provider(layer: QgsRasterLayer) -> QgsRasterDataProvider:
+    """Return a provider of this thread's own."""
+    own = layer.dataProvider().clone() if layer.isValid() and layer.dataProvider() else None
+    if own is None:
+        raise RasterError(
+            f"'{layer.name()}' cannot be opened as a raster. See that its server can be reached."
+        )
+    return own
+
+
+def _layout(provider: QgsRasterDataProvider, name: str, grid: Grid) -> ImageLayout:
+    size = (grid.window.width, grid.window.height)
+    crs = _text(provider.crs())
+    if provider.dataType(1) in IMAGES:
+        return ImageLayout(*size, 4, "uint8", grid.geotransform, crs, alpha=True)
+    kinds = [provider.dataType(band + 1) for band in range(provider.bandCount())]
+    if not kinds or any(kind not in NUMBERS for kind in kinds):
+        raise RasterError(
+            f"'{name}' has pixels of a kind that GeoDL does not know. Save it as a GeoTIFF first."
+        )
+    dtype = str(np.result_type(*(NUMBERS[kind] for kind in kinds)))
+    known = provider.sourceHasNoDataValue(1) and provider.useSourceNoDataValue(1)
+    nodata = provider.sourceNoDataValue(1) if known else None
+    return ImageLayout(*size, len(kinds), dtype, grid.geotransform, crs, nodata=nodata)
+
+
+def _text(crs: QgsCoordinateReferenceSystem) -> str:
+    return crs.toWkt(QgsCoordinateReferenceSystem.WktVariant.WKT_PREFERRED_GDAL)
+
+
+def _free_path(folder: Path, name: str, suffix: str) -> Path:
+    """Return a path named after a layer that is not taken."""
+    stem = re.sub(r"[^\w .-]+", "_", name).strip(" .")[:60] or "raster"
+    path, count = folder / f"{stem}{suffix}", 1
+    while path.exists():
+        count += 1
+        path = folder / f"{stem} {count}{suffix}"
+    return path
+
+
+class _Fetcher:
+    """Asks a provider for blocks, and fails where it gives none.
+
+    QGIS blocks this thread while it fetches: another one watches whether the user cancels.
+    """
+
+    def __init__(self, provider: QgsRasterDataProvider, name: str, progress: Progress) -> None:
+        self._provider = provider
+        self._name = name
+        self._progress = progress
+        self._feedback = QgsRasterBlockFeedback()
+        self._thread = threading.get_ident()
+        self._failed: dict[str, str] = {}  # reason by address
+        self._logged: list[str] = []
+        # QGIS' own signal of this name speaks for all threads, Qt's for this thread alone.
+        self._replies = super(QgsNetworkAccessManager, QgsNetworkAccessManager.instance()).finished
+        self._log = QgsApplication.messageLog()
+        self._ended = threading.Event()
+        self._watcher = threading.Thread(target=self._watch, name="geodl-cancel", daemon=True)
+
+    def __enter__(self) -> _Fetcher:
+        # The log speaks for other threads too, the map canvas say: those have other idents.
+        direct = Qt.ConnectionType.DirectConnection
+        self._replies.connect(self._replied, direct)
+        self._log.messageReceived[str, str, Qgis.MessageLevel].connect(self._told, direct)
+        self._watcher.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._ended.set()
+        self._watcher.join()
+        self._replies.disconnect(self._replied)
+        self._log.messageReceived[str, str, Qgis.MessageLevel].disconnect(self._told)
+        sip.delete(self._feedback)
+
+    def pixels(
+        self, extent: QgsRectangle, width: int, height: int, layout: ImageLayout
+    ) -> np.ndarray:
+        """Return the pixels ``(bands, rows, cols)`` of an extent."""
+        if layout.alpha:
+            block = self._block(1, extent, width, height)
+            straight = block.dataType() != Qgis.DataType.ARGB32_Premultiplied
+            return _colours(block, straight)
+        result = np.zeros((layout.bands, height, width), layout.dtype)
+        for band in range(layout.bands):
+            block = self._block(band + 1, extent, width, height)
+            kind = NUMBERS[block.dataType()]
+            result[band] = np.frombuffer(bytes(block.data()), kind).reshape(height, width)
+        return result
+
+    def _block(self, band: int, extent: QgsRectangle, width: int, height: int) -> QgsRasterBlock:
+        self._failed.clear()
+        self._logged.clear()
+        block = self._provider.block(band, extent, width, height, self._feedback)
+        self._progress.check()
+        reasons = [f"{address}: {reason}" for address, reason in self._failed.items()]
+        reasons += [*self._feedback.errors(), *self._logged]
+        whole = block is not None and block.isValid() and not block.isEmpty()
+        if not whole or (block.width(), block.height()) != (width, height):
+            reasons.append(self._provider.lastError() or "no image came")
+        if reasons:
+            reason = " ".join(reasons[0].split())[:300]
+            place = f"{extent.xMinimum():.10g}, {extent.yMaximum():.10g}"
+            raise RasterError(
+                f"'{self._name}' cannot be fetched at {place}: {reason.rstrip('.')}. Try again, "
+                "or choose an EXTENT and a CELL_SIZE that the server has."
+            )
+        return block
+
+    def _watch(self) -> None:
+        while not self._ended.wait(POLL):
+            if self._progress.cancelled():
+                self._feedback.cancel()
+                return
+
+    def _replied(self, reply: QNetworkReply) -> None:
+        address = reply.request().url().toString()
+        error = reply.error()
+        if error == QNetworkReply.NetworkError.NoError:
+            self._failed.pop(address, None)  # QGIS asks again for tiles that fail
+        elif error in (
+            QNetworkReply.NetworkError.OperationCanceledError,
+            QNetworkReply.NetworkError.TimeoutError,
+        ):
+            self._failed[address] = "the server does not answer in time"
+        else:
+            self._failed[address] = reply.errorString() or f"network error {int(error)}"
+
+    def _told(self, message: str, tag: str, level: Qgis.MessageLevel) -> None:
+        serious = (Qgis.MessageLevel.Warning, Qgis.MessageLevel.Critical)
+        # Network errors are known already, and may have been mended by asking again.
+        if threading.get_ident() == self._thread and level in serious and tag != "Network":
+            self._logged.append(message)
+
+
+def _colours(block: QgsRasterBlock, straight: bool) -> np.ndarray:
+    """Return the colours ``(4, rows, cols)`` red, green, blue, alpha of an image block."""
+    shape = (block.height(), block.width(), 4)
+    image = np.frombuffer(bytes(block.data()), np.uint8).reshape(shape)
+    # Qt keeps a colour as one number in the machine's order, which is BGRA wherever QGIS runs.
+    colours = image[:, :, [2, 1, 0, 3]].transpose(2, 0, 1)
+    if straight:
+        return colours
+    alpha = np.maximum(colours[3], 1).astype(np.uint16)
+    full = np.minimum((colours[:3] * np.uint16(255) + alpha // 2) // alpha, 255)
+    return np.concatenate([full.astype(np.uint8), colours[3:]])
