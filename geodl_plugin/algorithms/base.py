@@ -75,6 +75,7 @@ class GeoDLAlgorithm(QgsProcessingAlgorithm):
     GROUP = ""
     GROUP_ID = ""
     SUMMARY = ""
+    CANCELLED = "Cancelled: nothing was kept."
 
     def __init__(self) -> None:
         super().__init__()
@@ -171,7 +172,7 @@ class GeoDLAlgorithm(QgsProcessingAlgorithm):
         try:
             return self.work(parameters, context, FeedbackProgress(feedback))
         except CancelledError:
-            feedback.pushInfo(self.tr("Cancelled: nothing was kept."))
+            feedback.pushInfo(self.tr(self.CANCELLED))
             return {}
         except GeoDLError as error:
             raise QgsProcessingException(str(error)) from error

@@ -42,6 +42,7 @@ CHIP_SIZE = "CHIP_SIZE"
 AUGMENTATION_PARAMETERS = "AUGMENTATION_PARAMETERS"
 LOSS = "LOSS"
 MONITOR = "MONITOR"
+RESUME = "RESUME"
 SEED = "SEED"
 OUTPUT = "OUTPUT"
 OUTPUT_MODEL = "OUTPUT_MODEL"
@@ -65,6 +66,7 @@ class TrainModel(GeoDLAlgorithm):
         "Trains a network on a folder of training data and writes it as a model package (.dlpk) "
         "with a report."
     )
+    CANCELLED = "Cancelled: no model was written."
 
     def add_parameters(self) -> None:
         self._add_network()
@@ -215,6 +217,17 @@ class TrainModel(GeoDLAlgorithm):
             ),
         )
         self.add(
+            QgsProcessingParameterBoolean(
+                RESUME, self.tr("Resume an interrupted training"), _DEFAULTS["resume"]
+            ),
+            self.tr(
+                "Go on after the last finished epoch where a training of the same options into "
+                "the same folder was cancelled or killed; the model is then the same as if it "
+                "had not been. Otherwise start anew."
+            ),
+            advanced=True,
+        )
+        self.add(
             self._number(SEED, self.tr("Seed"), _INTEGER, 0),
             self.tr("Of all random choices: the same seed gives the same model."),
             advanced=True,
@@ -262,6 +275,7 @@ class TrainModel(GeoDLAlgorithm):
             augmentation_parameters=self.text(parameters, AUGMENTATION_PARAMETERS, context),
             chip_size=self.parameterAsInt(parameters, CHIP_SIZE, context),
             monitor=self.parameterAsEnumString(parameters, MONITOR, context),
+            resume=self.parameterAsBool(parameters, RESUME, context),
             seed=self.parameterAsInt(parameters, SEED, context),
             device=self.text(parameters, DEVICE, context) or "auto",
             precision=self.parameterAsEnumString(parameters, PRECISION, context) or "auto",

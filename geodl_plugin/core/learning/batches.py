@@ -12,6 +12,7 @@ from .augment import make_augmentation
 from .dataset import CropDataset, collate
 from .hardware import Hardware
 from .module import LearningModule
+from .order import EpochOrder
 from .preparation import Preparation
 
 CPU_BATCH = 8
@@ -36,9 +37,17 @@ def make_datasets(preparation: Preparation) -> tuple[CropDataset, CropDataset]:
 
 
 def make_loaders(
-    preparation: Preparation, batch_size: int, hardware: Hardware
+    preparation: Preparation, batch_size: int, hardware: Hardware, seed: int, epoch: int = 0
 ) -> tuple[DataLoader, DataLoader]:
-    """Return the loaders of training and validation batches."""
+    """Return the loaders of training and validation batches.
+
+    Args:
+        preparation: with the chips.
+        batch_size: chips in a batch.
+        hardware: that the batches are for.
+        seed: of the order and the augmentation.
+        epoch: that comes first, from 0.
+    """
     training, validation = make_datasets(preparation)
     # On a CPU the network itself takes every core, so loading beside it gains nothing.
     workers = 0 if hardware.device.type == "cpu" else min(8, max((os.cpu_count() or 2) - 1, 1))
@@ -47,14 +56,18 @@ def make_loaders(
         "num_workers": workers,
         "persistent_workers": workers > 0,
         "pin_memory": hardware.device.type == "cuda",
+        # Nothing that a loader draws may change what the network draws.
+        "generator": torch.Generator().manual_seed(seed),
     }
     # Batch norm cannot learn from a batch of one, nor from a last one.
     if len(training) == 1:
         training.places *= 2
     size = min(batch_size, len(training))
     drop_last = len(training) % size == 1 and len(training) > 1
+    order = EpochOrder(len(training), seed)
+    order.set_epoch(epoch)
     return (
-        DataLoader(training, size, shuffle=True, drop_last=drop_last, **common),
+        DataLoader(training, size, sampler=order, drop_last=drop_last, **common),
         DataLoader(validation, min(batch_size, len(validation)), **common),
     )
 

@@ -13,26 +13,68 @@ from torch import Tensor
 
 from ..errors import InputError
 from ..progress import Phase, Progress
+from .metrics import Scores
 from .module import LearningModule, mean
+from .order import epoch_seed
 
 LEAST_CHANGE = 0.001
 PATIENCE = 5
 
 
+class HopelessError(InputError):
+    """A training would come to the same end whenever it went on."""
+
+
+class EpochSeed(Callback):
+    """Starts all generators of chance anew with each epoch, so that it can be repeated.
+
+    Args:
+        seed: of the training.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, module: LearningModule) -> None:
+        """Seed those of torch, NumPy and Python."""
+        seed = epoch_seed(self.seed, trainer.current_epoch) + trainer.global_rank
+        pl.seed_everything(seed % 2**32, verbose=False)
+
+
 class TrainingProgress(Callback):
     """Reports batches and epochs, and ends the training when it is cancelled.
+
+    Args:
+        progress: is told.
+        phase: counts the batches.
+        score: that is told besides the losses.
+        epochs: to be trained at most.
+        told: how many epochs of an interrupted training were told before.
 
     Attributes:
         records: one dict an epoch.
     """
 
-    def __init__(self, progress: Progress, phase: Phase, score: str, epochs: int) -> None:
+    def __init__(
+        self, progress: Progress, phase: Phase, score: str, epochs: int, told: int = 0
+    ) -> None:
         self.progress = progress
         self.phase = phase
         self.score = score
         self.epochs = epochs
+        self.told = told
         self.records: list[dict[str, Any]] = []
         self._began = time.monotonic()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the records, for an interrupted training."""
+        return {"records": self.records}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up the records of an interrupted training, and tell them."""
+        self.records = list(state_dict["records"])
+        for record in self.records[self.told :]:
+            self.progress.epoch(record)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, module: LearningModule) -> None:
         """Start the epoch's clock."""
@@ -82,7 +124,7 @@ class TrainingProgress(Callback):
         self.records.append(record)
         self.progress.epoch(record)
         if not math.isfinite(record["train_loss"]):
-            raise InputError(
+            raise HopelessError(
                 f"The loss is no number any more in epoch {record['epoch']}. Set a lower "
                 "LEARNING_RATE, or PRECISION=float32."
             )
@@ -123,8 +165,33 @@ class BestEpoch(Callback):
             self._waited = 0
         else:
             self._waited += 1
+        self._stop_when_due(trainer)
+
+    def on_train_start(self, trainer: pl.Trainer, module: LearningModule) -> None:
+        """Stop at once where an interrupted training had no more epochs to come."""
+        self._stop_when_due(trainer)
+
+    def _stop_when_due(self, trainer: pl.Trainer) -> None:
         if self.stop_early and self._waited >= PATIENCE:
             trainer.should_stop = True
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what an interrupted training needs, in types that are safe to load."""
+        return {
+            "best": float(self.best),
+            "epoch": self.epoch,
+            "weights": self.weights,
+            "scores": self.scores.as_state() if self.scores else None,
+            "reference": float(self._reference),
+            "waited": self._waited,
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up an interrupted training."""
+        self.best, self.epoch = state_dict["best"], state_dict["epoch"]
+        self.weights = state_dict["weights"]
+        self.scores = Scores.of_state(state_dict["scores"]) if state_dict["scores"] else None
+        self._reference, self._waited = state_dict["reference"], state_dict["waited"]
 
     @torch.no_grad()
     def restore(self, module: LearningModule) -> None:

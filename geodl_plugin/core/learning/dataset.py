@@ -19,6 +19,7 @@ from ..chips.problems import check_fit
 from ..geo.grid import positions
 from .losses import IGNORED
 from .normalization import Normalization
+from .order import Draw, seeded
 from .split import crops_per_chip
 
 _CACHE_LIMIT = 2 * 1024**3  # bytes of pixels that are kept in memory
@@ -211,13 +212,15 @@ class CropDataset(Dataset):
     def __len__(self) -> int:
         return len(self.places)
 
-    def __getitem__(self, index: int) -> tuple[Tensor, Any]:
-        position, origin = self.places[index]
+    def __getitem__(self, index: int | Draw) -> tuple[Tensor, Any]:
+        place, seed = index if isinstance(index, tuple) else (index, None)
+        position, origin = self.places[place]
         sample = self.store[position]
-        if origin is None:
-            rows, cols = sample.valid.shape
-            origin = (_draw(cols - self.side), _draw(rows - self.side))
-        return self._cut(sample, *origin)
+        with seeded(seed):
+            if origin is None:
+                rows, cols = sample.valid.shape
+                origin = (_draw(cols - self.side), _draw(rows - self.side))
+            return self._cut(sample, *origin)
 
     def _cut(self, sample: Sample, col: int, row: int) -> tuple[Tensor, Any]:
         """Return the image ``(bands, side, side)`` and the target of one crop."""

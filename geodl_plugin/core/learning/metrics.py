@@ -27,6 +27,18 @@ class Scores:
     classes: list[dict[str, Any]] = field(default_factory=list)
     confusion: np.ndarray | None = None
 
+    def as_state(self) -> dict[str, Any]:
+        """Return the scores in types that a checkpoint may hold."""
+        confusion = None if self.confusion is None else self.confusion.tolist()
+        return {"values": self.values, "classes": self.classes, "confusion": confusion}
+
+    @classmethod
+    def of_state(cls, state: dict[str, Any]) -> Scores:
+        """Return the scores of :meth:`as_state`."""
+        confusion = state["confusion"]
+        counts = None if confusion is None else np.array(confusion, np.int64)
+        return cls(state["values"], state["classes"], counts)
+
 
 class ConfusionScores:
     """Counts classes that were told against classes that are true, for pixels and objects."""

@@ -118,10 +118,23 @@ class LearningModule(pl.LightningModule):
         optimizer = torch.optim.AdamW(self.parameter_groups(), weight_decay=_WEIGHT_DECAY)
         # One step more than will be taken: the last rate would be zero.
         steps = int(self.trainer.estimated_stepping_batches) + 1
-        cycle = torch.optim.lr_scheduler.OneCycleLR(
+        cycle = OneCycle(
             optimizer, max_lr=list(self.rates), total_steps=max(steps, 4), pct_start=0.3
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": cycle, "interval": "step"}}
+
+
+class OneCycle(torch.optim.lr_scheduler.OneCycleLR):
+    """One cycle that stays at its end, should there be more steps than were foreseen.
+
+    Where memory is short a step is put together from smaller batches, and the last step of
+    an epoch may then be another one.
+    """
+
+    def step(self, epoch: int | None = None) -> None:
+        """Go on by one step."""
+        if self.last_epoch + 1 < self.total_steps:
+            super().step(epoch)
 
 
 class DetectionModule(LearningModule):

@@ -51,6 +51,7 @@ class TrainingOptions:
         augmentation_parameters: what a custom one changes, ``name=value;…``.
         chip_size: side of what the network sees, in pixels; 0 takes the chips' own.
         monitor: the score whose best epoch is kept.
+        resume: whether to go on with an interrupted training in the output folder.
         seed: of all random choices.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
         precision: ``auto``, ``float32``, ``bfloat16`` or ``float16``.
@@ -73,6 +74,7 @@ class TrainingOptions:
     augmentation_parameters: str = ""
     chip_size: int = 0
     monitor: str = "VALID_LOSS"
+    resume: bool = True
     seed: int = 42
     device: str = "auto"
     precision: str = "auto"

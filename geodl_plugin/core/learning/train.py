@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import logging
-import shutil
-import tempfile
 import time
 import warnings
 from collections.abc import Iterator
@@ -13,29 +12,26 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
-from torch.utils.data import DataLoader
 
-from ..device import is_out_of_memory
-from ..errors import InputError
+from ..errors import CancelledError
 from ..models.registry import build_network
 from ..progress import Phase, Progress
-from .batches import choose_batch_size, make_loaders
-from .callbacks import BestEpoch, TrainingProgress
+from .callbacks import HopelessError
+from .checkpoint import Interrupted, discard, find_interrupted, mark, refuse_other_data
 from .delivery import Outcome, deliver
+from .fitting import READ, TRAINED, Fitted, Fitting, pair
 from .hardware import Hardware, choose_hardware
 from .losses import pixel_loss
 from .module import MODULES, LearningModule, PixelModule
 from .options import TrainingOptions
 from .preparation import Preparation, prepare
-from .rates import BATCHES, RateCurve, find_rate
-
-# Shares of the whole task: chips are read, a rate is found, the network trains, files follow.
-_READ, _FOUND, _TRAINED = 0.05, 0.12, 0.98
-_LARGEST_GRADIENT = 10.0  # norm of a step; it tames rare, wild batches
 
 
 def train(options: TrainingOptions, progress: Progress) -> dict[str, Any]:
     """Train a model and write its package and report.
+
+    After each epoch the training keeps its state in the output folder. The same call goes on
+    there when it was interrupted, and ends with the same weights as if it had not been.
 
     Returns:
         ``model`` and ``report`` (paths), ``epochs`` (trained) and ``best_score``.
@@ -43,151 +39,106 @@ def train(options: TrainingOptions, progress: Progress) -> dict[str, Any]:
     Raises:
         InputError: when an option cannot be used.
         TrainingDataError: when the folder cannot be used.
-        CancelledError: when the user cancels; nothing is written then.
+        CancelledError: when the user cancels; no model is written then.
     """
     options.check()
     began = time.monotonic()
     with _quiet():
         hardware = choose_hardware(options.device, options.precision)
-        pl.seed_everything(options.seed, workers=True, verbose=False)
-        preparation = prepare(options, Phase(progress, "Reading", 1, "chips", 0.0, _READ))
+        interrupted = find_interrupted(options)
+        preparation = prepare(options, Phase(progress, "Reading", 1, "chips", 0.0, READ))
         for sentence in preparation.notes:
             progress.info(sentence)
         progress.info(f"Training on {hardware.describe()}.")
-        network = build_network(preparation.spec)
-        network.to(memory_format=torch.channels_last)
-        module = _module(options, preparation, network, progress)
-        try:
-            batch_size = options.batch_size or choose_batch_size(module, preparation, hardware)
-            loaders = make_loaders(preparation, batch_size, hardware)
-            curve = _set_rates(options, preparation, module, loaders[0], hardware, progress)
-            run = _fit(options, preparation, module, loaders, hardware, progress, curve is None)
-        except (RuntimeError, ValueError) as error:
-            sentence = _explained(error, options, hardware)
-            if sentence is None:
-                raise
-            raise sentence from error
-        best, reporter = run
-        best.restore(module)
-        outcome = Outcome(
-            options=options,
-            preparation=preparation,
-            network=network,
-            records=reporter.records,
-            best_epoch=best.epoch,
-            scores=best.scores,
-            score_name=reporter.score,
-            rates=module.rates,
-            curve=curve,
-            batch_size=batch_size,
-            hardware=hardware.describe(),
-            seconds=time.monotonic() - began,
-        )
-        progress.update(_TRAINED, "Writing the model")
+        if interrupted is not None:
+            refuse_other_data(interrupted, mark(preparation))
+            progress.info(
+                f"The training in the output folder was interrupted after epoch "
+                f"{interrupted.epochs}: it goes on there."
+            )
+        fitted = _fit(options, preparation, hardware, progress, interrupted)
+        fitted.best.restore(fitted.module)
+        progress.update(TRAINED, "Writing the model")
+        spent = interrupted.facts["seconds"] if interrupted else 0.0
+        outcome = _outcome(options, preparation, hardware, fitted, time.monotonic() - began + spent)
         result = deliver(outcome, progress)
+        discard(options.output)
     progress.update(1.0, "Done")
     return result
-
-
-def _module(
-    options: TrainingOptions, preparation: Preparation, network: Any, progress: Progress
-) -> LearningModule:
-    """Return the module of the task, with the encoder frozen only where it knows something."""
-    frozen_until = options.freeze_until()
-    if preparation.spec.weights == "none" and frozen_until != 1:
-        frozen_until = 1
-        progress.info("The encoder starts from random weights, so all layers train from the start.")
-    names = preparation.schema.names
-    cls = MODULES[preparation.kind.task]
-    module = cls(network, names, _pair(preparation, options.rates()), frozen_until)
-    if isinstance(module, PixelModule):
-        module.criterion = pixel_loss(options.loss)
-    return module
-
-
-def _pair(preparation: Preparation, rates: tuple[float, ...]) -> tuple[float, float]:
-    """Return the rates of encoder and head.
-
-    A pretrained encoder learns at a tenth of the head's rate; a random one has all to learn.
-    """
-    if len(rates) == 2:
-        return rates[0], rates[1]
-    rate = rates[0] if rates else 1e-3
-    return (rate if preparation.spec.weights == "none" else rate / 10), rate
-
-
-def _set_rates(
-    options: TrainingOptions,
-    preparation: Preparation,
-    module: LearningModule,
-    loader: DataLoader,
-    hardware: Hardware,
-    progress: Progress,
-) -> RateCurve | None:
-    """Find the learning rate where none is given, and set it."""
-    if options.rates():
-        return None
-    phase = Phase(progress, "Finding a learning rate", BATCHES, "batches", _READ, _FOUND)
-    curve = find_rate(module, loader, hardware.device, hardware.precision, phase)
-    module.rates = _pair(preparation, (curve.suggestion,))
-    progress.info(
-        f"Learning rate found: {curve.suggestion:.2g} (steepest fall at {curve.steepest:.2g})."
-    )
-    return curve
 
 
 def _fit(
     options: TrainingOptions,
     preparation: Preparation,
-    module: LearningModule,
-    loaders: tuple[DataLoader, DataLoader],
     hardware: Hardware,
     progress: Progress,
-    rate_given: bool,
-) -> tuple[BestEpoch, TrainingProgress]:
-    """Train, and return what the callbacks kept."""
-    monitor = options.monitor_of(preparation.kind.task).lower()
-    score = module.own_score if monitor == "valid_loss" else monitor
-    total = len(loaders[0]) * options.max_epochs
-    start = _READ if rate_given else _FOUND
-    phase = Phase(progress, "Training", total, "batches", start, _TRAINED)
-    best = BestEpoch(monitor, options.stop_training)
-    reporter = TrainingProgress(progress, phase, score, options.max_epochs)
-    folder = tempfile.mkdtemp(prefix="geodl-train-")
+    interrupted: Interrupted | None,
+) -> Fitted:
+    """Train; what is kept of a training that does not end is said, or removed if useless."""
+    fresh = interrupted is None
+    if fresh:
+        discard(options.output)
+
+    def make_module() -> LearningModule:
+        pl.seed_everything(options.seed, workers=True, verbose=False)
+        return _module(options, preparation, fresh)
+
+    if preparation.spec.weights == "none" and options.freeze_until() != 1:
+        progress.info("The encoder starts from random weights, so all layers train from the start.")
+    fitting = Fitting(options, preparation, hardware, progress, make_module, interrupted)
     try:
-        trainer = pl.Trainer(
-            max_epochs=options.max_epochs,
-            callbacks=[reporter, best],
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            num_sanity_val_steps=0,
-            gradient_clip_val=_LARGEST_GRADIENT,
-            default_root_dir=folder,
-            **hardware.trainer_arguments(),
-        )
-        trainer.fit(module, *loaders)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-    return best, reporter
+        return fitting.run()
+    except CancelledError:
+        if fitting.kept is not None:
+            progress.info(
+                f"The training is kept as it was after epoch {fitting.kept.epochs}: start it "
+                "with the same options and the same output folder to go on."
+            )
+        raise
+    except HopelessError:
+        discard(options.output)
+        raise
 
 
-def _explained(error: Exception, options: TrainingOptions, hardware: Hardware) -> InputError | None:
-    """Return a sentence for what the batch size mends: the lack of memory, or of chips."""
-    if "more than 1 value per channel" in str(error):
-        return InputError(
-            f"A batch of one chip of this size is too little for batch norm to learn from. Set "
-            f"BATCH_SIZE to 2 or more, or a larger CHIP_SIZE (now {options.batch_size} and "
-            f"{options.chip_size}, where 0 chooses)."
-        )
-    if not is_out_of_memory(error):
-        return None
-    return InputError(
-        f"The memory of {hardware.describe()} does not hold a batch of "
-        f"{options.batch_size or 'this many'} chips. Set BATCH_SIZE to half of it, or CHIP_SIZE "
-        "to a smaller one."
+def _outcome(
+    options: TrainingOptions,
+    preparation: Preparation,
+    hardware: Hardware,
+    fitted: Fitted,
+    seconds: float,
+) -> Outcome:
+    best, plan = fitted.best, fitted.plan
+    return Outcome(
+        options=options,
+        preparation=preparation,
+        network=fitted.module.network,
+        records=fitted.reporter.records,
+        best_epoch=best.epoch,
+        scores=best.scores,
+        score_name=fitted.reporter.score,
+        rates=plan.rates,
+        curve=plan.curve,
+        batch_size=plan.batch_size * plan.parts,
+        hardware=hardware.describe(),
+        seconds=seconds,
     )
+
+
+def _module(options: TrainingOptions, preparation: Preparation, fresh: bool) -> LearningModule:
+    """Return the module of the task, with the encoder frozen only where it knows something.
+
+    One that goes on has its weights from the interrupted training: none are fetched.
+    """
+    spec = preparation.spec if fresh else dataclasses.replace(preparation.spec, weights="none")
+    network = build_network(spec)
+    network.to(memory_format=torch.channels_last)
+    frozen_until = 1 if preparation.spec.weights == "none" else options.freeze_until()
+    names = preparation.schema.names
+    cls = MODULES[preparation.kind.task]
+    module = cls(network, names, pair(preparation, options.rates()), frozen_until)
+    if isinstance(module, PixelModule):
+        module.criterion = pixel_loss(options.loss)
+    return module
 
 
 @contextlib.contextmanager

@@ -1,0 +1,171 @@
+"""What a training keeps after each epoch, so that an interrupted one can go on.
+
+Everything lies in one file of a hidden folder in the output folder. It is written under
+another name first, so that a run killed at any moment leaves a whole one.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.callbacks import Callback
+
+from ..errors import InputError
+from .options import TrainingOptions
+from .preparation import Preparation
+
+FOLDER = ".geodl-training"
+FILE = "last.ckpt"
+_OWN = "geodl"  # our entry in Lightning's checkpoint
+# A run may go on with other values of these.
+_FREE = ("output", "resume")
+
+
+@dataclass(frozen=True)
+class Interrupted:
+    """A training that did not come to its end.
+
+    Attributes:
+        path: of its checkpoint.
+        epochs: how many are finished.
+        options: by name.
+        data: the mark of the training data.
+        facts: what was settled when it started.
+    """
+
+    path: Path
+    epochs: int
+    options: dict[str, Any]
+    data: str
+    facts: dict[str, Any]
+
+
+class Keeper(Callback):
+    """Keeps the state of the training after each epoch; it must be the last callback.
+
+    Args:
+        options: of the training.
+        data: the mark of the training data.
+        facts: what else is needed to go on, as JSON values, with the ``seconds`` spent before.
+
+    Attributes:
+        kept: the training as it was kept last.
+    """
+
+    def __init__(self, options: TrainingOptions, data: str, facts: Mapping[str, Any]) -> None:
+        self.kept: Interrupted | None = None
+        self._path = checkpoint_path(options.output)
+        self._options = plain_options(options)
+        self._data = data
+        self._facts = dict(facts)
+        self._began = time.monotonic()
+
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Add what Lightning does not know."""
+        epochs = trainer.current_epoch + 1
+        seconds = self._facts["seconds"] + time.monotonic() - self._began
+        facts = {**self._facts, "seconds": seconds}
+        self.kept = Interrupted(self._path, epochs, self._options, self._data, facts)
+        checkpoint[_OWN] = {
+            "epochs": epochs,
+            "options": self._options,
+            "data": self._data,
+            "facts": facts,
+        }
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        """Write the checkpoint; raise :class:`InputError` when the folder cannot be written."""
+        partial = self._path.with_suffix(".part")
+        try:
+            if trainer.is_global_zero:
+                self._path.parent.mkdir(parents=True, exist_ok=True)
+            trainer.save_checkpoint(partial)
+            if trainer.is_global_zero:
+                partial.replace(self._path)
+        except OSError as error:
+            raise InputError(
+                f"The folder '{self._path.parents[1]}' cannot be written: {error}."
+            ) from error
+
+
+def checkpoint_path(output: str) -> Path:
+    """Return where a training into an output folder keeps its state."""
+    return Path(output).expanduser().absolute() / FOLDER / FILE
+
+
+def plain_options(options: TrainingOptions) -> dict[str, Any]:
+    """Return the options that must be the same for a run to go on."""
+    values = dataclasses.asdict(options)
+    return {name: value for name, value in values.items() if name not in _FREE}
+
+
+def mark(preparation: Preparation) -> str:
+    """Return a short text that changes when the training data do."""
+    facts = (
+        [chip.name for chip in preparation.folder.chips],
+        preparation.split,
+        preparation.normalization,
+        preparation.spec,
+        preparation.schema,
+    )
+    return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
+
+
+def find_interrupted(options: TrainingOptions) -> Interrupted | None:
+    """Return the interrupted training in the output folder that the options go on with.
+
+    Raises:
+        InputError: when there is one of other options, or a damaged one.
+    """
+    path = checkpoint_path(options.output)
+    if not options.resume or not path.is_file():
+        return None
+    try:
+        # It may come from anywhere with its folder: no code in it may run.
+        own = torch.load(path, map_location="cpu", weights_only=True)[_OWN]
+        found = Interrupted(path, int(own["epochs"]), own["options"], own["data"], own["facts"])
+    except Exception as error:  # A damaged file fails in many ways.
+        raise InputError(
+            f"The interrupted training in '{options.output}' cannot be read. "
+            "Set RESUME=false to start anew."
+        ) from error
+    _refuse_others(found, plain_options(options))
+    return found
+
+
+def _refuse_others(found: Interrupted, wanted: dict[str, Any]) -> None:
+    """Raise :class:`InputError` when a training was started with other options."""
+    differing = [name for name in wanted if found.options.get(name) != wanted[name]]
+    if differing:
+        was = ", ".join(f"{each.upper()}={found.options.get(each)}" for each in differing)
+        now = ", ".join(f"{each.upper()}={wanted[each]}" for each in differing)
+        raise InputError(
+            f"The output folder holds a training interrupted after epoch {found.epochs} that "
+            f"was started with {was}, not {now}. Start it as before to go on, or set "
+            "RESUME=false to start anew."
+        )
+
+
+def refuse_other_data(found: Interrupted, data: str) -> None:
+    """Raise :class:`InputError` when the training data are not what they were."""
+    if found.data != data:
+        raise InputError(
+            f"The training data have changed since the training in the output folder was "
+            f"interrupted after epoch {found.epochs}. Set RESUME=false to start anew."
+        )
+
+
+def discard(output: str) -> None:
+    """Remove what a training into an output folder has kept."""
+    shutil.rmtree(checkpoint_path(output).parent, ignore_errors=True)

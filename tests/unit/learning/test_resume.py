@@ -1,0 +1,192 @@
+"""An interrupted training goes on and ends as one that was never interrupted."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from geodl_plugin.core.errors import CancelledError, InputError
+from geodl_plugin.core.learning.checkpoint import FOLDER, checkpoint_path
+from geodl_plugin.core.learning.train import train
+from geodl_plugin.core.progress import Progress
+
+from .test_train import Recorder, options, weights_of
+
+ROOT = Path(__file__).resolve().parents[3]
+KILLED = """
+import json, os, signal, sys
+import torch
+from geodl_plugin.core.learning.options import TrainingOptions
+from geodl_plugin.core.learning.train import train
+from geodl_plugin.core.progress import Progress
+
+torch.set_num_threads(1)
+
+class Deadly(Progress):
+    epochs, checks = 0, 0
+    def epoch(self, record):
+        self.epochs = record["epoch"]
+    def cancelled(self):
+        if self.epochs == 2:
+            self.checks += 1
+            if self.checks > 3:
+                os.kill(os.getpid(), signal.SIGKILL)
+        return False
+
+train(TrainingOptions(**json.loads(sys.argv[1])), Deadly())
+"""
+
+
+# Keeping and comparing weights costs more than training this few.
+TINY = {"backbone": "timm:mobilenetv3_small_050"}
+
+
+def same_weights(one: dict, other: dict, folder: Path) -> bool:
+    first, second = (
+        weights_of(result["model"], folder / f"w{index}")
+        for index, result in enumerate((one, other))
+    )
+    return all(torch.equal(first[name], second[name]) for name in first)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
+def test_a_run_killed_within_an_epoch_ends_with_the_same_weights(make_folder, tmp_path):
+    folder = make_folder("Labeled_Tiles", values=(1, 2), side=48, count=12)
+    more = {**TINY, "max_epochs": 4, "chip_size": 32, "batch_size": 3, "monitor": "VALID_LOSS"}
+    whole = train(options(folder, tmp_path / "whole", **more), Progress())
+    wanted = options(folder, tmp_path / "killed", **more)
+    ended = subprocess.run(
+        [sys.executable, "-c", KILLED, json.dumps(wanted.__dict__)],
+        cwd=ROOT,
+        timeout=120,
+        check=False,
+    )
+    assert ended.returncode == -signal.SIGKILL
+    left = [each.name for each in (tmp_path / "killed").iterdir()]
+    assert left == [FOLDER], "nothing that looks like a model"
+    progress = Recorder()
+    resumed = train(wanted, progress)
+    assert any("interrupted after epoch 2: it goes on" in note for note in progress.notes)
+    assert [each["epoch"] for each in progress.records] == [1, 2, 3, 4]
+    assert resumed["epochs"] == 4 and resumed["best_score"] == whole["best_score"]
+    assert same_weights(whole, resumed, tmp_path)
+    assert not checkpoint_path(wanted.output).parent.exists()
+
+
+@pytest.mark.parametrize(
+    ("data_format", "more"),
+    [
+        ("PASCAL_VOC_rectangles", {"learning_rate": "1e-3,2e-3"}),
+        ("Classified_Tiles", {"loss": "0.5*dice+0.5*cross_entropy", "monitor": "MIOU"}),
+    ],
+)
+def test_a_cancelled_run_goes_on_with_the_same_weights(make_folder, tmp_path, data_format, more):
+    folder = make_folder(data_format, count=6, side=96)
+    more = {**TINY, "max_epochs": 3, "chip_size": 64, "batch_size": 2, **more}
+    whole = train(options(folder, tmp_path / "whole", **more), Progress())
+    wanted = options(folder, tmp_path / "cancelled", **more)
+    for after in (1, 2):
+        progress = Recorder(cancel_after=after)
+        with pytest.raises(CancelledError):
+            train(wanted, progress)
+        assert any(f"kept as it was after epoch {after}" in note for note in progress.notes)
+    assert same_weights(whole, train(wanted, Progress()), tmp_path)
+
+
+def test_a_run_that_had_stopped_early_trains_no_more(make_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("geodl_plugin.core.learning.callbacks.PATIENCE", 1)
+    monkeypatch.setattr("geodl_plugin.core.learning.callbacks.LEAST_CHANGE", 9.0)
+    folder = make_folder("Labeled_Tiles", values=(1, 2), side=32)
+    wanted = options(folder, tmp_path / "stopped", max_epochs=9)
+
+    def fail(*_: object) -> None:
+        raise CancelledError
+
+    with monkeypatch.context() as patch:
+        patch.setattr("geodl_plugin.core.learning.train.deliver", fail)
+        with pytest.raises(CancelledError):
+            train(wanted, Progress())
+    assert train(wanted, Progress())["epochs"] == 2
+
+
+@pytest.fixture
+def interrupted(make_folder, tmp_path):
+    folder = make_folder("Labeled_Tiles", values=(1, 2), side=32)
+    wanted = options(folder, tmp_path / "model", max_epochs=3)
+    with pytest.raises(CancelledError):
+        train(wanted, Recorder(cancel_after=1))
+    return folder, tmp_path / "model"
+
+
+def test_other_options_are_refused_with_what_differs(interrupted):
+    folder, output = interrupted
+    with pytest.raises(InputError) as caught:
+        train(options(folder, output, max_epochs=3, seed=7), Progress())
+    assert "after epoch 1 that was started with SEED=42, not SEED=7" in str(caught.value)
+    assert "RESUME=false" in str(caught.value)
+    progress = Recorder()
+    train(options(folder, output, max_epochs=1, seed=7, resume=False), progress)
+    assert [each["epoch"] for each in progress.records] == [1]
+
+
+def test_other_data_are_refused(interrupted):
+    folder, output = interrupted
+    (folder / "images" / "000000005.tif").unlink()
+    with pytest.raises(InputError, match=r"training data have changed .* RESUME=false"):
+        train(options(folder, output, max_epochs=3), Progress())
+
+
+def test_a_damaged_or_hostile_checkpoint_is_one_sentence(interrupted):
+    folder, output = interrupted
+
+    class Hostile:
+        def __reduce__(self):
+            return os.mkdir, (str(output / "harm"),)
+
+    for content in ({"geodl": Hostile()}, {"something": 1}):
+        torch.save(content, checkpoint_path(str(output)))
+        with pytest.raises(InputError, match=r"cannot be read\. Set RESUME=false"):
+            train(options(folder, output, max_epochs=3), Progress())
+    assert not (output / "harm").exists()
+
+
+def test_memory_that_ends_halves_the_batches_and_goes_on(make_folder, tmp_path, monkeypatch):
+    from geodl_plugin.core.learning.module import ObjectModule
+
+    true_loss = ObjectModule.loss
+    seen: list[int] = []
+
+    def short_of_memory(self, answer, targets):
+        if self.training and len(targets) > 2 and len(progress.records) >= 1:
+            raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        if self.training:
+            seen.append(len(targets))
+        return true_loss(self, answer, targets)
+
+    monkeypatch.setattr(ObjectModule, "loss", short_of_memory)
+    folder = make_folder("Labeled_Tiles", values=(1, 2), side=32, count=9)
+    progress = Recorder()
+    result = train(options(folder, tmp_path / "short", max_epochs=3, batch_size=4), progress)
+    assert result["epochs"] == 3 and [each["epoch"] for each in progress.records] == [1, 2, 3]
+    assert any(
+        "batches are now 2 chips, of which 2 make a step" in each for each in progress.warned
+    )
+    assert seen == [4, 4] + [2] * 8
+
+
+def test_memory_for_not_even_two_chips_is_one_sentence(make_folder, tmp_path, monkeypatch):
+    def never(self, answer, targets):
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory.")
+
+    monkeypatch.setattr("geodl_plugin.core.learning.module.ObjectModule.loss", never)
+    folder = make_folder("Labeled_Tiles", values=(1, 2), side=32)
+    with pytest.raises(InputError, match=r"does not hold a batch of 2 chips\. Set CHIP_SIZE"):
+        train(options(folder, tmp_path / "never"), Progress())
+    assert not (tmp_path / "never").exists()
