@@ -11,6 +11,10 @@ class InputError(GeoDLError, ValueError):
     """A parameter has a value that cannot be used."""
 
 
+class OutsideError(InputError):
+    """What limits the work, an extent or a mask say, does not meet the raster."""
+
+
 class RasterError(GeoDLError, OSError):
     """A raster could not be opened, read or written."""
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from xml.sax.saxutils import escape
 
 import numpy as np
 from osgeo import gdal, gdal_array
@@ -124,6 +125,11 @@ class Raster:
     def has_declared_mask(self) -> bool:
         """Whether the file has a no-data value, a mask or an alpha band."""
         return bool(self._masks)
+
+    @property
+    def has_alpha(self) -> bool:
+        """Whether a band beside those of the image tells where it has data."""
+        return self._dataset.RasterCount > self.band_count
 
     @property
     def block_size(self) -> tuple[int, int]:
@@ -257,8 +263,10 @@ def _open(path: str) -> gdal.Dataset:
 
 def _mosaic(paths: tuple[str, ...]) -> gdal.Dataset:
     first = Raster.open(paths[0])
+    alphas = [first.has_alpha]
     for path in paths[1:]:
         with Raster.open(path) as other:
+            alphas.append(other.has_alpha)
             if other.band_count != first.band_count:
                 raise RasterError(
                     f"'{first.name}' has {first.band_count} bands and '{other.name}' has "
@@ -269,13 +277,45 @@ def _mosaic(paths: tuple[str, ...]) -> gdal.Dataset:
                     f"'{first.name}' and '{other.name}' have different coordinate reference "
                     "systems. Warp them to one before joining them."
                 )
+    # A source without an alpha band beside one with it would be left out.
+    sources = [
+        _with_alpha(path, first.band_count) if any(alphas) and not alpha else path
+        for path, alpha in zip(paths, alphas)
+    ]
     # Gaps between rasters that have no data value of their own are told by an alpha band.
-    options = gdal.BuildVRTOptions(resolution="highest", addAlpha=not first.has_declared_mask)
+    add = not any(alphas) and not first.has_declared_mask
+    options = gdal.BuildVRTOptions(resolution="highest", addAlpha=add)
     target = f"/vsimem/geodl-{uuid.uuid4().hex}.vrt"
-    dataset = attempt(gdal.BuildVRT, target, list(paths), options=options)
+    dataset = attempt(gdal.BuildVRT, target, sources, options=options)
+    reason = last_error()
     if dataset is None:
-        raise RasterError(f"The rasters cannot be joined to one mosaic: {last_error()}.")
+        raise RasterError(f"The rasters cannot be joined to one mosaic: {reason}.")
+    # What does not fit, GDAL leaves out with a warning: the result would only look right.
+    used = _text_of(dataset)
+    for source, path in zip(sources, paths):
+        if reason and escape(source, {'"': "&quot;"}) not in used:
+            raise RasterError(
+                f"'{Path(path).name}' cannot be joined to '{first.name}' ({reason}). Convert them "
+                "to one data type and north up, or use the processing mode SEPARATE."
+            )
     return dataset
+
+
+def _with_alpha(path: str, bands: int) -> str:
+    """Return a raster that has the mask of another one as a band."""
+    target = f"/vsimem/geodl-{uuid.uuid4().hex}.vrt"
+    options = gdal.TranslateOptions(format="VRT", bandList=[*range(1, bands + 1), "mask"])
+    dataset = attempt(gdal.Translate, target, _open(path), options=options)
+    if dataset is None:
+        raise RasterError(f"'{Path(path).name}' cannot be joined to others: {last_error()}.")
+    dataset.GetRasterBand(bands + 1).SetColorInterpretation(gdal.GCI_AlphaBand)
+    dataset = None  # writes the description
+    return target
+
+
+def _text_of(dataset: gdal.Dataset) -> str:
+    """Return the description of a virtual raster."""
+    return "".join(dataset.GetMetadata("xml:VRT") or ())
 
 
 def _warped(
