@@ -16,10 +16,12 @@ from qgis.core import (
 )
 
 from ..core.inference.checks import choose_classes, open_detection
+from ..core.inference.items import split
 from ..core.inference.options import DETECTION_ARGUMENTS, DetectionOptions
 from ..core.models.registry import Task
 from ..core.progress import Progress
 from .inference import InferenceAlgorithm
+from .parameters import add_processing_mode, is_separate
 from .styling import ClassStyler
 
 
@@ -50,6 +52,14 @@ class DetectObjects(InferenceAlgorithm):
         self.add_model_parameters()
         self._add_suppression()
         self._add_fields()
+        add_processing_mode(
+            self,
+            self.tr(
+                "MOSAIC joins several rasters to one. SEPARATE works on one after the other, "
+                "whatever their systems and sizes: the layer holds the objects of all, in the "
+                "system of the first one, and tells the raster of each in the field Raster."
+            ),
+        )
         self.add_limits()
         self.add(
             QgsProcessingParameterVectorDestination(
@@ -116,13 +126,14 @@ class DetectObjects(InferenceAlgorithm):
             context,
             self.OUTPUT,
             progress,
+            separate=is_separate(self, parameters, context),
             run_nms=self.parameterAsBool(parameters, self.RUN_NMS, context),
             max_overlap_ratio=self.parameterAsDouble(parameters, self.MAX_OVERLAP_RATIO, context),
             confidence_field=self.text(parameters, self.CONFIDENCE_FIELD, context),
             class_field=self.text(parameters, self.CLASS_FIELD, context),
             classes=[name.strip() for name in classes if name.strip()],
         )
-        with open_detection(options) as job:
+        with open_detection(split(options, open_detection)[0]) as job:
             schema = choose_classes(job.model.schema, options.classes, job.model.name)
         result = self.infer(options, progress)
         styler = ClassStyler.of_schema(schema, options.class_field)

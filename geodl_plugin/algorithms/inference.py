@@ -73,7 +73,8 @@ class InferenceAlgorithm(GeoDLAlgorithm):
         sources = read_input(self, parameters, context, progress=progress)
         extent, mask = None, None
         if self.parameterDefinition(MASK) is not None:
-            with Raster.open(sources) as raster:
+            # Where the rasters are worked on one by one, they need not fit together.
+            with Raster.open(sources[:1] if values.get("separate") else sources) as raster:
                 extent = read_extent(self, parameters, context, raster.crs)
             mask = vector_source(self, parameters, MASK, context)
         return self.OPTIONS(

@@ -36,6 +36,36 @@ class Progress:
             raise CancelledError
 
 
+class Part(Progress):
+    """Shows the progress of one of several equal parts of a task as that of the whole.
+
+    Args:
+        progress: of the whole task.
+        number, count: which part it is, from 0, and how many there are.
+        name: of the part.
+    """
+
+    def __init__(self, progress: Progress, number: int, count: int, name: str) -> None:
+        self._progress = progress
+        self._number = number
+        self._count = max(count, 1)
+        self._name = name
+
+    def update(self, fraction: float, message: str = "") -> None:
+        head = f"{self._name} ({self._number + 1} of {self._count})"
+        share = (self._number + fraction) / self._count
+        self._progress.update(share, f"{head}: {message}" if message else head)
+
+    def info(self, message: str) -> None:
+        self._progress.info(message)
+
+    def warn(self, message: str) -> None:
+        self._progress.warn(message)
+
+    def cancelled(self) -> bool:
+        return self._progress.cancelled()
+
+
 class Phase:
     """A countable part of a task, reported with its rate and the time left.
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from osgeo import gdal
 from qgis.core import (
     QgsCoordinateReferenceSystem,
     QgsFeature,
@@ -20,6 +22,7 @@ from qgis.core import (
     QgsVectorLayer,
 )
 
+from geodl_plugin.core.inference.model import read_model
 from tests.qgis.models import work_here, write_untrained
 from tests.unit.inference.support import NORTH_UP, write_model, write_raster
 
@@ -39,6 +42,17 @@ def source(tmp_path: Path) -> str:
 def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     work_here(monkeypatch)
     return write_model(tmp_path / "trees.dlpk", "TEST_NUMBERS")
+
+
+class Recorder(QgsProcessingFeedback):
+    """Keeps the warnings."""
+
+    def __init__(self) -> None:
+        super().__init__(False)
+        self.warnings: list[str] = []
+
+    def pushWarning(self, warning: str) -> None:
+        self.warnings.append(warning)
 
 
 def load(path: str) -> QgsVectorLayer:
@@ -116,6 +130,73 @@ def test_the_layer_lands_styled_and_named(
     assert layers[0].source().startswith(result["OUTPUT"])
     assert [each.value() for each in layers[0].renderer().categories()] == ["Tree", "Car"]
     QgsProject.instance().clear()
+
+
+def test_rasters_one_by_one_need_not_fit_together(
+    run: Callable[..., Any], source: str, model: str, tmp_path: Path
+) -> None:
+    # The same place in the next zone, with larger cells and another data type, and one far off.
+    other = tmp_path / "other.tif"
+    gdal.Warp(
+        str(other), source, dstSRS="EPSG:32617", xRes=0.6, yRes=0.6, outputType=gdal.GDT_Float32
+    )
+    far = write_raster(tmp_path / "far.tif", np.ones((1, 50, 50), np.uint16), (0, 1, 0, 0, 0, -1))
+    feedback = Recorder()
+    output = str(tmp_path / "found.gpkg")
+    result = run(
+        "detectobjects",
+        feedback,
+        INPUT=[source, str(other), far],
+        MODEL=model,
+        PROCESSING_MODE="SEPARATE",
+        EXTENT=f"{X - 50},{X + 200},{Y - 150},{Y + 50} [EPSG:32616]",
+        OUTPUT=output,
+    )
+    layer = load(output)
+    assert result["OBJECT_COUNT"] == layer.featureCount() == 6
+    assert layer.crs().authid() == "EPSG:32616"
+    found = {name: [] for name in ("ortho.tif", "other.tif")}
+    for each in layer.getFeatures():
+        found[each["Raster"]].append(each.geometry())
+    for one in found["ortho.tif"]:
+        # Every object of the first raster is found in the second one, at the same place.
+        assert any(one.centroid().distance(two.centroid()) < 1 for two in found["other.tif"])
+    with pytest.raises(QgsProcessingException, match="different coordinate"):
+        run("detectobjects", INPUT=[source, str(other)], MODEL=model, OUTPUT=output)
+    with pytest.raises(QgsProcessingException, match="lies outside"):
+        run(
+            "detectobjects",
+            INPUT=[source, str(other)],
+            MODEL=model,
+            PROCESSING_MODE="SEPARATE",
+            EXTENT="0,1,0,1 [EPSG:32616]",
+            OUTPUT=output,
+        )
+
+
+def test_the_cell_size_is_that_of_the_model(
+    run: Callable[..., Any], source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work_here(monkeypatch)
+    model = write_model(tmp_path / "coarse.dlpk", "TEST_NUMBERS")
+    monkeypatch.setattr(
+        "geodl_plugin.core.inference.checks.read_model",
+        lambda *arguments: dataclasses.replace(read_model(*arguments), cell_size=1.0),
+    )
+    output = str(tmp_path / "found.gpkg")
+    feedback = Recorder()
+    run("detectobjects", feedback, INPUT=source, MODEL=model, OUTPUT=output)
+    assert any("CELL_SIZE=1 resamples" in each for each in feedback.warnings)
+    feedback = Recorder()
+    run("detectobjects", feedback, INPUT=source, MODEL=model, CELL_SIZE=1.0, OUTPUT=output)
+    assert not feedback.warnings
+    # Squares of 10 × 10 pixels of half a metre are 5 × 5 pixels of one metre at the same place.
+    boxes = sorted(
+        (each.geometry().boundingBox() for each in load(output).getFeatures()),
+        key=lambda box: box.xMinimum(),
+    )
+    assert boxes[0].xMinimum() == pytest.approx(X + 10, abs=1)
+    assert boxes[0].yMaximum() == pytest.approx(Y - 15, abs=1)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import OutsideError
 from ..geo.grid import Window, chip_windows, positions
 from ..geo.raster import Raster
 from ..geo.sampling import Frame, turned
@@ -38,7 +38,7 @@ class Plan:
         source: the features, for one chip a feature.
 
     Raises:
-        InputError: when the extent does not meet the raster.
+        OutsideError: when the extent does not meet the raster.
     """
 
     def __init__(self, options: ExportOptions, raster: Raster, source: LabelSource | None) -> None:
@@ -106,7 +106,7 @@ class Plan:
             return self.raster.window
         area = bounds_window(self.options.extent, self.raster.geotransform, self.raster.window)
         if area is None:
-            raise InputError(
+            raise OutsideError(
                 f"The extent {self.options.extent} does not meet '{self.raster.name}'."
             )
         return area

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import OutsideError
 from .grid import Window
 from .raster import Raster
 from .rasterize import burn
@@ -20,7 +20,7 @@ class PolygonMask:
         raster: whose grid counts.
 
     Raises:
-        InputError: when no polygon meets the raster.
+        OutsideError: when no polygon meets the raster.
     """
 
     def __init__(self, path: str, layer: str | None, raster: Raster) -> None:
@@ -29,7 +29,7 @@ class PolygonMask:
         self._crs = raster.crs
         bounds = window_bounds(raster.window, raster.geotransform)
         if next(self._reader.features(bounds, self._crs, []), None) is None:
-            raise InputError(
+            raise OutsideError(
                 f"The mask '{self._reader.name}' lies outside of '{raster.name}'. "
                 "Choose polygons that meet the raster."
             )

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import InputError, ModelError
+from ..errors import InputError, ModelError, OutsideError
 from ..geo.grid import Window
 from ..geo.mask import PolygonMask
 from ..geo.raster import Raster
@@ -204,7 +204,7 @@ def _area(raster: Raster, extent: list[float] | None) -> Window:
     xmin, ymin, xmax, ymax = extent
     area = bounds_window((xmin, ymin, xmax, ymax), raster.geotransform, raster.window)
     if area is None:
-        raise InputError(
+        raise OutsideError(
             f"The extent {xmin:g}, {ymin:g}, {xmax:g}, {ymax:g} lies outside of "
             f"'{raster.name}'. Choose one that meets the raster."
         )

@@ -13,6 +13,7 @@ from ..progress import Phase, Progress
 from ..samples.schema import Schema
 from .checks import Job, choose_classes, open_detection
 from .engine import Engine, open_engine
+from .items import run_items, split
 from .merge import Detections, Merger, inside, place, rim_tolerance, suppress
 from .options import DetectionOptions
 from .pipeline import hold_cache, run_tiles
@@ -29,9 +30,18 @@ def run(options: DetectionOptions, progress: Progress) -> dict[str, Any]:
     Raises:
         GeoDLError: one sentence; nothing is left at the output then.
     """
-    with open_detection(options, progress) as job:
+    items = split(options, open_detection)
+    with open_detection(items[0], progress if len(items) == 1 else None) as job:
         engine = open_engine(job.model, options, progress)
-        return detect(job, engine, options, progress)
+        if len(items) == 1:
+            return detect(job, engine, items[0], progress)
+
+    def work(item: DetectionOptions, part: Progress) -> dict[str, Any]:
+        engine.batch_size = options.batch_size  # chosen anew: the tiles may be larger
+        with open_detection(item, part) as job:
+            return detect(job, engine, item, part)
+
+    return {"output": options.output, "object_count": run_items(items, work, progress)}
 
 
 def detect(

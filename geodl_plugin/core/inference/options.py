@@ -12,10 +12,11 @@ class InferenceOptions:
     """What all inference tasks are told.
 
     Attributes:
-        sources: paths of the rasters; several are joined to one mosaic.
+        sources: paths of the rasters; several are joined to one mosaic unless ``separate``.
         model: path of a package or definition, or the definition's JSON.
         output: path of the result.
-        extent: ``[xmin, ymin, xmax, ymax]`` in the raster's coordinate reference system.
+        extent: ``[xmin, ymin, xmax, ymax]`` in the (first) raster's coordinate reference system.
+        separate: work on the rasters one by one instead of joining them to a mosaic.
         cell_size: resample the rasters to pixels of this side, map units; 0 = as they are.
         mask: ``[path, layer]`` of polygons inside which there are results.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
@@ -32,6 +33,7 @@ class InferenceOptions:
     precision: str = "auto"
     batch_size: int = 0
     cell_size: float = 0.0
+    separate: bool = False
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import InputError
+from ..errors import InputError, OutsideError
 from ..geo.raster import Raster
 from ..geo.shapes import window_bounds
 from ..geo.vector import VectorReader
@@ -78,10 +78,10 @@ def read_classes(layer: VectorReader, field: str = "", schema: Schema | None = N
 
 
 def require_overlap(layer: VectorReader, raster: Raster, buffer: float = 0.0) -> None:
-    """Raise :class:`InputError` unless a feature of ``layer`` lies on ``raster``."""
+    """Raise :class:`OutsideError` unless a feature of ``layer`` lies on ``raster``."""
     bounds = window_bounds(raster.window, raster.geotransform)
     if next(layer.features(bounds, raster.crs, [], buffer), None) is None:
-        raise InputError(
+        raise OutsideError(
             f"No feature of '{layer.name}' lies on '{raster.name}'. Check that they show the "
             "same place and have the right coordinate reference systems."
         )

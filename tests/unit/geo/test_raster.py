@@ -123,6 +123,24 @@ def test_rasters_that_do_not_fit_together_are_refused(tmp_path, numbers):
         Raster.open([one, elsewhere])
 
 
+def test_no_raster_of_a_mosaic_is_left_out(tmp_path):
+    grey = np.full((3, 30, 40), 9, np.uint8)
+    clear = np.concatenate([grey + 1, np.full((1, 30, 40), 255, np.uint8)])
+    clear[3, :5] = 0
+    one = write(tmp_path / "one & ü.tif", clear, options=["PHOTOMETRIC=RGB", "ALPHA=YES"])
+    other = write(tmp_path / "other.tif", grey, origin=(40, 0))
+    gaps = write(tmp_path / "gaps.tif", np.where(np.arange(40) < 10, 0, grey), 0, (80, 0))
+    for paths in ([one, other, gaps], [gaps, other, one]):
+        with Raster.open(paths) as mosaic:
+            block = mosaic.read(mosaic.window)
+        assert block.pixels.shape == (3, 30, 120)
+        assert block.valid.sum() == 3 * 30 * 40 - 5 * 40 - 10 * 30
+        assert (block.pixels[:, 10, 0] == 10).all() and (block.pixels[:, 10, 45] == 9).all()
+    deep = write(tmp_path / "deep.tif", grey.astype(np.uint16), origin=(40, 0))
+    with pytest.raises(RasterError, match=r"'deep\.tif' cannot be joined .* SEPARATE"):
+        Raster.open([other, deep])
+
+
 def test_a_missing_file_and_a_text_are_named(tmp_path):
     with pytest.raises(RasterError, match="There is no file"):
         Raster.open(str(tmp_path / "no.tif"))

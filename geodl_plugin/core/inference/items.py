@@ -1,0 +1,105 @@
+"""Rasters that are worked on one by one instead of as one mosaic, with one layer as result."""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ..errors import OutsideError
+from ..geo.raster import Raster
+from ..geo.vector import VectorReader, VectorWriter, same_crs, transform_bounds
+from ..progress import Part, Progress
+from .checks import Job
+from .options import InferenceOptions
+
+RASTER_FIELD = "Raster"  # tells in the joined layer which raster a feature was found on
+
+Options = TypeVar("Options", bound=InferenceOptions)
+
+
+def split(options: Options, check: Callable[[Options], Job]) -> list[Options]:
+    """Return the options of each raster by itself; one entry where there is one mosaic.
+
+    Rasters that extent or mask do not meet are left out.
+
+    Args:
+        options: of the task.
+        check: opens a raster and sees whether it can be worked on.
+
+    Raises:
+        OutsideError: when extent or mask meet none of the rasters.
+    """
+    if not options.separate or len(options.sources) < 2:
+        return [dataclasses.replace(options, separate=False)]
+    with Raster.open(options.sources[0]) as first:
+        crs = first.crs
+    found: list[Options] = []
+    outside: OutsideError | None = None
+    for source in options.sources:
+        extent = _extent(options.extent, crs, source)
+        item = dataclasses.replace(options, sources=[source], extent=extent, separate=False)
+        try:
+            check(item).raster.close()
+        except OutsideError as error:
+            outside = outside or error
+        else:
+            found.append(item)
+    if outside is not None and not found:
+        raise outside
+    return found
+
+
+def run_items(
+    items: Sequence[Options],
+    work: Callable[[Options, Progress], dict[str, Any]],
+    progress: Progress,
+) -> int:
+    """Work on rasters one by one and join their layers to the output.
+
+    The features come in the coordinate reference system of the first raster and tell theirs
+    in the field ``Raster``.
+
+    Args:
+        items: the options of each raster.
+        work: does the task with such options.
+        progress: of all.
+
+    Returns:
+        How many features there are.
+    """
+    with tempfile.TemporaryDirectory(prefix="geodl-items-") as folder:
+        parts = []
+        for number, item in enumerate(items):
+            progress.check()
+            name = Path(item.sources[0]).name
+            path = Path(folder) / f"{number}.gpkg"
+            work(
+                dataclasses.replace(item, output=str(path)),
+                Part(progress, number, len(items), name),
+            )
+            parts.append((name, path))
+        return _join(parts, items[0].output, progress)
+
+
+def _join(parts: Sequence[tuple[str, Path]], output: str, progress: Progress) -> int:
+    first = VectorReader(parts[0][1])
+    fields: dict[str, Any] = {**first.definitions, RASTER_FIELD: str}
+    with VectorWriter(output, first.crs, fields, first.writable_type) as writer:
+        for name, path in parts:
+            for feature in VectorReader(path).features(crs=first.crs):
+                writer.write(feature.geometry, {**feature.attributes, RASTER_FIELD: name})
+            progress.check()
+    return writer.count
+
+
+def _extent(extent: list[float] | None, crs: str, source: str) -> list[float] | None:
+    if extent is None:
+        return None
+    with Raster.open(source) as raster:
+        if same_crs(crs, raster.crs):
+            return extent
+        xmin, ymin, xmax, ymax = extent
+        return list(transform_bounds((xmin, ymin, xmax, ymax), crs, raster.crs))
