@@ -26,6 +26,7 @@ from ..core.samples.schema import ClassDefinition
 from .label_panel import LabelPanel
 from .label_sources import open_or_make
 from .result_layers import open_dialog
+from .review import Review
 from .sample_layer import Sample, SampleLayer, is_sample_layer
 
 MARGIN = 3.0  # times its own size around a sample that is visited
@@ -55,6 +56,7 @@ class LabelDock(QgsDockWidget):
         self.bar, self.list = panel.bar, panel.list
         self.notice, self.export_button = panel.notice, panel.export_button
         self._panel = panel
+        self.review = Review(iface, self, panel.review)
         self._connect()
         self._take_layer(self.sources.samples())
 
@@ -124,6 +126,7 @@ class LabelDock(QgsDockWidget):
         self._show_state()
 
     def _let_go(self) -> None:
+        self.review.leave()
         if self.samples is not None:
             self.samples.layer.selectionChanged.disconnect(self._show_selection)
             self.samples.layer.willBeDeleted.disconnect(self._forget)
@@ -143,6 +146,7 @@ class LabelDock(QgsDockWidget):
 
     def _rest(self) -> None:
         """Lay the tools down and end the editing; the next drawing begins it again."""
+        self.review.leave()
         self.bar.stop()
         if self.samples is not None:
             self.samples.rest()
@@ -151,6 +155,7 @@ class LabelDock(QgsDockWidget):
         """Save all, and take the tools off the map: the dock is going away."""
         self.bar.dispose()
         self._let_go()
+        self.review.dispose()
 
     # The classes
 
@@ -212,8 +217,8 @@ class LabelDock(QgsDockWidget):
         except GeoDLError as error:
             self._tell_error(str(error))
 
-    def visit(self, feature: int) -> None:
-        """Show a sample in the middle of the map."""
+    def visit(self, feature: int, margin: float = MARGIN) -> None:
+        """Show a sample in the middle of the map, with ``margin`` times its size around it."""
         box = self.samples.zoom_box([feature]) if self.samples is not None else None
         if box is None:
             return
@@ -223,7 +228,7 @@ class LabelDock(QgsDockWidget):
             QgsProject.instance(),
         )
         extent = QgsRectangle(back.transformBoundingBox(box))
-        extent.scale(MARGIN)
+        extent.scale(margin)
         self._canvas.setExtent(extent)
         self._canvas.refresh()
 
@@ -255,6 +260,7 @@ class LabelDock(QgsDockWidget):
         self.editor.set_counts(counts)
         self.list.show_samples(found, self.editor.document)
         self.export_button.setEnabled(bool(found))
+        self.review.refresh()
 
     def _show_state(self) -> None:
         self._panel.show_state(self.samples is not None)

@@ -14,9 +14,11 @@ from qgis.PyQt.QtWidgets import (
     QWidget,
 )
 
+from ..algorithms import detect_objects
 from .draw_bar import DrawBar
 from .label_sources import LabelSources
 from .notice import Notice
+from .review_panel import ReviewPanel
 from .sample_list import SampleList
 from .schema_editor import SchemaEditor
 
@@ -35,6 +37,7 @@ class LabelPanel(QWidget):
         self.hint = QLabel()
         self.hint.setWordWrap(True)
         self.hint.setStyleSheet(f"color: {FAINT}")
+        self.review = ReviewPanel(detect_objects.DetectObjects.MODEL_TASK.value)
         self.notice = Notice()
         self.export_button = QPushButton(self.tr("Export training data…"))
         self.export_button.setToolTip(self.tr("Opens the tool with these samples and imagery."))
@@ -60,6 +63,7 @@ class LabelPanel(QWidget):
         layout.setContentsMargins(6, 6, 6, 6)
         layout.addWidget(self.sources)
         layout.addWidget(parts, 1)
+        layout.addWidget(self.review)
         layout.addWidget(self.notice)
         layout.addLayout(buttons)
 

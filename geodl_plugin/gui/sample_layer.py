@@ -23,6 +23,7 @@ from ..algorithms.styling import SCHEMA_PROPERTY, SampleStyler
 from ..core.errors import GeoDLError, InputError
 from ..core.samples.document import SchemaDocument, SchemaNode
 from ..core.samples.layer import sample_attributes
+from ..core.samples.prelabel import CONFIDENCE
 from ..core.samples.schema import ClassDefinition, default_color
 from ..core.samples.schema_files import json_document
 from .sample_history import SampleHistory
@@ -38,6 +39,7 @@ class Sample:
     feature: int
     value: int | None
     pixels: int
+    confidence: float | None = None  # of a draft
 
 
 class SampleLayer(QObject):
@@ -86,13 +88,16 @@ class SampleLayer(QObject):
 
     def samples(self) -> Iterator[Sample]:
         """Yield the samples in the order of the file."""
-        value, count = (self._index(name) for name in ("Classvalue", "Count"))
+        places = [self._index(name) for name in ("Classvalue", "Count", CONFIDENCE)]
         request = QgsFeatureRequest().setFlags(QgsFeatureRequest.Flag.NoGeometry)
-        request.setSubsetOfAttributes([index for index in (value, count) if index >= 0])
+        request.setSubsetOfAttributes([index for index in places if index >= 0])
         for each in self.layer.getFeatures(request):
-            pixels = each[count] if count >= 0 else None
-            own = None if each[value] in (None, NULL) else int(each[value])
-            yield Sample(each.id(), own, 0 if pixels in (None, NULL) else int(pixels))
+            value, pixels, confidence = (
+                None if index < 0 or each[index] in (None, NULL) else each[index]
+                for index in places
+            )
+            own = None if value is None else int(value)
+            yield Sample(each.id(), own, int(pixels or 0), confidence)
 
     def draw(self, geometry: QgsGeometry, kind: ClassDefinition) -> int:
         """Write a sample in the layer's coordinates and return its identifier."""

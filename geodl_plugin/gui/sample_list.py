@@ -65,6 +65,8 @@ class SampleModel(QAbstractTableModel):
     def data(self, index: QModelIndex, role: int = DISPLAY) -> Any:
         sample = self.samples[index.row()]
         name, icon = self._classes.get(sample.value, (self.tr("No class"), QIcon()))
+        if sample.confidence is not None:
+            name = self.tr("{} · draft, {} %").format(name, f"{sample.confidence:.0f}")
         if role == DISPLAY:
             pixels = f"{sample.pixels:,}".replace(",", " ")
             return (str(sample.feature), name, pixels)[index.column()]
