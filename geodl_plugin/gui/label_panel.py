@@ -14,7 +14,7 @@ from qgis.PyQt.QtWidgets import (
     QWidget,
 )
 
-from ..algorithms import detect_objects
+from ..algorithms.detect_objects import DetectObjects
 from .draw_bar import DrawBar
 from .label_sources import LabelSources
 from .notice import Notice
@@ -37,7 +37,7 @@ class LabelPanel(QWidget):
         self.hint = QLabel()
         self.hint.setWordWrap(True)
         self.hint.setStyleSheet(f"color: {FAINT}")
-        self.review = ReviewPanel(detect_objects.DetectObjects.MODEL_TASK.value)
+        self.review = ReviewPanel(DetectObjects.MODEL_TASK.value)
         self.notice = Notice()
         self.export_button = QPushButton(self.tr("Export training data…"))
         self.export_button.setToolTip(self.tr("Opens the tool with these samples and imagery."))

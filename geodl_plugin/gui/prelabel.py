@@ -12,9 +12,8 @@ from qgis.PyQt.QtCore import QCoreApplication, QObject
 from ..algorithms.base import PYTHON_SETTING
 from ..algorithms.parameters import gdal_source
 from ..core.errors import GeoDLError, InputError
-from ..core.inference.model import Model, read_model
 from ..core.inference.options import DetectionOptions
-from ..core.models.registry import Task
+from ..core.packages.definition import ModelDefinition
 from ..core.samples.prelabel import Draft, Present, match_classes
 from .drafts import Drafts
 from .prelabel_thread import PrelabelThread
@@ -45,7 +44,7 @@ class Prelabelling(QObject):
         self._review = review
         self._thread: PrelabelThread | None = None
         self._samples: SampleLayer | None = None
-        self._model: Model | None = None
+        self._model: ModelDefinition | None = None
         self._warnings: list[str] = []
         panel.find_button.clicked.connect(self.find)
         panel.cancel_button.clicked.connect(self.cancel)
@@ -70,7 +69,7 @@ class Prelabelling(QObject):
         field.look()
         if field.definition is None:
             raise InputError(field.problem or "No model is chosen. Choose one that finds objects.")
-        self._model, self._samples = read_model(field.definition, Task.DETECTION), samples
+        self._model, self._samples = field.definition, samples
         options = DetectionOptions(
             sources=[gdal_source(raster)],
             model=field.text(),

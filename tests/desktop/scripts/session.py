@@ -10,7 +10,7 @@ from typing import Any
 from driver import FOLDER, click, pause, wait_until
 from mouse import Hand
 from places import CIRCLES, LASSOS, POLYGONS, RECTANGLES
-from qgis.core import QgsFeatureRequest, QgsProject, QgsRasterLayer, QgsVectorLayer
+from qgis.core import NULL, QgsFeatureRequest, QgsProject, QgsRasterLayer, QgsVectorLayer
 from qgis.PyQt.QtCore import Qt, QTimer
 from qgis.PyQt.QtTest import QTest
 from qgis.PyQt.QtWidgets import QAction, QApplication, QFileDialog, QLineEdit, QWidget
@@ -70,6 +70,7 @@ def rows(feature: int | None = None) -> list[dict[str, Any]]:
             "value": each["Classvalue"],
             "red": each["RED"],
             "count": each["Count"],
+            "confidence": each["Confidence"] if each["Confidence"] != NULL else None,
             "box": _box(each.geometry().boundingBox()),
             "area": each.geometry().area(),
             "valid": each.geometry().isGeosValid(),
