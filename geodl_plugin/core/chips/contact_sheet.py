@@ -91,10 +91,21 @@ def contact_sheet(
     for position in positions:
         block, label = look(position)
         name = folder.chips[position].image.relative_to(folder.path).as_posix()
+        if len(block.pixels) == 2 * folder.band_count:
+            block, label = side_by_side(block, label)
         views.append(View(name, block.pixels[list(bands)], block.valid, label))
         phase.step()
     limits = stretch_limits([_sample(each) for each in views], folder.dtype)
     return [figure(view, folder.schema, limits) for view in views]
+
+
+def side_by_side(block: Block, label: Label) -> tuple[Block, Label]:
+    """Return two dates, stacked in the bands, beside each other; the second has the label."""
+    pixels = np.concatenate(np.split(block.pixels, 2), axis=2)
+    valid = np.tile(block.valid, 2)
+    if isinstance(label, MaskLabel):
+        label = MaskLabel(np.concatenate([np.zeros_like(label.values), label.values], axis=1))
+    return Block(pixels, valid), label
 
 
 def figure(view: View, schema: Schema, limits: Limits) -> str:

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..errors import BandCountError, ModelError, RasterError, TrainingDataError
 from ..geo.raster import Block, Raster
 from ..geo.vector import Bounds
@@ -52,6 +54,11 @@ class ChipFolder:
         """MAP_SPACE (north is up) or PIXEL_SPACE."""
         return str(self.definition.get("ImageSpaceUsed") or "MAP_SPACE")
 
+    @property
+    def paired(self) -> bool:
+        """Whether the chips have second images, of another date for example."""
+        return any(chip.second for chip in self.chips)
+
     def read_image(self, chip: Chip) -> Block:
         """Read the pixels of a chip.
 
@@ -59,13 +66,25 @@ class ChipFolder:
             TrainingDataError: when the image cannot be read.
             BandCountError: when it has other bands than the rest.
         """
-        with self._open(chip) as raster:
-            if raster.band_count != self.band_count:
-                raise BandCountError(
-                    f"'{chip.image}' has {raster.band_count} bands, but the other chips have "
-                    f"{self.band_count}. Remove it or export the folder again."
-                )
-            return raster.read(raster.window)
+        return self._read(chip.image)
+
+    def read_dates(self, chip: Chip) -> Block:
+        """Read both images of a chip, the bands of the second after those of the first.
+
+        Raises:
+            TrainingDataError: when one is missing, cannot be read, or does not fit the other.
+        """
+        if chip.second is None:
+            raise TrainingDataError(
+                f"'{chip.image}' has no second image. Add it to 'images2' or remove the chip."
+            )
+        first, second = self._read(chip.image), self._read(chip.second)
+        if first.valid.shape != second.valid.shape:
+            raise TrainingDataError(
+                f"'{chip.image}' and its second image have different sizes. Export them again."
+            )
+        pixels = np.concatenate([first.pixels, second.pixels])
+        return Block(pixels, first.valid & second.valid)
 
     def read_label(self, chip: Chip) -> Label:
         """Read the label of a chip; raise :class:`TrainingDataError` when it is damaged."""
@@ -82,24 +101,33 @@ class ChipFolder:
 
     def footprint(self, chip: Chip) -> Bounds:
         """Return the map bounds of a chip; without a georeference these are pixels."""
-        with self._open(chip) as raster:
+        with self._open(chip.image) as raster:
             corners = raster.geotransform.box_corners([[0, 0, raster.width, raster.height]])[0]
             (xmin, ymin), (xmax, ymax) = corners.min(axis=0), corners.max(axis=0)
             return float(xmin), float(ymin), float(xmax), float(ymax)
 
     def cell_size(self) -> tuple[float, float]:
         """Return the lengths of a pixel's sides in the first chip, in map units."""
-        with self._open(self.chips[0]) as raster:
+        with self._open(self.chips[0].image) as raster:
             return raster.geotransform.cell_size()
 
     def crs(self) -> str:
         """Return the coordinate reference system of the first chip as well-known text."""
-        with self._open(self.chips[0]) as raster:
+        with self._open(self.chips[0].image) as raster:
             return raster.crs
 
-    def _open(self, chip: Chip) -> Raster:
+    def _read(self, image: Path) -> Block:
+        with self._open(image) as raster:
+            if raster.band_count != self.band_count:
+                raise BandCountError(
+                    f"'{image}' has {raster.band_count} bands, but the other chips have "
+                    f"{self.band_count}. Remove it or export the folder again."
+                )
+            return raster.read(raster.window)
+
+    def _open(self, image: Path) -> Raster:
         try:
-            return Raster.open(chip.image)
+            return Raster.open(image)
         except RasterError as error:
             raise TrainingDataError(str(error)) from error
 

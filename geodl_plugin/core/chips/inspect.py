@@ -77,6 +77,7 @@ def as_stored(folder: ChipFolder) -> Look:
 
     def look(position: int) -> tuple[Block, Label]:
         chip = folder.chips[position]
-        return folder.read_image(chip), folder.read_label(chip)
+        read = folder.read_image if chip.second is None else folder.read_dates
+        return read(chip), folder.read_label(chip)
 
     return look

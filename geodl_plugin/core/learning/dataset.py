@@ -86,12 +86,18 @@ class ChipStore:
         folder: the chips.
         class_values: those that are trained, ascending.
         outlines: whether the pixels of every object are wanted, not only its box.
+        dates: whether the second images are wanted, stacked onto the first ones.
     """
 
     def __init__(
-        self, folder: ChipFolder, class_values: Sequence[int], outlines: bool = False
+        self,
+        folder: ChipFolder,
+        class_values: Sequence[int],
+        outlines: bool = False,
+        dates: bool = False,
     ) -> None:
         self.folder = folder
+        self.dates = dates
         self.outlines = outlines
         self.class_values = np.asarray(class_values, dtype=np.int64)
         self._kept: dict[int, Sample] = {}
@@ -102,7 +108,7 @@ class ChipStore:
         if position in self._kept:
             return self._kept[position]
         chip = self.folder.chips[position]
-        block = self.folder.read_image(chip)
+        block = self.folder.read_dates(chip) if self.dates else self.folder.read_image(chip)
         label = self.folder.read_label(chip)
         check_fit(chip, block.valid.shape, label)
         sample = make_sample(block.pixels, block.valid, label, self.class_values, self.outlines)

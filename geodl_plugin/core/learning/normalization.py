@@ -26,9 +26,13 @@ class Normalization:
     maximum: tuple[float, ...] = ()
 
     def apply(self, pixels: np.ndarray, valid: np.ndarray) -> np.ndarray:
-        """Return float32 ``(bands, rows, cols)`` of pixels ``(bands, rows, cols)``."""
-        mean = np.asarray(self.mean, np.float32)[:, None, None]
-        scale = 1 / np.asarray(self.std, np.float32)[:, None, None]
+        """Return float32 ``(bands, rows, cols)`` of pixels ``(bands, rows, cols)``.
+
+        Several dates may follow each other in the bands: all are normalised alike.
+        """
+        dates = len(pixels) // max(len(self.mean), 1)
+        mean = np.tile(np.asarray(self.mean, np.float32), dates)[:, None, None]
+        scale = 1 / np.tile(np.asarray(self.std, np.float32), dates)[:, None, None]
         result = (pixels.astype(np.float32) - mean) * scale
         if not valid.all():
             # Not by multiplication: what is invalid may be NaN.

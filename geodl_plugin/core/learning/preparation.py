@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,7 +62,12 @@ def prepare(options: TrainingOptions, phase: Phase) -> Preparation:
     arguments = parse(options.model_arguments, kind.arguments)
     schema = _schema(folder)
     side, notes = _side(options, folder)
-    store = ChipStore(folder, schema.values, kind.task is Task.INSTANCES)
+    store = ChipStore(
+        folder,
+        schema.values,
+        outlines=kind.task is Task.INSTANCES,
+        dates=kind.task is Task.CHANGE,
+    )
     phase.total = len(folder.chips)
     footprints = []
     for position, chip in enumerate(folder.chips):
@@ -73,8 +79,7 @@ def prepare(options: TrainingOptions, phase: Phase) -> Preparation:
     facts = [store.facts(position) for position in split.training]
     if not any(each.taught for each in facts):
         raise TrainingDataError(nothing_labelled(folder, len(facts)))
-    samples = (store[position] for position in split.training)
-    normalization = measure((sample.pixels, sample.valid) for sample in samples)
+    normalization = measure(_images(store, split.training))
     if kind.complete is not None:
         arguments = kind.complete(arguments, np.concatenate([each.sizes for each in facts]), side)
         if "grids" in arguments:
@@ -97,11 +102,25 @@ def prepare(options: TrainingOptions, phase: Phase) -> Preparation:
     )
 
 
+def _images(store: ChipStore, chosen: Sequence[int]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield pixels and validity of images; two dates are two images of the same bands."""
+    bands = store.folder.band_count
+    for position in chosen:
+        sample = store[position]
+        for first in range(0, len(sample.pixels), bands):
+            yield sample.pixels[first : first + bands], sample.valid
+
+
 def _kind(options: TrainingOptions, folder: ChipFolder) -> ModelType:
     """Return the model type; it must learn from the folder's format."""
     if not options.model_type.strip():
-        return default_model_type(folder.format)
+        return default_model_type(folder.format, folder.paired)
     kind = model_type(options.model_type)
+    if kind.task is Task.CHANGE and not folder.paired:
+        raise InputError(
+            f"{kind.name} learns from images of two dates, but '{folder.path.name}' has no second "
+            "images. Export it again with a second raster (INPUT_2)."
+        )
     if folder.format not in kind.formats:
         raise InputError(
             f"{kind.name} learns from {' or '.join(kind.formats)}, but '{folder.path.name}' holds "

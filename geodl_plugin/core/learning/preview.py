@@ -30,7 +30,7 @@ def run(options: InspectionOptions, progress: Progress) -> dict[str, Any]:
         TrainingDataError: when the folder cannot be opened or its chips are too small.
     """
     folder = open_folder(options.folder)
-    kind = default_model_type(folder.format)
+    kind = default_model_type(folder.format, all(chip.second for chip in folder.chips))
     check_size(folder)
     found = survey_of(folder, progress)
     return finish(options, found, augmented(found, kind.task, options.seed), progress)
@@ -46,7 +46,7 @@ def augmented(found: Survey, task: Task, seed: int) -> Look:
     """
     folder = found.folder
     values = np.array(teachable(folder).values, np.int64)
-    store = ChipStore(folder, values, task is Task.INSTANCES)
+    store = ChipStore(folder, values, task is Task.INSTANCES, task is Task.CHANGE)
     side = min(folder.width, folder.height) // LEAST_SIDE * LEAST_SIDE
     deviation = np.where(found.bands.deviation > 0, found.bands.deviation, 1.0)
     normalization = Normalization(tuple(found.bands.mean.tolist()), tuple(deviation.tolist()))
@@ -63,7 +63,8 @@ def augmented(found: Survey, task: Task, seed: int) -> Look:
             centred=task is Task.OBJECTS,
         )
         image, target = crops[0]
-        scale, shift = np.array(normalization.std), np.array(normalization.mean)
+        dates = len(image) // folder.band_count
+        scale, shift = np.tile(normalization.std, dates), np.tile(normalization.mean, dates)
         pixels = image.numpy() * scale[:, None, None] + shift[:, None, None]
         return Block(pixels, np.ones(pixels.shape[1:], bool)), label_of_target(target, values)
 
