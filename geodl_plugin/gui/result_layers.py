@@ -27,12 +27,18 @@ TOOLS = {
     Task.PIXELS: "geodl:classifypixels",
     Task.OBJECTS: "geodl:classifyobjects",
     Task.INSTANCES: "geodl:detectobjects",
+    Task.CHANGE: "geodl:detectchange",
 }
 # How the files are called that a tool makes of a raster alone.
 RESULTS = {
     Task.DETECTION: ("detections", ".gpkg"),
     Task.INSTANCES: ("objects", ".gpkg"),
     Task.PIXELS: ("classes", ".tif"),
+}
+# What other models need, besides a raster, and the tool that takes it.
+_NEEDS = {
+    Task.OBJECTS: ("classifies objects and needs their outlines", "Classify objects"),
+    Task.CHANGE: ("detects change and needs rasters of two dates", "Detect change"),
 }
 _open_dialogs: list[Any] = []
 
@@ -59,10 +65,8 @@ class ModelApplication:
     ) -> None:
         task = task_of(model)
         if task not in RESULTS:
-            raise ModelError(
-                "This model classifies objects and needs their outlines. Use the tool 'Classify "
-                "objects'."
-            )
+            what, tool = _NEEDS[task]
+            raise ModelError(f"This model {what}. Use the tool '{tool}'.")
         suffix, extension = RESULTS[task]
         self._ended = ended
         self._name = layer.name()

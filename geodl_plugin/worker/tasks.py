@@ -58,6 +58,7 @@ TASKS = {
     "train": Task(f"{_LEARNING}.train", "train", f"{_LEARNING}.options", "TrainingOptions"),
     "detect": Task(f"{_INFERENCE}.detect", "run", f"{_INFERENCE}.options", "DetectionOptions"),
     "classify_pixels": Task(f"{_INFERENCE}.pixels", "run", f"{_INFERENCE}.options", "PixelOptions"),
+    "detect_change": Task(f"{_INFERENCE}.change", "run", f"{_INFERENCE}.options", "ChangeOptions"),
     "classify_objects": Task(
         f"{_INFERENCE}.objects", "run", f"{_INFERENCE}.options", "ObjectOptions"
     ),

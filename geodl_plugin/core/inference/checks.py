@@ -13,6 +13,7 @@ from pathlib import Path
 from ..errors import InputError, ModelError, OutsideError
 from ..geo.grid import Window
 from ..geo.mask import PolygonMask
+from ..geo.pair import RasterPair
 from ..geo.raster import Raster
 from ..geo.shapes import bounds_window
 from ..geo.units import metres_per_pixel
@@ -22,7 +23,7 @@ from ..packages.archive import peek_definition
 from ..progress import Progress
 from ..samples.schema import ClassDefinition, Schema
 from .model import Model, read_model
-from .options import DetectionOptions, InferenceOptions, ObjectOptions, PixelOptions
+from .options import ChangeOptions, DetectionOptions, InferenceOptions, ObjectOptions, PixelOptions
 
 CELL_SIZE_FACTOR = 1.5  # from which the model sees objects much larger or smaller than it knows
 DEGREES_BELOW = 1e-3  # a cell size this small is in degrees
@@ -36,7 +37,7 @@ class Job:
     """A model, its raster and the part of it that is wanted; close it to let go of the file."""
 
     model: Model
-    raster: Raster
+    raster: Raster | RasterPair
     area: Window
 
     def __enter__(self) -> Job:
@@ -58,11 +59,10 @@ def open_job(options: InferenceOptions, task: Task, progress: Progress | None = 
         GeoDLError: one sentence about what does not fit.
     """
     model = read_model(peek_definition(options.model), task)
-    raster = Raster.open(options.sources)
-    if options.cell_size > 0:
-        raster = raster.with_cells(options.cell_size)
+    raster = _open_raster(options)
     try:
-        _check_bands(model, raster)
+        for date in _dates(raster):
+            _check_bands(model, date)
         area = _area(raster, options.extent)
         if options.mask:
             PolygonMask(options.mask[0], options.mask[1], raster)
@@ -70,11 +70,26 @@ def open_job(options: InferenceOptions, task: Task, progress: Progress | None = 
         if options.batch_size < 0:
             raise InputError(f"batch_size={options.batch_size} is negative. Use 0 to choose.")
         if progress is not None:
-            _warn(model, raster, progress)
+            for date in _dates(raster):
+                _warn(model, date, progress)
     except BaseException:
         raster.close()
         raise
     return Job(model, raster, area)
+
+
+def _open_raster(options: InferenceOptions) -> Raster | RasterPair:
+    """Open the raster, at the cell size that is asked for, and that of a second date."""
+    raster = Raster.open(options.sources)
+    if options.cell_size > 0:
+        raster = raster.with_cells(options.cell_size)
+    if not isinstance(options, ChangeOptions):
+        return raster
+    return RasterPair(raster, Raster.open(options.second))
+
+
+def _dates(raster: Raster | RasterPair) -> tuple[Raster, ...]:
+    return raster.dates if isinstance(raster, RasterPair) else (raster,)
 
 
 def open_detection(options: DetectionOptions, progress: Progress | None = None) -> Job:
@@ -104,12 +119,21 @@ def open_detection(options: DetectionOptions, progress: Progress | None = None) 
     return job
 
 
-def open_pixels(options: PixelOptions, progress: Progress | None = None) -> Job:
+def open_pixels(
+    options: PixelOptions, progress: Progress | None = None, task: Task = Task.PIXELS
+) -> Job:
     """Open model and raster for the task "classify_pixels"; else as :func:`open_job`."""
     if Path(options.output).suffix.lower() not in RASTER_SUFFIXES:
         raise InputError(f"'{options.output}' is no GeoTIFF. Give it the extension .tif.")
     _check_tiles(options)
-    return open_job(options, Task.PIXELS, progress)
+    return open_job(options, task, progress)
+
+
+def open_change(options: ChangeOptions, progress: Progress | None = None) -> Job:
+    """Open model and both rasters for the task "detect_change"; else as :func:`open_job`."""
+    if not options.second:
+        raise InputError("No raster of the later date is given. Choose one for INPUT_2.")
+    return open_pixels(options, progress, Task.CHANGE)
 
 
 def open_features(options: ObjectOptions) -> VectorReader:

@@ -61,6 +61,8 @@ class Model:
     def normalise(self, block: Block) -> np.ndarray:
         """Return ``(bands, rows, cols)`` as ``float32`` for the network; invalid pixels are 0."""
         mean, scale = self._scale
+        if len(block.pixels) > len(mean):  # two dates follow each other in the bands
+            mean, scale = np.tile(mean, (2, 1, 1)), np.tile(scale, (2, 1, 1))
         pixels = (block.pixels.astype(np.float32) - mean) * scale
         if not block.valid.all():
             # Not by multiplication: what is invalid may be NaN.

@@ -79,6 +79,17 @@ class PixelOptions(InferenceOptions):
 
 
 @dataclass(frozen=True)
+class ChangeOptions(PixelOptions):
+    """The options of the task "detect_change".
+
+    Attributes:
+        second: paths of the rasters of the later date; several are joined to one mosaic.
+    """
+
+    second: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
 class ObjectOptions(InferenceOptions):
     """The options of the task "classify_objects".
 

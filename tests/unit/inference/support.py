@@ -162,6 +162,14 @@ class Brightest(nn.Module):
         return -((images[:, 0].mean((1, 2))[:, None] - self.levels) ** 2)
 
 
+class Brightening(Brightest):
+    """Classifies by how much brighter the second of two dates is, as :class:`Brightest`."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        earlier, later = images.chunk(2, 1)
+        return super().forward(later - earlier)
+
+
 class FindMany(nn.Module):
     """Finds twenty boxes in every tile, whatever it shows."""
 
@@ -193,6 +201,7 @@ _BUILDERS: dict[str, tuple[Task, Callable[[NetworkSpec], nn.Module]]] = {
     "TEST_NUMBERS": (Task.DETECTION, lambda spec: FindNumbers()),
     "TEST_MANY": (Task.DETECTION, lambda spec: FindMany()),
     "TEST_PIXELS": (Task.PIXELS, lambda spec: Brightest(spec.class_count, True)),
+    "TEST_CHANGE": (Task.CHANGE, lambda spec: Brightening(spec.class_count, True)),
     "TEST_OBJECTS": (Task.OBJECTS, lambda spec: Brightest(spec.class_count, False)),
 }
 for _name, (_task, _build) in _BUILDERS.items():
