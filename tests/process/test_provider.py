@@ -12,7 +12,7 @@ import pytest
 TOOLS = {
     "labelobjects", "exporttrainingdata", "inspecttrainingdata", "trainmodel", "detectobjects",
     "classifypixels", "classifyobjects", "assessdetections", "assesspixels", "setupenvironment",
-    "nonmaximumsuppression",
+    "nonmaximumsuppression", "detectchange",
     "modelinfo", "packagemodel", "installmodel", "uninstallmodel", "listmodels",
 }  # fmt: skip
 
