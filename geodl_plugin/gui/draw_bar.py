@@ -11,6 +11,7 @@ from qgis.PyQt.QtWidgets import QAction, QToolBar
 
 from . import draw_shapes
 from .draw_tools import DragTool, DrawTool, FreehandTool, ImageTool, PolygonTool
+from .segment_tool import SegmentTool
 
 # QGIS's own actions, by the names they have in its window.
 QGIS_ACTIONS = (
@@ -32,6 +33,7 @@ class DrawBar(QToolBar):
     drawn = pyqtSignal(QgsGeometry)
     class_wanted = pyqtSignal(int)
     delete_wanted = pyqtSignal()
+    failed = pyqtSignal(str)
     used = pyqtSignal()  # a button is about to work on the layer
 
     def __init__(self, iface: Any, raster: Callable[[], QgsRasterLayer | None]) -> None:
@@ -45,13 +47,16 @@ class DrawBar(QToolBar):
             "polygon": PolygonTool(canvas),
             "circle": DragTool(canvas, lambda points, _regular: draw_shapes.circle(points)),
             "freehand": FreehandTool(canvas),
+            "segment": SegmentTool(canvas, raster),
             "image": ImageTool(canvas, raster),
         }
+        self.tools["segment"].failed.connect(self.failed)
         self.buttons: dict[str, QAction] = {}
         self._add("rectangle", "mActionAddBasicRectangle", self.tr("Rectangle: drag, or 2 clicks"))
         self._add("polygon", "mActionAddPolygon", self.tr("Polygon: click, end with the right"))
         self._add("circle", "mActionAddBasicCircle", self.tr("Circle: drag from its centre"))
         self._add("freehand", "mActionSelectFreehand", self.tr("Freehand: drag around"))
+        self._add("segment", "mActionSelectPolygon", self.tr("Segment: click on an object"))
         self._add("image", "mActionZoomFullExtent", self.tr("The whole image: click"))
         self.addSeparator()
         for name in QGIS_ACTIONS:

@@ -70,6 +70,7 @@ class LabelDock(QgsDockWidget):
         self.editor.merge_wanted.connect(self._merge)
         self.bar.used.connect(self._prepare)
         self.bar.drawn.connect(self._draw)
+        self.bar.failed.connect(self._tell_error)
         self.bar.class_wanted.connect(self.editor.tree.choose_place)
         self.bar.delete_wanted.connect(lambda: self._remove(self._selected()))
         self.list.picked.connect(self._select)

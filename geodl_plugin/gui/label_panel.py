@@ -21,6 +21,7 @@ from .notice import Notice
 from .review_panel import ReviewPanel
 from .sample_list import SampleList
 from .schema_editor import SchemaEditor
+from .segment_settings import SegmentSettings
 
 FAINT = "rgb(118, 118, 118)"  # legible in light and dark windows
 
@@ -51,6 +52,7 @@ class LabelPanel(QWidget):
         column = QVBoxLayout(below)
         column.setContentsMargins(0, 0, 0, 0)
         column.addWidget(self.bar)
+        column.addWidget(SegmentSettings(self.bar.tools["segment"]))
         column.addWidget(self.hint)
         column.addWidget(self.list, 1)
         parts.addWidget(below)

@@ -19,6 +19,7 @@ LIBRARIES = {
     "torchvision": "torchvision",
     "lightning": "Lightning",
     "segmentation_models_pytorch": "segmentation-models-pytorch",
+    "skimage": "scikit-image",
     "osgeo": "GDAL",
     "numpy": "NumPy",
 }

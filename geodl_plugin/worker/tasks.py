@@ -49,6 +49,7 @@ class Task:
 
 _LEARNING = f"{PACKAGE}.core.learning"
 _INFERENCE = f"{PACKAGE}.core.inference"
+_SEGMENTS = f"{PACKAGE}.core.segments"
 
 TASKS = {
     "selftest": Task(f"{PACKAGE}.worker.selftest", "run"),
@@ -56,6 +57,7 @@ TASKS = {
         f"{_LEARNING}.preview", "run", f"{PACKAGE}.core.chips.inspect", "InspectionOptions"
     ),
     "train": Task(f"{_LEARNING}.train", "train", f"{_LEARNING}.options", "TrainingOptions"),
+    "segment": Task(f"{_SEGMENTS}.pick", "run", f"{_SEGMENTS}.options", "SegmentOptions"),
     "detect": Task(f"{_INFERENCE}.detect", "run", f"{_INFERENCE}.options", "DetectionOptions"),
     "classify_pixels": Task(f"{_INFERENCE}.pixels", "run", f"{_INFERENCE}.options", "PixelOptions"),
     "detect_change": Task(f"{_INFERENCE}.change", "run", f"{_INFERENCE}.options", "ChangeOptions"),

@@ -21,6 +21,7 @@ QGIS = {"qgis", "PyQt5", "PyQt6", "processing"}
 HEAVY = {
     "torch", "torchvision", "lightning", "pytorch_lightning", "torchmetrics", "timm",
     "segmentation_models_pytorch", "safetensors", "matplotlib", "openvino", "dask",
+    "skimage",
 }  # fmt: skip
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from osgeo import gdal, ogr
+import numpy as np
+from osgeo import gdal, gdal_array, ogr
 
 from ..errors import RasterError
 from .raster import attempt, last_error
+from .shapes import rings_of
 from .vector import spatial_reference
 
 FIELDS = {"value": ogr.OFTInteger64, "Classname": ogr.OFTString}
@@ -50,6 +52,32 @@ def polygonize(raster: str, target: Path) -> Path:
     layer = None
     database = None
     return target
+
+
+def outline(mask: np.ndarray, place: tuple[int, int]) -> tuple[np.ndarray, ...]:
+    """Return the rings of the region of a mask in which a pixel lies.
+
+    Args:
+        mask: ``(rows, cols)``.
+        place: row and column of the pixel.
+
+    Returns:
+        Positions ``(n, 2)`` as (col, row) along the pixels' edges, the outer ring first; the
+        rings are not closed.
+    """
+    source = gdal_array.OpenArray(np.ascontiguousarray(mask, np.uint8))
+    database = ogr.GetDriverByName("Memory").CreateDataSource("regions")
+    layer = database.CreateLayer("regions")
+    band = source.GetRasterBand(1)
+    if attempt(gdal.Polygonize, band, band, layer, -1) != 0:
+        raise RasterError(f"The segment cannot be turned into a polygon: {last_error()}.")
+    row, col = place
+    middle = ogr.Geometry(ogr.wkbPoint)
+    middle.AddPoint_2D(col + 0.5, row + 0.5)
+    for feature in layer:
+        if feature.GetGeometryRef().Contains(middle):
+            return rings_of(feature.GetGeometryRef())
+    return ()
 
 
 def _describe(layer: ogr.Layer, band: gdal.Band) -> None:

@@ -86,7 +86,7 @@ class Raster:
         self.width: int = dataset.RasterXSize
         self.height: int = dataset.RasterYSize
         self.window = Window(0, 0, self.width, self.height)
-        self.geotransform = GeoTransform(*dataset.GetGeoTransform())
+        self.geotransform = _geotransform(dataset)
         self.crs: str = dataset.GetProjection()
         bands = [dataset.GetRasterBand(index + 1) for index in range(dataset.RasterCount)]
         if not bands:
@@ -259,6 +259,12 @@ def _open(path: str) -> gdal.Dataset:
             raise RasterError(f"There is no file '{path}'. Choose an existing raster.")
         raise RasterError(f"'{path}' cannot be opened as a raster: {reason or 'unknown format'}.")
     return dataset
+
+
+def _geotransform(dataset: gdal.Dataset) -> GeoTransform:
+    """Return where the pixels lie; without a georeference, where QGIS shows them: below 0, 0."""
+    known = dataset.GetGeoTransform(can_return_null=True)
+    return GeoTransform(row_y=-1.0) if known is None else GeoTransform(*known)
 
 
 def _mosaic(paths: tuple[str, ...]) -> gdal.Dataset:

@@ -23,6 +23,7 @@ class Hand:
     def __init__(self) -> None:
         self.canvas = iface.mapCanvas()
         self.held = NONE
+        self.modifiers = Qt.KeyboardModifier.NoModifier
         layers = QgsProject.instance().mapLayers().values()
         self.extent = next(each for each in layers if isinstance(each, QgsRasterLayer)).extent()
 
@@ -49,10 +50,12 @@ class Hand:
         self.held = NONE
         self._send(QEvent.Type.MouseButtonRelease, x, y, button)
 
-    def click(self, x: float, y: float, button: Any = LEFT) -> None:
-        """Click."""
+    def click(self, x: float, y: float, button: Any = LEFT, modifiers: Any = None) -> None:
+        """Click, with keys of the keyboard held where ``modifiers`` says so."""
+        self.modifiers = modifiers or Qt.KeyboardModifier.NoModifier
         self.press(x, y, button)
         self.let_go(x, y, button)
+        self.modifiers = Qt.KeyboardModifier.NoModifier
 
     def drag(self, points: Sequence[tuple[float, float]], let_go: bool = True) -> None:
         """Drag along points."""
@@ -72,6 +75,6 @@ class Hand:
     def _send(self, kind: Any, x: float, y: float, button: Any) -> None:
         view, place = self.canvas.viewport(), self.place(x, y)
         where = QPointF(place), QPointF(view.mapToGlobal(place))
-        event = QMouseEvent(kind, *where, button, self.held, Qt.KeyboardModifier.NoModifier)
+        event = QMouseEvent(kind, *where, button, self.held, self.modifiers)
         QApplication.sendEvent(view, event)
         pause(0.02)

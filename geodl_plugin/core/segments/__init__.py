@@ -1,0 +1,1 @@
+"""Segments of an image: the outline of what a person points at."""
