@@ -26,7 +26,8 @@ class SegmentSettings(QWidget):
         self.reach_field.setToolTip(
             self.tr(
                 "The circle at the mouse must hold the whole object and little more. The keys + "
-                "and - change it. With Shift, segments gather to one sample until a right click."
+                "and - change it. With Shift, segments that touch gather to one sample until a "
+                "right click."
             )
         )
         self.reach_field.valueChanged.connect(tool.set_reach)

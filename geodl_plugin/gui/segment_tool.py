@@ -30,9 +30,9 @@ ADD = Qt.KeyboardModifier.ShiftModifier | Qt.KeyboardModifier.ControlModifier
 class SegmentTool(DrawTool):
     """Takes the segment around a click; the circle shows how large it may be.
 
-    With Shift or Ctrl, segments gather to one sample, which the right button, Enter or a plain
-    click ends. The keys + and - change the circle. A click while a segment is looked for takes
-    its place.
+    With Shift or Ctrl, segments gather, and those that touch are one sample; the right button,
+    Enter or a plain click ends it. The keys + and - change the circle. A click while a segment
+    is looked for takes its place.
     """
 
     failed = pyqtSignal(str)
@@ -87,7 +87,9 @@ class SegmentTool(DrawTool):
         whole = self._gathered
         self.cancel()
         if not whole.isEmpty():
-            self.drawn.emit(whole)
+            # A sample is one polygon: what does not touch is a sample of its own.
+            for part in whole.asGeometryCollection():
+                self.drawn.emit(part)
 
     def remove_vertex(self) -> None:
         self.cancel()
@@ -124,7 +126,7 @@ class SegmentTool(DrawTool):
 
         Args:
             place: in map coordinates.
-            more: whether further segments of the same sample follow.
+            more: whether further segments are gathered.
         """
         layer = self._raster()
         if layer is None:

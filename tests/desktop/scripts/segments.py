@@ -34,9 +34,9 @@ def click_on_one(dock: Any, hand: Hand, found: dict[str, Any]) -> None:
 
 
 def gather(dock: Any, hand: Hand, found: dict[str, Any]) -> None:
-    """Shift gathers two discs; the right button makes them one sample."""
+    """Shift gathers two discs, one of them twice; the right button writes them."""
     tool = dock.bar.tools["segment"]
-    for disc in DISCS[1:3]:
+    for disc in (*DISCS[1:3], DISCS[1]):
         hand.click(*disc, modifiers=Qt.KeyboardModifier.ShiftModifier)
         wait_until(lambda: not tool.busy, 30)
     found["gathering"] = len(rows())
@@ -53,7 +53,7 @@ def replace_and_cancel(dock: Any, hand: Hand, found: dict[str, Any]) -> None:
     hand.click(*DISCS[4])
     wait_until(lambda: not tool.busy, 30)
     pause(0.3)
-    found["replaced"] = rows()[2:]
+    found["replaced"] = rows()[3:]
     hand.click(*DISCS[3])
     hand.key(Qt.Key.Key_Escape)
     found["given_up"] = not tool.busy
