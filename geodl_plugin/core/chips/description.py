@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,25 +11,24 @@ from .folder import DEFINITION, STATISTICS
 from .options import ExportOptions
 from .statistics import ChipStatistics, write_json
 
+MAP = "map.txt"  # the pairs of chips and labels
+
 
 def describe(
     folder: Path,
     options: ExportOptions,
     raster: Raster,
     statistics: ChipStatistics,
-    rows: Sequence[str],
 ) -> None:
-    """Write definition, statistics and the pairs of chips and labels.
+    """Write definition and statistics; the pairs of chips and labels come with the chips.
 
     Args:
         folder: of the images and labels.
         options: of the export.
         raster: the first one.
         statistics: of all chips.
-        rows: of ``map.txt``.
     """
     size = (raster.band_count, options.width, options.height)
-    (folder / "map.txt").write_text("".join(rows), encoding="utf-8")
     write_json(folder / STATISTICS, statistics.as_json(options.format, *size))
     (folder / "stats.txt").write_text(statistics.as_text(*size), encoding="utf-8")
     write_json(folder / DEFINITION, _definition(options, raster, statistics))

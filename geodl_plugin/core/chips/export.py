@@ -12,35 +12,33 @@ import contextlib
 import os
 import shutil
 import tempfile
-import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
+from typing import Any
 
 from ..errors import GeoDLError, InputError, TrainingDataError
-from ..geo.polygonize import polygonize
 from ..geo.raster import Block, Raster
 from ..geo.raster_writer import IMAGE_DRIVERS, write_chip
-from ..geo.rasterize import burn
-from ..geo.sampling import Frame, read_frame
+from ..geo.sampling import Frame
 from ..progress import Phase, Progress
 from ..samples.prelabel import warn_of_drafts
-from ..samples.schema import Schema
 from .checks import check_folder, check_image, check_options
-from .description import describe
+from .cutting import Cut, Cutter
+from .description import MAP, describe
 from .formats import ChipFormat, WrittenChip, chip_format
-from .labelling import ChipScene
-from .labels import ClassLabel, Label, MaskLabel, NoLabel, PanopticLabel
+from .identifiers import IdentifierSet
+from .labels import MaskLabel, PanopticLabel
 from .options import ExportOptions
-from .plan import Place, Plan
-from .source import LabelSource
-from .statistics import BandStatistics, ChipStatistics
+from .plan import Place
+from .statistics import ChipStatistics
 
-AHEAD = 4  # chips under way a thread
-RASTER_LABELS = {".tif", ".tiff", ".vrt", ".img", ".jp2", ".png", ".mrf"}
+RUN = 8  # neighbouring chips that are cut, and written, in one piece of work
+RUN_BYTES = 8 * 1024**2  # of the pixels of such a run
+AHEAD = 3  # runs under way a thread
+AHEAD_BYTES = 256 * 1024**2
+_Image = tuple[Path, Block, Frame]
 
 
 @dataclass(frozen=True)
@@ -50,19 +48,6 @@ class ExportResult:
     folder: Path
     chips: int
     features: int
-
-
-@dataclass(frozen=True)
-class Cut:
-    """A chip before it is written."""
-
-    frame: Frame
-    block: Block
-    scene: ChipScene
-    label: Label
-    bands: BandStatistics
-    second: Block | None
-    fids: frozenset[int]
 
 
 def export_chips(options: ExportOptions, progress: Progress) -> ExportResult:
@@ -94,7 +79,7 @@ def export_chips(options: ExportOptions, progress: Progress) -> ExportResult:
         finally:
             shutil.rmtree(building, ignore_errors=True)
             export.close()
-    return ExportResult(target, statistics.chips, len(export.used))
+    return ExportResult(target, statistics.chips, export.features)
 
 
 class _Export:
@@ -105,7 +90,7 @@ class _Export:
         self.format = chip_format(options.format)
         groups = [(each,) for each in options.rasters] if options.separate else [options.rasters]
         self.cutters = [
-            _Cutter(options, self.format, group, scratch / str(number))
+            Cutter(options, self.format, group, scratch / str(number))
             for number, group in enumerate(groups)
         ]
         self.raster = self.cutters[0].raster
@@ -113,7 +98,18 @@ class _Export:
             check_image(options, cutter.raster, self.raster)
         check_image(options, self.raster, self.raster)
         self.schema = self.cutters[0].schema
-        self.used: set[tuple[int, int]] = set()
+        self.used = [IdentifierSet() for _ in self.cutters]
+        self._folders: set[Path] = set()  # that exist
+
+    @property
+    def features(self) -> int:
+        """How many different features are on the chips."""
+        return sum(len(each) for each in self.used)
+
+    def stop(self) -> None:
+        """Let the threads end before their next chip."""
+        for cutter in self.cutters:
+            cutter.stopped.set()
 
     def close(self) -> None:
         for cutter in self.cutters:
@@ -129,79 +125,66 @@ class _Export:
         (folder / "labels" if self.format.suffix else folder).mkdir(parents=True)
         statistics = ChipStatistics(self.schema, self.format.label in (MaskLabel, PanopticLabel))
         writer = self.format(folder, self.schema)
-        rows: list[str] = []
-        plans = [list(cutter.plan.places()) for cutter in self.cutters]
-        phase = Phase(progress, "Exporting", sum(map(len, plans)), "chips")
+        total = sum(cutter.plan.count() for cutter in self.cutters)
+        phase = Phase(progress, "Exporting", total, "chips")
         threads = min(os.cpu_count() or 1, 8)
-        with ThreadPoolExecutor(threads) as readers, ThreadPoolExecutor(threads) as writers:
-            written: collections.deque[Future[None]] = collections.deque()
-            for number, (cutter, places) in enumerate(zip(self.cutters, plans)):
-                for cut in _in_order(readers, cutter.cut, places, threads * AHEAD):
-                    phase.step()
-                    if cut is None:
-                        continue
-                    self.used.update((number, fid) for fid in cut.fids)
-                    name = f"{len(rows):09d}"
-                    rows.append(self._write(writer, name, cut, cutter, writers, written))
-                    statistics.add(cut.bands, cut.scene.sizes(cut.label))
-                    while len(written) > threads * AHEAD:
-                        written.popleft().result()
-            for future in written:
-                future.result()
-        self._finish(folder, writer, statistics, rows, progress)
+        length, ahead = self._pace(threads)
+        with contextlib.ExitStack() as stack:
+            rows = stack.enter_context((folder / MAP).open("w", encoding="utf-8", newline="\n"))
+            readers, writers = ThreadPoolExecutor(threads), ThreadPoolExecutor(threads)
+            for pool in (readers, writers):
+                stack.callback(pool.shutdown, cancel_futures=True)
+            stack.callback(self.stop)
+            images = _Waiting(writers, ahead)
+            for cutter, used in zip(self.cutters, self.used):
+                for cuts in _in_order(readers, cutter.cut, cutter.plan.runs(length), ahead):
+                    phase.step(len(cuts))
+                    work = []
+                    for cut in cuts:
+                        if cut is None:
+                            continue
+                        used.update(cut.fids)
+                        chip = self._chip(writer, f"{statistics.chips:09d}", cut, cutter)
+                        label = writer.write(chip)
+                        rows.write(_row(folder, chip.image, label))
+                        statistics.add(cut.bands, cut.scene.sizes(cut.label))
+                        work += self._images(writer, chip, cut)
+                    images.add(_write_images, work, self.options.image_format, cutter.raster)
+            images.finish()
+        self._finish(folder, writer, statistics, progress)
         return statistics
 
-    def _write(
-        self,
-        writer: ChipFormat,
-        name: str,
-        cut: Cut,
-        cutter: _Cutter,
-        writers: ThreadPoolExecutor,
-        written: collections.deque[Future[None]],
-    ) -> str:
-        """Write a chip, its image in a thread, and return its row of ``map.txt``."""
-        suffix = IMAGE_DRIVERS[self.options.image_format][1]
-        image = writer.image_path(name, suffix, cut.label)
-        written.append(writers.submit(self._write_image, image, cut.block, cut.frame, cutter))
-        if cut.second is not None:
-            other = writer.second_path(name, suffix)
-            written.append(writers.submit(self._write_image, other, cut.second, cut.frame, cutter))
-        path = writer.write(
-            WrittenChip(
-                name,
-                image,
-                cut.label,
-                cut.block.pixels.shape,
-                cut.frame.geotransform,
-                cutter.raster.crs,
-            )
-        )
-        row = "  ".join(_windows_path(each, writer.folder) for each in (image, path) if each)
-        return f"{row} \n"
+    def _pace(self, threads: int) -> tuple[int, int]:
+        """Return how many chips are cut in a row, and how many of such runs are under way."""
+        size = self.options.width * self.options.height * self.raster.band_count
+        size *= self.raster.dtype.itemsize
+        length = max(1, min(RUN, RUN_BYTES // size))
+        return length, max(threads, min(threads * AHEAD, AHEAD_BYTES // (size * length)))
 
-    def _write_image(self, path: Path, block: Block, frame: Frame, cutter: _Cutter) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # A block without data is 0 whatever marked it in the raster. A whole chip has no
-        # such value, so that its black pixels stay pixels.
-        nodata = None if block.valid.all() else 0
-        write_chip(
-            path,
-            block.pixels,
-            frame.geotransform,
+    def _chip(self, writer: ChipFormat, name: str, cut: Cut, cutter: Cutter) -> WrittenChip:
+        suffix = IMAGE_DRIVERS[self.options.image_format][1]
+        return WrittenChip(
+            name,
+            writer.image_path(name, suffix, cut.label),
+            cut.label,
+            cut.block.pixels.shape,
+            cut.frame.geotransform,
             cutter.raster.crs,
-            self.options.image_format,
-            nodata,
-            cutter.raster.band_names,
         )
+
+    def _images(self, writer: ChipFormat, chip: WrittenChip, cut: Cut) -> list[_Image]:
+        images = [(chip.image, cut.block, cut.frame)]
+        if cut.second is not None:
+            other = writer.second_path(chip.name, chip.image.suffix)
+            images.append((other, cut.second, cut.frame))
+        for path, _, _ in images:
+            if path.parent not in self._folders:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                self._folders.add(path.parent)
+        return images
 
     def _finish(
-        self,
-        folder: Path,
-        writer: ChipFormat,
-        statistics: ChipStatistics,
-        rows: list[str],
-        progress: Progress,
+        self, folder: Path, writer: ChipFormat, statistics: ChipStatistics, progress: Progress
     ) -> None:
         if not statistics.chips:
             raise InputError(
@@ -211,157 +194,66 @@ class _Export:
         writer.finish()
         for cutter in self.cutters:
             cutter.tell(progress)
-        describe(folder, self.options, self.raster, statistics, rows)
+        describe(folder, self.options, self.raster, statistics)
         for side in writer.sides:
-            own = [row.partition("\\")[2] for row in rows]
-            describe(folder / side, self.options, self.raster, statistics, own)
+            describe(folder / side, self.options, self.raster, statistics)
+            own = (folder / side / MAP).open("w", encoding="utf-8", newline="\n")
+            with own, (folder / MAP).open(encoding="utf-8") as rows:
+                own.writelines(row.partition("\\")[2] for row in rows)
 
 
-class _Cutter:
-    """Cuts and labels the chips of one raster or mosaic, in any number of threads."""
+class _Waiting:
+    """Work in threads, a limited number of pieces at a time."""
 
-    def __init__(
-        self,
-        options: ExportOptions,
-        form: type[ChipFormat],
-        rasters: tuple[str, ...],
-        scratch: Path,
-    ) -> None:
-        self.options = options
-        self.format = form
-        scratch.mkdir()
-        self.raster = _open(rasters, options.cell_size)
-        self.second = self._open_second()
-        labels, layer = _vector(options.labels, options.labels_layer, scratch / "labels.gpkg")
-        self.source: LabelSource | None = None
-        if form.label is not NoLabel:
-            self.source = LabelSource(
-                labels, layer, self.raster, options.class_field, options.buffer
-            )
-        self.instances: LabelSource | None = None
-        if options.instances:
-            path, layer = _vector(
-                options.instances, options.instances_layer, scratch / "instances.gpkg"
-            )
-            self.instances = LabelSource(path, layer, self.raster, options.instance_field)
-        self.plan = Plan(options, self.raster, self.source)
-        self._local = threading.local()
+    def __init__(self, pool: ThreadPoolExecutor, limit: int) -> None:
+        self._pool = pool
+        self._limit = limit
+        self._futures: collections.deque[Future[None]] = collections.deque()
 
-    @property
-    def schema(self) -> Schema:
-        found = [source.classes.schema for source in (self.source, self.instances) if source]
-        classes = {each.value: each for schema in found for each in schema.classes}
-        return Schema.of(classes.values())
+    def add(self, function: Callable[..., None], *arguments: Any) -> None:
+        """Begin a piece of work; wait for the oldest one when there are too many."""
+        self._futures.append(self._pool.submit(function, *arguments))
+        if len(self._futures) > self._limit:
+            self._futures.popleft().result()
 
-    def close(self) -> None:
-        self.raster.close()
+    def finish(self) -> None:
+        """Wait for all; raise what one of them raised."""
+        while self._futures:
+            self._futures.popleft().result()
 
-    def cut(self, place: Place) -> Cut | None:
-        """Read and label a chip; ``None`` when it is not wanted."""
-        raster, source, instances, second = self._handles()
-        frame = place.frame
-        if frame.window is not None and raster.is_empty(frame.window):
-            return None
-        shapes = [] if source is None else list(source.shapes(frame))
-        shapes = [shape for shape in shapes if shape.share >= self.options.min_overlap]
-        if not shapes and source is not None and not self._wants_empty(place):
-            return None
-        block = read_frame(raster, frame)
-        if not block.valid.any():
-            return None
-        objects = None if instances is None else list(instances.shapes(frame))
-        scene = ChipScene(shapes, frame, block.valid, objects, place.value)
-        if self.options.blacken:
-            block = _blackened(block, scene, place.fid)
-        return Cut(
-            frame,
-            block,
-            scene,
-            scene.label(self.format.label),
-            BandStatistics.of(block.valid_pixels()),
-            None if second is None else read_frame(second, frame),
-            frozenset(shape.fid for shape in shapes),
+
+def _write_images(images: Sequence[_Image], image_format: str, raster: Raster) -> None:
+    for path, block, frame in images:
+        # A block without data is 0 whatever marked it in the raster. A whole chip has no
+        # such value, so that its black pixels stay pixels.
+        nodata = None if block.valid.all() else 0
+        write_chip(
+            path,
+            block.pixels,
+            frame.geotransform,
+            raster.crs,
+            image_format,
+            nodata,
+            raster.band_names,
         )
-
-    def tell(self, progress: Progress) -> None:
-        """Warn of what was mended or left out."""
-        for source in (self.source, self.instances):
-            if source is not None and source.mended:
-                progress.warn(
-                    f"{len(source.mended)} features of '{source.layer.name}' had invalid "
-                    "geometries, which were repaired."
-                )
-            if source is not None and source.skipped:
-                progress.warn(
-                    f"{len(source.skipped)} features of '{source.layer.name}' have no class or "
-                    "no usable geometry and were left out."
-                )
-        if self.raster.width < self.options.width or self.raster.height < self.options.height:
-            progress.warn(
-                f"'{self.raster.name}' is smaller than a chip: the rest is filled with no data."
-            )
-
-    def _wants_empty(self, place: Place) -> bool:
-        own = place.fid is not None or self.format.label is ClassLabel
-        return self.options.empty_tiles and not own
-
-    def _handles(self) -> tuple[Raster, LabelSource | None, LabelSource | None, Raster | None]:
-        """Return this thread's own handles."""
-        if not hasattr(self._local, "handles"):
-            self._local.handles = (
-                self.raster.reopen(),
-                None if self.source is None else self.source.reopen(),
-                None if self.instances is None else self.instances.reopen(),
-                None if self.second is None else self.second.reopen(),
-            )
-        return self._local.handles
-
-    def _open_second(self) -> Raster | None:
-        if not self.options.second:
-            return None
-        second = Raster.open(self.options.second)
-        same = second.geotransform == self.raster.geotransform
-        if same and (second.width, second.height) == (self.raster.width, self.raster.height):
-            return second
-        return second.on_grid(self.raster.geotransform, self.raster.width, self.raster.height)
-
-
-def _open(rasters: tuple[str, ...], cell_size: float) -> Raster:
-    raster = Raster.open(rasters)
-    return raster.with_cells(cell_size) if cell_size > 0 else raster
-
-
-def _vector(path: str, layer: str, scratch: Path) -> tuple[str, str]:
-    """Return labels as a vector layer: a class raster becomes polygons."""
-    if path and not layer and Path(path).suffix.lower() in RASTER_LABELS:
-        return str(polygonize(path, scratch)), ""
-    return path, layer
-
-
-def _blackened(block: Block, scene: ChipScene, fid: int | None) -> Block:
-    """Return a block whose pixels outside of the chip's own feature are 0."""
-    own = [(shape.outline, 1) for shape in scene.shapes if fid is None or shape.fid == fid]
-    inside = burn(own, block.valid.shape, scene.frame.geotransform) > 0
-    return Block(np.where(inside, block.pixels, 0).astype(block.pixels.dtype), block.valid)
 
 
 def _in_order(
     pool: ThreadPoolExecutor,
-    function: Callable[[Place], Cut | None],
-    items: Iterable[Place],
+    function: Callable[[list[Place]], list[Cut | None]],
+    items: Iterable[list[Place]],
     ahead: int,
-) -> Iterator[Cut | None]:
+) -> Iterator[list[Cut | None]]:
     """Yield ``function(item)`` for every item in order, at most ``ahead`` of them under way."""
     waiting: collections.deque[Future] = collections.deque()
-    with contextlib.ExitStack() as stack:
-        stack.callback(lambda: [future.cancel() for future in waiting])
-        for item in items:
-            waiting.append(pool.submit(function, item))
-            if len(waiting) >= ahead:
-                yield waiting.popleft().result()
-        while waiting:
+    for item in items:
+        waiting.append(pool.submit(function, item))
+        if len(waiting) >= ahead:
             yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
 
 
-def _windows_path(path: Path, folder: Path) -> str:
-    return "\\".join(path.relative_to(folder).parts)
+def _row(folder: Path, image: Path, label: Path | None) -> str:
+    paths = [each.relative_to(folder).parts for each in (image, label) if each]
+    return "  ".join("\\".join(each) for each in paths) + " \n"

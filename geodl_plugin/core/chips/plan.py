@@ -53,6 +53,24 @@ class Plan:
         found = self._of_features() if self.options.stride_x == 0 else self._of_grid()
         return (place for place in found if self._allowed(place.frame))
 
+    def count(self) -> int:
+        """Return how many places there are, without keeping them."""
+        return sum(1 for _ in self.places())
+
+    def runs(self, limit: int) -> Iterator[list[Place]]:
+        """Yield the places in runs of at most ``limit`` neighbours in a row of the grid.
+
+        They share a query and the blocks of the file that they lie on.
+        """
+        run: list[Place] = []
+        for place in self.places():
+            if run and (len(run) == limit or not _follows(run[-1], place)):
+                yield run
+                run = []
+            run.append(place)
+        if run:
+            yield run
+
     def _of_grid(self) -> Iterator[Place]:
         options = self.options
         size = (options.width, options.height, options.stride_x, options.stride_y)
@@ -119,6 +137,14 @@ class Plan:
         return [
             feature.geometry.Buffer(tolerance) for feature in layer.features(crs=self.raster.crs)
         ]
+
+
+def _follows(one: Place, other: Place) -> bool:
+    """Return whether a place lies beside another one or overlaps with it, in the same row."""
+    left, right = one.frame.window, other.frame.window
+    if left is None or right is None or left.row != right.row:
+        return False
+    return left.col <= right.col <= left.right
 
 
 def _angles(step: float) -> Iterator[float]:

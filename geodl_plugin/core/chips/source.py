@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
 
 from ..errors import InputError
 from ..geo.raster import Raster
@@ -12,6 +15,8 @@ from ..geo.sampling import Frame
 from ..geo.shapes import rectangle, repaired, to_pixel_space, window_bounds
 from ..geo.vector import Feature, Geometry, VectorReader
 from ..samples.classes import Classes, read_classes, require_overlap
+
+Box = tuple[float, float, float, float]  # (xmin, ymin, xmax, ymax)
 
 
 @dataclass(frozen=True)
@@ -22,23 +27,39 @@ class LabelledShape:
         fid: of the feature.
         value: its class.
         outline: the whole feature, in map coordinates of the raster.
-        geometry: in pixels of the chip, the part that lies on it.
+        frame: the chip's grid.
+        box: the envelope ``(xmin, ymin, xmax, ymax)`` of the part on the chip, in its pixels.
         share: of the feature's area that lies on the chip.
         area: of the whole feature in square map units.
+        part: in pixels of the chip, what lies on it; ``None`` for the whole feature.
     """
 
     fid: int
     value: int
     outline: Geometry
-    geometry: Geometry
+    frame: Frame
+    box: Box
     share: float
     area: float
+    part: Geometry | None = None
 
-    @property
-    def box(self) -> tuple[float, float, float, float]:
-        """The envelope ``(xmin, ymin, xmax, ymax)`` in pixels of the chip."""
-        xmin, xmax, ymin, ymax = self.geometry.GetEnvelope()
-        return xmin, ymin, xmax, ymax
+    @functools.cached_property
+    def geometry(self) -> Geometry:
+        """The part that lies on the chip, in pixels of the chip."""
+        if self.part is not None:
+            return self.part
+        return to_pixel_space(self.outline, self.frame.geotransform)
+
+
+@dataclass(frozen=True)
+class _Labelled:
+    """A feature with its class, read once for all chips that it lies on."""
+
+    fid: int
+    value: int
+    outline: Geometry
+    bounds: Box
+    area: float
 
 
 class LabelSource:
@@ -81,15 +102,33 @@ class LabelSource:
         other.skipped, other.mended = self.skipped, self.mended
         return other
 
-    def shapes(self, frame: Frame) -> Iterator[LabelledShape]:
-        """Yield what lies on a chip, with a share of its area above 0."""
-        rim = rectangle(0, 0, frame.width, frame.height)
-        for feature in self._features(frame.bounds()):
-            shape = self._shape(feature, frame, rim)
-            if shape is not None:
-                yield shape
+    def shapes(self, frame: Frame) -> list[LabelledShape]:
+        """Return what lies on a chip, with a share of its area above 0."""
+        return self.shapes_of([frame])[0]
 
-    def boxes(self) -> Iterator[tuple[int, int, tuple[float, float, float, float]]]:
+    def shapes_of(self, frames: Sequence[Frame]) -> list[list[LabelledShape]]:
+        """Return what lies on each of several chips, by one query for all of them.
+
+        Features come in the order of their identifiers, so that where they overlap every chip
+        shows the same one on top.
+        """
+        bounds = np.array([frame.bounds() for frame in frames])
+        union = (*bounds[:, :2].min(axis=0).tolist(), *bounds[:, 2:].max(axis=0).tolist())
+        found = sorted(self._features(union), key=lambda feature: feature.fid)
+        labelled = [each for each in map(self._labelled, found) if each is not None]
+        if not labelled:
+            return [[] for _ in frames]
+        envelopes = np.array([each.bounds for each in labelled])
+        return [
+            [
+                shape
+                for index in np.flatnonzero(_meet(envelopes, rim)).tolist()
+                if (shape := _shape(labelled[index], frame)) is not None
+            ]
+            for frame, rim in zip(frames, bounds)
+        ]
+
+    def boxes(self) -> Iterator[tuple[int, int, Box]]:
         """Yield identifier, class and box, in pixels of the raster, of every feature on it."""
         for feature in self._features(window_bounds(self.raster.window, self.raster.geotransform)):
             value = self.classes.of(feature.attributes)
@@ -102,7 +141,7 @@ class LabelSource:
             if value is not None and inside:
                 yield feature.fid, value, (xmin, ymin, xmax, ymax)
 
-    def _shape(self, feature: Feature, frame: Frame, rim: Geometry) -> LabelledShape | None:
+    def _labelled(self, feature: Feature) -> _Labelled | None:
         value = self.classes.of(feature.attributes)
         geometry = repaired(feature.geometry)
         if value is None or geometry is None:
@@ -115,13 +154,46 @@ class LabelSource:
                 f"'{self.layer.name}' has points or lines, which cover no pixels. "
                 "Give a buffer radius."
             )
-        whole = to_pixel_space(geometry, frame.geotransform)
-        part = whole.Intersection(rim)
-        area = whole.GetArea()
-        if part is None or part.IsEmpty() or area <= 0 or part.GetArea() <= 0:
-            return None
-        share = part.GetArea() / area
-        return LabelledShape(feature.fid, value, geometry, part, share, geometry.GetArea())
+        xmin, xmax, ymin, ymax = geometry.GetEnvelope()
+        return _Labelled(feature.fid, value, geometry, (xmin, ymin, xmax, ymax), geometry.GetArea())
 
-    def _features(self, bounds: tuple[float, float, float, float]) -> Iterator[Feature]:
+    def _features(self, bounds: Box) -> Iterator[Feature]:
         return self.layer.features(bounds, self.raster.crs, self.classes.fields, self.buffer)
+
+
+def _meet(envelopes: np.ndarray, bounds: np.ndarray) -> np.ndarray:
+    """Return which of the envelopes ``(n, 4)`` meet the bounds ``(4,)``."""
+    return (envelopes[:, :2] <= bounds[2:]).all(axis=1) & (envelopes[:, 2:] >= bounds[:2]).all(
+        axis=1
+    )
+
+
+def _shape(feature: _Labelled, frame: Frame) -> LabelledShape | None:
+    if feature.area <= 0:
+        return None
+    about = (feature.fid, feature.value, feature.outline, frame)
+    box = _upright_box(feature.bounds, frame)
+    if box is not None and _holds(frame, box):
+        return LabelledShape(*about, box, 1.0, feature.area)
+    whole = to_pixel_space(feature.outline, frame.geotransform)
+    part = whole.Intersection(rectangle(0, 0, frame.width, frame.height))
+    area = whole.GetArea()
+    if part is None or part.IsEmpty() or area <= 0 or part.GetArea() <= 0:
+        return None
+    xmin, xmax, ymin, ymax = part.GetEnvelope()
+    box = (xmin, ymin, xmax, ymax)
+    return LabelledShape(*about, box, part.GetArea() / area, feature.area, part)
+
+
+def _upright_box(bounds: Box, frame: Frame) -> Box | None:
+    """Return map bounds in pixels of a frame, ``None`` where the frame is turned."""
+    grid = frame.geotransform
+    if grid.row_x or grid.col_y:
+        return None
+    cols = sorted((x - grid.x_origin) / grid.col_x for x in bounds[::2])
+    rows = sorted((y - grid.y_origin) / grid.row_y for y in bounds[1::2])
+    return cols[0], rows[0], cols[1], rows[1]
+
+
+def _holds(frame: Frame, box: Box) -> bool:
+    return box[0] >= 0 and box[1] >= 0 and box[2] <= frame.width and box[3] <= frame.height

@@ -12,6 +12,8 @@ import numpy as np
 
 from ..samples.schema import Schema
 
+SQUARES = {np.dtype(np.uint8): np.uint16, np.dtype(np.uint16): np.uint32}  # hold the squares
+
 
 @dataclass
 class BandStatistics:
@@ -32,28 +34,29 @@ class BandStatistics:
         """Return the statistics of pixels ``(bands, n)``."""
         if not pixels.shape[1]:
             return cls()
-        if pixels.dtype in (np.uint8, np.uint16):
-            return cls._of_counts([np.bincount(band) for band in pixels])
+        if pixels.dtype in SQUARES:
+            return cls._of_integers(pixels)
         values = pixels.astype(np.float64)
         mean = values.mean(axis=1)
         squares = ((values - mean[:, np.newaxis]) ** 2).sum(axis=1)
         return cls(values.shape[1], values.min(axis=1), values.max(axis=1), mean, squares)
 
     @classmethod
-    def _of_counts(cls, counts: Sequence[np.ndarray]) -> BandStatistics:
-        """Return the statistics of bands that hold ``counts[band][value]`` pixels of a value.
-
-        There are far fewer values than pixels: this is several times faster.
-        """
-        values = [np.flatnonzero(each) for each in counts]
-        weights = [each[held] for each, held in zip(counts, values)]
-        number = int(weights[0].sum())
-        mean = np.array([held @ weight / number for held, weight in zip(values, weights)])
-        squares = np.array(
-            [(held - each) ** 2 @ weight for held, weight, each in zip(values, weights, mean)]
+    def _of_integers(cls, pixels: np.ndarray) -> BandStatistics:
+        """Return the statistics of small integers, whose sums of squares are exact."""
+        number = pixels.shape[1]
+        squares = np.multiply(pixels, pixels, dtype=SQUARES[pixels.dtype])
+        # Half the width is twice the speed, where the sums fit.
+        wide = np.uint32 if number * np.iinfo(pixels.dtype).max ** 2 < 1 << 32 else np.uint64
+        sums = pixels.sum(axis=1, dtype=wide).tolist()
+        sums_of_squares = squares.sum(axis=1, dtype=wide).tolist()
+        return cls(
+            number,
+            pixels.min(axis=1).astype(float),
+            pixels.max(axis=1).astype(float),
+            np.array([each / number for each in sums]),
+            np.array([(number * s - t * t) / number for s, t in zip(sums_of_squares, sums)]),
         )
-        least, most = ([held[place] for held in values] for place in (0, -1))
-        return cls(number, np.array(least, float), np.array(most, float), mean, squares)
 
     def update(self, pixels: np.ndarray) -> None:
         """Add pixels ``(bands, n)``."""

@@ -79,8 +79,9 @@ class GeoTransform:
 
     def of_window(self, window: Window) -> GeoTransform:
         """Return the transform whose origin is the top left corner of ``window``."""
-        x, y = self.to_map(np.array([[window.col, window.row]]))[0]
-        return GeoTransform(float(x), self.col_x, self.row_x, float(y), self.col_y, self.row_y)
+        x = self.x_origin + window.col * self.col_x + window.row * self.row_x
+        y = self.y_origin + window.col * self.col_y + window.row * self.row_y
+        return GeoTransform(x, self.col_x, self.row_x, y, self.col_y, self.row_y)
 
     def cell_size(self) -> tuple[float, float]:
         """Return the lengths of a pixel's sides along columns and rows, in map units."""

@@ -193,16 +193,25 @@ class Raster:
             RasterError: when a block cannot be read, with its place.
         """
         chosen = list(range(self.band_count)) if bands is None else list(bands)
+        inside = window.intersection(self.window)
+        if inside == window:
+            return self._read_inside(window, chosen)
         pixels = np.zeros((len(chosen), window.height, window.width), self.dtype)
         valid = np.zeros((window.height, window.width), bool)
-        inside = window.intersection(self.window)
-        if inside is None:
-            return Block(pixels, valid)
-        place = inside.slices(window)
-        for position, band in enumerate(chosen):
-            pixels[position][place] = self._read_band(self._bands[band], inside)
-        valid[place] = self._read_mask(inside, pixels[(slice(None), *place)])
-        if not valid[place].all():
+        if inside is not None:
+            place = inside.slices(window)
+            block = self._read_inside(inside, chosen)
+            pixels[(slice(None), *place)] = block.pixels
+            valid[place] = block.valid
+        return Block(pixels, valid)
+
+    def _read_inside(self, window: Window, bands: Sequence[int]) -> Block:
+        """Read a window that lies in the raster."""
+        pixels = np.empty((len(bands), window.height, window.width), self.dtype)
+        for position, band in enumerate(bands):
+            self._read_band(self._bands[band], window, pixels[position])
+        valid = self._read_mask(window, pixels)
+        if not valid.all():
             pixels[:, ~valid] = 0
         return Block(pixels, valid)
 
@@ -230,14 +239,17 @@ class Raster:
         names.update(_attribute_names(band.GetDefaultRAT()))
         return {value: name for value, name in names.items() if name}
 
-    def _read_band(self, band: gdal.Band, window: Window) -> np.ndarray:
-        array = attempt(band.ReadAsArray, window.col, window.row, window.width, window.height)
-        if array is None:
+    def _read_band(
+        self, band: gdal.Band, window: Window, array: np.ndarray | None = None
+    ) -> np.ndarray:
+        place = (window.col, window.row, window.width, window.height)
+        found = attempt(band.ReadAsArray, *place, buf_obj=array)
+        if found is None:
             raise RasterError(
                 f"'{self.name}' cannot be read at column {window.col}, row {window.row}: "
                 f"{last_error() or 'unknown error'}. The file may be damaged."
             )
-        return array
+        return found
 
     def _read_mask(self, window: Window, pixels: np.ndarray) -> np.ndarray:
         valid = np.ones(pixels.shape[1:], bool)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -23,9 +24,11 @@ IMAGE_DRIVERS = {
     "JPEG": ("JPEG", ".jpg"),
     "MRF": ("MRF", ".mrf"),
 }
+PHOTO_BANDS = ("Red", "Green", "Blue")
 WORLD_FILES = {".png": ".pgw", ".jpg": ".jgw"}
 CHIP_OPTIONS = {
-    "GTiff": ["COMPRESS=LZW"],
+    # Aerial images grow by LZW, and shrink to half by differences, in less time.
+    "GTiff": ["COMPRESS=DEFLATE", "ZLEVEL=1"],
     "PNG": [],
     "JPEG": ["QUALITY=90"],
     # Interleaved by pixel, which is the default, MRF fails beyond 64 bands.
@@ -67,28 +70,68 @@ def write_chip(
     Raises:
         RasterError: when the file cannot be written, on a full disk for example.
     """
-    path = Path(path)
     driver = IMAGE_DRIVERS[image_format][0]
-    bands, rows, cols = pixels.shape
-    memory = gdal.GetDriverByName("MEM").Create(
-        "", cols, rows, bands, gdal_array.NumericTypeCodeToGDALTypeCode(pixels.dtype)
-    )
-    memory.SetGeoTransform(geotransform.as_gdal())
-    memory.SetProjection(crs)
-    for index in range(bands):
-        band = memory.GetRasterBand(index + 1)
-        band.WriteArray(pixels[index])
-        if nodata is not None:
-            band.SetNoDataValue(nodata)
-        if index < len(band_names) and driver == "GTiff":
-            band.SetDescription(band_names[index])
-    create = gdal.GetDriverByName(driver).CreateCopy
-    target = attempt(create, str(path), memory, options=CHIP_OPTIONS[driver])
+    place = _Place(geotransform, crs, nodata)
+    if driver == "GTiff":
+        target = _created(str(path), pixels, place, band_names)
+    else:
+        target = _copied(str(path), driver, pixels, place)
     if target is None or attempt(target.FlushCache) not in (None, 0) or last_error():
         raise RasterError(f"'{path}' cannot be written: {last_error() or 'unknown error'}.")
-    if path.suffix in WORLD_FILES:
+    world_file = WORLD_FILES.get(Path(path).suffix)
+    if world_file:
         lines = "".join(f"{number:.15g}\n" for number in geotransform.as_world_file())
-        path.with_suffix(WORLD_FILES[path.suffix]).write_text(lines, encoding="ascii")
+        Path(path).with_suffix(world_file).write_text(lines, encoding="ascii")
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where an image lies and which of its pixels have no data."""
+
+    geotransform: GeoTransform
+    crs: str
+    nodata: float | None
+
+    def describe(self, dataset: gdal.Dataset) -> None:
+        dataset.SetGeoTransform(self.geotransform.as_gdal())
+        if self.crs:
+            dataset.SetProjection(self.crs)
+        if self.nodata is not None:
+            for index in range(dataset.RasterCount):
+                dataset.GetRasterBand(index + 1).SetNoDataValue(self.nodata)
+
+
+def _created(
+    path: str, pixels: np.ndarray, place: _Place, band_names: Sequence[str]
+) -> gdal.Dataset | None:
+    """Write a GeoTIFF at once, which takes half as long as copying a dataset in memory."""
+    bands, rows, cols = pixels.shape
+    photo = bands == 3 and pixels.dtype == np.uint8
+    options = [
+        *CHIP_OPTIONS["GTiff"],
+        # The fourth of four bands is infrared more often than it is alpha.
+        *(("PHOTOMETRIC=RGB",) if photo else ("PHOTOMETRIC=MINISBLACK", "ALPHA=NO")),
+        *(("PREDICTOR=2",) if np.issubdtype(pixels.dtype, np.integer) else ()),
+    ]
+    kind = gdal_array.NumericTypeCodeToGDALTypeCode(pixels.dtype)
+    create = gdal.GetDriverByName("GTiff").Create
+    target = attempt(create, path, cols, rows, bands, kind, options)
+    if target is None:
+        return None
+    place.describe(target)
+    for index, name in enumerate(band_names[:bands]):
+        if not photo or name != PHOTO_BANDS[index]:
+            target.GetRasterBand(index + 1).SetDescription(name)
+    return target if attempt(target.WriteArray, pixels) == 0 else None
+
+
+def _copied(path: str, driver: str, pixels: np.ndarray, place: _Place) -> gdal.Dataset | None:
+    """Write an image of a format that must be written as a whole; it has no band names."""
+    memory = gdal_array.OpenArray(np.ascontiguousarray(pixels))
+    place.describe(memory)
+    return attempt(
+        gdal.GetDriverByName(driver).CreateCopy, path, memory, options=CHIP_OPTIONS[driver]
+    )
 
 
 class ClassRasterWriter:

@@ -93,6 +93,7 @@ class VectorReader:
             raise VectorError(f"There is no layer '{layer or 0}' in '{self.path}'.")
         reference = self._layer.GetSpatialRef()
         self.crs: str = reference.ExportToWkt() if reference is not None else ""
+        self._transformations: dict[tuple[str, str], osr.CoordinateTransformation | None] = {}
         definition = self._layer.GetLayerDefn()
         self.fields: dict[str, str] = {}
         self.definitions: dict[str, ogr.FieldDefn] = {}
@@ -155,9 +156,9 @@ class VectorReader:
             buffer: grow the geometries by this radius, in units of the layer.
             empty: also yield features without a geometry, with an empty one.
         """
-        transform = transformation(self.crs, crs)
+        transform = self._transformation(self.crs, crs)
         if bounds is not None:
-            own = bounds if transform is None else transform_bounds(bounds, crs, self.crs)
+            own = _transformed_bounds(bounds, self._transformation(crs, self.crs))
             self._layer.SetSpatialFilterRect(
                 own[0] - buffer, own[1] - buffer, own[2] + buffer, own[3] + buffer
             )
@@ -179,6 +180,12 @@ class VectorReader:
                 feature.GetFID(), geometry, {name: feature.GetField(name) for name in names}
             )
         self._layer.SetSpatialFilter(None)
+
+    def _transformation(self, source: str, target: str) -> osr.CoordinateTransformation | None:
+        """Return the transformation between two systems; making one costs more than a query."""
+        if (source, target) not in self._transformations:
+            self._transformations[source, target] = transformation(source, target)
+        return self._transformations[source, target]
 
     def union(self, crs: str = "") -> ogr.Geometry:
         """Return all geometries joined to one, in ``crs`` if that is given."""
@@ -366,7 +373,10 @@ def vertices(geometry: ogr.Geometry) -> np.ndarray:
 
 def transform_bounds(bounds: Bounds, source: str, target: str) -> Bounds:
     """Return the bounds, in ``target``, of ``bounds`` in ``source``; edges are densified."""
-    transform = transformation(source, target)
+    return _transformed_bounds(bounds, transformation(source, target))
+
+
+def _transformed_bounds(bounds: Bounds, transform: osr.CoordinateTransformation | None) -> Bounds:
     if transform is None:
         return bounds
     xmin, ymin, xmax, ymax = bounds

@@ -20,9 +20,8 @@ class LabeledTiles(ChipFormat):
 
     def write(self, chip: WrittenChip) -> Path:
         path = self.folder / "labels" / f"{chip.name}{self.suffix}"
-        root = xml.annotation(chip.image, chip.shape)
-        xml.add_object(root, self._name(chip.label), (0, 0, chip.shape[2], chip.shape[1]))
-        xml.save(root, path)
+        whole = (self._name(chip.label), (0, 0, chip.shape[2], chip.shape[1]))
+        path.write_text(xml.annotation(chip.image, chip.shape, [whole]), encoding="utf-8")
         return path
 
     def read(self, chip: Chip) -> ClassLabel:

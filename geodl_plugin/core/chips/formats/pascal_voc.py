@@ -28,10 +28,9 @@ class PascalVoc(ChipFormat):
 
     def write(self, chip: WrittenChip) -> Path:
         path = self.folder / "labels" / f"{chip.name}{self.suffix}"
-        root = xml.annotation(chip.image, chip.shape)
-        for box, value in zip(chip.label.boxes, chip.label.values):
-            xml.add_object(root, str(int(value)), box)
-        xml.save(root, path)
+        names = (str(value) for value in chip.label.values.tolist())
+        text = xml.annotation(chip.image, chip.shape, zip(names, chip.label.boxes.tolist()))
+        path.write_text(text, encoding="utf-8")
         return path
 
     def read(self, chip: Chip) -> BoxLabel:

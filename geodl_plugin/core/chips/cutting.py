@@ -1,0 +1,184 @@
+"""Cutting and labelling of chips, in any number of threads."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import CancelledError
+from ..geo.polygonize import polygonize
+from ..geo.raster import Block, Raster
+from ..geo.rasterize import burn
+from ..geo.sampling import Frame, read_frame
+from ..progress import Progress
+from ..samples.schema import Schema
+from .formats import ChipFormat
+from .labelling import ChipScene
+from .labels import ClassLabel, Label, NoLabel
+from .options import ExportOptions
+from .plan import Place, Plan
+from .source import LabelledShape, LabelSource
+from .statistics import BandStatistics
+
+RASTER_LABELS = {".tif", ".tiff", ".vrt", ".img", ".jp2", ".png", ".mrf"}
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A chip before it is written."""
+
+    frame: Frame
+    block: Block
+    scene: ChipScene
+    label: Label
+    bands: BandStatistics
+    second: Block | None
+    fids: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class _Handles:
+    """The open files of a thread."""
+
+    raster: Raster
+    source: LabelSource | None
+    instances: LabelSource | None
+    second: Raster | None
+
+
+class Cutter:
+    """Cuts and labels the chips of one raster or mosaic, in any number of threads."""
+
+    def __init__(
+        self,
+        options: ExportOptions,
+        form: type[ChipFormat],
+        rasters: tuple[str, ...],
+        scratch: Path,
+    ) -> None:
+        self.options = options
+        self.format = form
+        scratch.mkdir()
+        self.raster = _open(rasters, options.cell_size)
+        self.second = self._open_second()
+        labels, layer = _vector(options.labels, options.labels_layer, scratch / "labels.gpkg")
+        self.source: LabelSource | None = None
+        if form.label is not NoLabel:
+            self.source = LabelSource(
+                labels, layer, self.raster, options.class_field, options.buffer
+            )
+        self.instances: LabelSource | None = None
+        if options.instances:
+            path, layer = _vector(
+                options.instances, options.instances_layer, scratch / "instances.gpkg"
+            )
+            self.instances = LabelSource(path, layer, self.raster, options.instance_field)
+        self.plan = Plan(options, self.raster, self.source)
+        self.stopped = threading.Event()
+        self._local = threading.local()
+
+    @property
+    def schema(self) -> Schema:
+        found = [source.classes.schema for source in (self.source, self.instances) if source]
+        classes = {each.value: each for schema in found for each in schema.classes}
+        return Schema.of(classes.values())
+
+    def close(self) -> None:
+        self.raster.close()
+
+    def cut(self, run: Sequence[Place]) -> list[Cut | None]:
+        """Read and label neighbouring chips; ``None`` for each that is not wanted."""
+        handles = self._handles()
+        frames = [place.frame for place in run]
+        found = [None] * len(run) if handles.source is None else handles.source.shapes_of(frames)
+        return [self._cut(place, shapes, handles) for place, shapes in zip(run, found)]
+
+    def _cut(
+        self, place: Place, shapes: list[LabelledShape] | None, handles: _Handles
+    ) -> Cut | None:
+        if self.stopped.is_set():
+            raise CancelledError
+        frame, raster, second = place.frame, handles.raster, handles.second
+        if frame.window is not None and raster.is_empty(frame.window):
+            return None
+        labelled = shapes is not None
+        shapes = [each for each in shapes or () if each.share >= self.options.min_overlap]
+        if labelled and not shapes and not self._wants_empty(place):
+            return None
+        block = read_frame(raster, frame)
+        if not block.valid.any():
+            return None
+        objects = None if handles.instances is None else handles.instances.shapes(frame)
+        scene = ChipScene(shapes, frame, block.valid, objects, place.value)
+        if self.options.blacken:
+            block = _blackened(block, scene, place.fid)
+        return Cut(
+            frame,
+            block,
+            scene,
+            scene.label(self.format.label),
+            BandStatistics.of(block.valid_pixels()),
+            None if second is None else read_frame(second, frame),
+            tuple(shape.fid for shape in shapes),
+        )
+
+    def tell(self, progress: Progress) -> None:
+        """Warn of what was mended or left out."""
+        for source in (self.source, self.instances):
+            if source is not None and source.mended:
+                progress.warn(
+                    f"{len(source.mended)} features of '{source.layer.name}' had invalid "
+                    "geometries, which were repaired."
+                )
+            if source is not None and source.skipped:
+                progress.warn(
+                    f"{len(source.skipped)} features of '{source.layer.name}' have no class or "
+                    "no usable geometry and were left out."
+                )
+        if self.raster.width < self.options.width or self.raster.height < self.options.height:
+            progress.warn(
+                f"'{self.raster.name}' is smaller than a chip: the rest is filled with no data."
+            )
+
+    def _wants_empty(self, place: Place) -> bool:
+        own = place.fid is not None or self.format.label is ClassLabel
+        return self.options.empty_tiles and not own
+
+    def _handles(self) -> _Handles:
+        """Return this thread's own handles."""
+        if not hasattr(self._local, "handles"):
+            several = (self.raster, self.source, self.instances, self.second)
+            self._local.handles = _Handles(*(each and each.reopen() for each in several))
+        return self._local.handles
+
+    def _open_second(self) -> Raster | None:
+        if not self.options.second:
+            return None
+        second = Raster.open(self.options.second)
+        same = second.geotransform == self.raster.geotransform
+        if same and (second.width, second.height) == (self.raster.width, self.raster.height):
+            return second
+        return second.on_grid(self.raster.geotransform, self.raster.width, self.raster.height)
+
+
+def _open(rasters: tuple[str, ...], cell_size: float) -> Raster:
+    raster = Raster.open(rasters)
+    return raster.with_cells(cell_size) if cell_size > 0 else raster
+
+
+def _vector(path: str, layer: str, scratch: Path) -> tuple[str, str]:
+    """Return labels as a vector layer: a class raster becomes polygons."""
+    if path and not layer and Path(path).suffix.lower() in RASTER_LABELS:
+        return str(polygonize(path, scratch)), ""
+    return path, layer
+
+
+def _blackened(block: Block, scene: ChipScene, fid: int | None) -> Block:
+    """Return a block whose pixels outside of the chip's own feature are 0."""
+    own = [(shape.outline, 1) for shape in scene.shapes if fid is None or shape.fid == fid]
+    inside = burn(own, block.valid.shape, scene.frame.geotransform) > 0
+    return Block(np.where(inside, block.pixels, 0).astype(block.pixels.dtype), block.valid)
