@@ -41,6 +41,8 @@ AUGMENTATION = "AUGMENTATION"
 CHIP_SIZE = "CHIP_SIZE"
 AUGMENTATION_PARAMETERS = "AUGMENTATION_PARAMETERS"
 LOSS = "LOSS"
+CLASS_WEIGHTS = "CLASS_WEIGHTS"
+IGNORE_CLASSES = "IGNORE_CLASSES"
 MONITOR = "MONITOR"
 RESUME = "RESUME"
 SEED = "SEED"
@@ -177,9 +179,32 @@ class TrainModel(GeoDLAlgorithm):
             self.tr("Loss"),
             self.tr(
                 "Of models that classify pixels: a name, or a sum like "
-                "0.5*lovasz+0.5*cross_entropy. Known are:"
+                "0.5*lovasz+0.5*cross_entropy. Models that classify chips know cross_entropy "
+                "and focal; detectors have their own. Known are:"
             )
             + f" {', '.join(LOSSES)}.",
+            advanced=True,
+        )
+        self._add_text(
+            CLASS_WEIGHTS,
+            self.tr("Class weights"),
+            self.tr(
+                "Of models that classify pixels or chips. none: all classes weigh alike; "
+                "balanced: rare ones weigh more, by one over their frequency; or one number a "
+                "class in the order of their values, like 1,2.5. Of pixels the background may "
+                "come first, else it weighs 1."
+            ),
+            advanced=True,
+        )
+        self._add_text(
+            IGNORE_CLASSES,
+            self.tr("Classes to ignore"),
+            self.tr(
+                "Names or values with ';' between. They carry no loss and no score, and the "
+                "model does not know them; to detectors their objects are background. 0 or "
+                "background are the pixels without a class: ignore them where labels are "
+                "incomplete."
+            ),
             advanced=True,
         )
         self._add_enum(
@@ -271,6 +296,8 @@ class TrainModel(GeoDLAlgorithm):
             stop_training=self.parameterAsBool(parameters, STOP_TRAINING, context),
             freeze=self.text(parameters, FREEZE, context) or _DEFAULTS["freeze"],
             loss=self.text(parameters, LOSS, context) or _DEFAULTS["loss"],
+            class_weights=self.text(parameters, CLASS_WEIGHTS, context),
+            ignore_classes=self.text(parameters, IGNORE_CLASSES, context),
             augmentation=self.parameterAsEnumString(parameters, AUGMENTATION, context),
             augmentation_parameters=self.text(parameters, AUGMENTATION_PARAMETERS, context),
             chip_size=self.parameterAsInt(parameters, CHIP_SIZE, context),

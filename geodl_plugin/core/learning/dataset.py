@@ -62,21 +62,25 @@ class ChipFacts:
         shape: rows and columns.
         sizes: ``(n, 2)``, widths and heights of its boxes in pixels.
         taught: whether it has a label to learn from.
+        counts: pixels, objects or chips by the network's index, as far as there are any;
+            for pixels the first number is that of the background.
     """
 
     shape: tuple[int, int]
     sizes: np.ndarray
     taught: bool
+    counts: np.ndarray
 
     @classmethod
     def of(cls, sample: Sample) -> ChipFacts:
         """Return the facts of a sample."""
         if sample.mask is not None:
-            taught = bool((sample.mask != IGNORED).any())
+            labels = sample.mask[(sample.mask != IGNORED) & sample.valid]
         else:
-            taught = bool(len(sample.labels))
+            labels = sample.labels
+        counts = np.bincount(labels.astype(np.int64).ravel())
         sizes = sample.boxes[:, 2:] - sample.boxes[:, :2]
-        return cls((sample.valid.shape[0], sample.valid.shape[1]), sizes, taught)
+        return cls(sample.valid.shape[-2:], sizes, bool(labels.size), counts)
 
 
 class ChipStore:
@@ -87,6 +91,7 @@ class ChipStore:
         class_values: those that are trained, ascending.
         outlines: whether the pixels of every object are wanted, not only its box.
         dates: whether the second images are wanted, stacked onto the first ones.
+        background: whether pixels without a class are learned as such; else they are ignored.
     """
 
     def __init__(
@@ -95,9 +100,11 @@ class ChipStore:
         class_values: Sequence[int],
         outlines: bool = False,
         dates: bool = False,
+        background: bool = True,
     ) -> None:
         self.folder = folder
         self.dates = dates
+        self.background = background
         self.outlines = outlines
         self.class_values = np.asarray(class_values, dtype=np.int64)
         self._kept: dict[int, Sample] = {}
@@ -112,6 +119,8 @@ class ChipStore:
         label = self.folder.read_label(chip)
         check_fit(chip, block.valid.shape, label)
         sample = make_sample(block.pixels, block.valid, label, self.class_values, self.outlines)
+        if not self.background and sample.mask is not None:
+            sample.mask[sample.mask == 0] = IGNORED
         self._facts[position] = ChipFacts.of(sample)
         if self._bytes + sample.nbytes <= _CACHE_LIMIT:
             self._kept[position] = sample
@@ -145,7 +154,8 @@ def make_sample(
     if isinstance(label, MaskLabel):
         mask = mask_indices(label.values, class_values)
         return Sample(pixels, valid, no_boxes, np.zeros(0, np.int64), mask)
-    index = np.searchsorted(class_values, label.values[:1]).astype(np.int64)
+    known = [value for value in label.values if value in class_values]
+    index = np.searchsorted(class_values, known[:1]).astype(np.int64)
     return Sample(pixels, valid, no_boxes, index)
 
 

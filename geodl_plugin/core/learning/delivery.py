@@ -204,6 +204,8 @@ def _own(outcome: Outcome) -> dict[str, Any]:
             "batch_size": outcome.batch_size,
             "learning_rates": list(outcome.rates),
             "loss": options.loss,
+            "class_weights": list(preparation.class_weights or ()),
+            "ignore_classes": options.ignore_classes,
             "monitor": options.monitor,
             "augmentation": options.augmentation,
             "augmentation_parameters": options.augmentation_parameters,

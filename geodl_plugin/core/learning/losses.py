@@ -8,8 +8,8 @@ denominator.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Optional
 
 from ..errors import InputError
 
@@ -23,8 +23,12 @@ FOCUS = 2.0  # Lin et al. 2017, arXiv:1708.02002
 ALPHA = 0.5  # weight of false positives in tversky; false negatives have the rest
 GAMMA = 0.75  # Abraham and Khan 2019, arXiv:1810.07842
 
-Loss = Callable[["Tensor", "Tensor"], "Tensor"]
+Weights = Optional["Tensor"]  # of each class, (n,); none where all weigh alike
+Loss = Callable[["Tensor", "Tensor", Weights], "Tensor"]
+Criterion = Callable[["Tensor", "Tensor"], "Tensor"]
 LOSSES: dict[str, Loss] = {}
+# Those that judge each answer alone, and so whole chips, too.
+OF_SINGLE_ANSWERS = ("cross_entropy", "focal")
 _TERM = re.compile(r"^(?:(?P<weight>\d*\.?\d+)\s*\*\s*)?(?P<name>[a-z_]+)$")
 
 
@@ -52,63 +56,103 @@ def terms(text: str) -> list[tuple[float, str]]:
     return found
 
 
-def pixel_loss(text: str) -> Loss:
-    """Return the loss that a text names; raise :class:`InputError` when it names none."""
+def make_loss(text: str, class_weights: Sequence[float] | None = None) -> Criterion:
+    """Return the loss that a text names, of logits ``(b, n, …)`` and targets ``(b, …)``.
+
+    Args:
+        text: a name or a weighted sum.
+        class_weights: one a class; none weighs all alike.
+
+    Raises:
+        InputError: when the text names no loss.
+    """
     parts = [(weight, LOSSES[name]) for weight, name in terms(text)]
 
     def total(logits: Tensor, targets: Tensor) -> Tensor:
-        return sum(weight * loss(logits, targets) for weight, loss in parts)
+        weights = None if class_weights is None else logits.new_tensor(class_weights)
+        return sum(weight * loss(logits, targets, weights) for weight, loss in parts)
+
+    return total
+
+
+def labels_loss(text: str, class_weights: Sequence[float] | None = None) -> Criterion:
+    """Return the loss of logits and truths ``(b, n)`` of several labels a chip.
+
+    Each label is a question of its own: cross entropy and focal loss of one sigmoid each.
+    """
+    parts = terms(text)
+
+    def total(logits: Tensor, targets: Tensor) -> Tensor:
+        from torch.nn import functional
+
+        truth = targets.to(logits.dtype)
+        plain = functional.binary_cross_entropy_with_logits(logits, truth, reduction="none")
+        sum_ = plain * 0
+        for weight, name in parts:
+            missed = 1 - (-plain).exp()  # 1 − p of what is true
+            sum_ = sum_ + weight * (plain if name == "cross_entropy" else missed**FOCUS * plain)
+        if class_weights is not None:
+            sum_ = sum_ * logits.new_tensor(class_weights)
+        return sum_.mean()
 
     return total
 
 
 @register
-def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
-    """Return the mean of −log p of the true classes."""
+def cross_entropy(logits: Tensor, targets: Tensor, weights: Weights = None) -> Tensor:
+    """Return the mean of −log p of the true classes, weighted by theirs."""
     from torch.nn import functional
 
-    total = functional.cross_entropy(logits, targets, ignore_index=IGNORED, reduction="sum")
-    return total / (targets != IGNORED).sum().clamp(min=1)
+    total = functional.cross_entropy(
+        logits, targets, weight=weights, ignore_index=IGNORED, reduction="sum"
+    )
+    return total / _amount(targets[targets != IGNORED], weights)
 
 
 @register
-def focal(logits: Tensor, targets: Tensor) -> Tensor:
-    """Return the mean of −(1 − p)^γ log p of the true classes."""
+def focal(logits: Tensor, targets: Tensor, weights: Weights = None) -> Tensor:
+    """Return the mean of −(1 − p)^γ log p of the true classes, weighted by theirs."""
     chance, _ = _known(logits.log_softmax(1), targets)
-    true = chance.gather(1, targets[targets != IGNORED].unsqueeze(1)).squeeze(1)
-    return -((1 - true.exp()) ** FOCUS * true).sum() / max(len(true), 1)
+    labels = targets[targets != IGNORED]
+    true = chance.gather(1, labels.unsqueeze(1)).squeeze(1)
+    losses = -((1 - true.exp()) ** FOCUS) * true
+    if weights is not None:
+        losses = losses * weights[labels]
+    return losses.sum() / _amount(labels, weights)
 
 
 @register
-def dice(logits: Tensor, targets: Tensor) -> Tensor:
-    """Return 1 − (2Σpt + ε) / (Σp + Σt + ε)."""
+def dice(logits: Tensor, targets: Tensor, weights: Weights = None) -> Tensor:
+    """Return 1 − (2Σwpt + ε) / (Σwp + Σwt + ε)."""
     chance, truth = _known(logits.softmax(1), targets)
-    both, either = (chance * truth).sum(), chance.sum() + truth.sum()
+    both = (chance * truth * _of(weights)).sum()
+    either = (chance * _of(weights)).sum() + (truth * _of(weights)).sum()
     return 1 - (2 * both + EPSILON) / (either + EPSILON)
 
 
 @register
-def tversky(logits: Tensor, targets: Tensor) -> Tensor:
-    """Return 1 − (TP + ε) / (TP + αFP + βFN + ε), α + β = 1."""
+def tversky(logits: Tensor, targets: Tensor, weights: Weights = None) -> Tensor:
+    """Return 1 − (TP + ε) / (TP + αFP + βFN + ε), α + β = 1, each class by its weight."""
     chance, truth = _known(logits.softmax(1), targets)
-    hits = (chance * truth).sum()
-    false = ALPHA * (chance * (1 - truth)).sum() + (1 - ALPHA) * ((1 - chance) * truth).sum()
-    return 1 - (hits + EPSILON) / (hits + false + EPSILON)
+    hits = (chance * truth * _of(weights)).sum()
+    told = (chance * (1 - truth) * _of(weights)).sum()
+    missed = ((1 - chance) * truth * _of(weights)).sum()
+    return 1 - (hits + EPSILON) / (hits + ALPHA * told + (1 - ALPHA) * missed + EPSILON)
 
 
 @register
-def focal_tversky(logits: Tensor, targets: Tensor) -> Tensor:
+def focal_tversky(logits: Tensor, targets: Tensor, weights: Weights = None) -> Tensor:
     """Return the Tversky loss to the power of γ."""
-    return tversky(logits, targets).clamp(min=1e-6) ** GAMMA
+    return tversky(logits, targets, weights).clamp(min=1e-6) ** GAMMA
 
 
 @register
-def lovasz(logits: Tensor, targets: Tensor) -> Tensor:
+def lovasz(logits: Tensor, targets: Tensor, weights: Weights = None) -> Tensor:
     """Return the Lovász-Softmax loss (Berman et al. 2018, arXiv:1705.08790), present classes."""
     import torch
 
     chance, truth = _known(logits.softmax(1), targets)
-    losses = []
+    losses, shares = [], []
     for index in range(chance.shape[1]):
         own = truth[:, index]
         if not own.any():
@@ -119,7 +163,22 @@ def lovasz(logits: Tensor, targets: Tensor) -> Tensor:
         jaccard = 1 - (own.sum() - sorted_truth.cumsum(0)) / union
         steps = torch.cat([jaccard[:1], jaccard[1:] - jaccard[:-1]])
         losses.append((errors * steps).sum())
-    return torch.stack(losses).mean() if losses else chance.sum() * 0
+        shares.append(chance.new_ones(()) if weights is None else weights[index])
+    if not losses:
+        return chance.sum() * 0
+    share = torch.stack(shares)
+    return (torch.stack(losses) * share).sum() / share.sum().clamp(min=1e-6)
+
+
+def _amount(labels: Tensor, weights: Weights) -> Tensor | int:
+    """Return how much all labels weigh together; not nothing, for it divides."""
+    if weights is None:
+        return max(labels.numel(), 1)
+    return weights[labels].sum().clamp(min=1e-6)
+
+
+def _of(weights: Weights) -> Tensor | float:
+    return 1.0 if weights is None else weights
 
 
 def _known(values: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:

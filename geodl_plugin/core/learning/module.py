@@ -8,7 +8,6 @@ from typing import Any
 import lightning.pytorch as pl
 import numpy as np
 import torch
-import torch.nn.functional as functional
 from torch import Tensor, nn
 
 from ..models.registry import Task
@@ -183,12 +182,13 @@ class ObjectModule(LearningModule):
     """Trains a network that classifies whole chips."""
 
     own_score = "accuracy"
+    criterion = staticmethod(cross_entropy)
 
     def make_collector(self) -> ConfusionScores:
         return ConfusionScores(self.class_names, with_overlap=False)
 
     def loss(self, answer: Tensor, targets: Tensor) -> Tensor:
-        return functional.cross_entropy(answer, targets)
+        return self.criterion(answer, targets)
 
     def collect(self, images: Tensor, answer: Tensor, targets: Tensor) -> None:
         self.collector.update(numpy_of(answer.argmax(1)), numpy_of(targets))

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from ..errors import InputError
 from ..models.registry import Task
 from .augmentation_settings import settings_of
-from .losses import DEFAULT_LOSS, terms
+from .classes import check_weights
+from .losses import DEFAULT_LOSS, LOSSES, OF_SINGLE_ANSWERS, terms
 
 # What MONITOR may watch, by task; the first one besides the loss is the task's own score.
 MONITORS: dict[Task, tuple[str, ...]] = {
@@ -46,7 +47,10 @@ class TrainingOptions:
         validation_percentage: share of the chips that is kept for validation.
         stop_training: whether to stop early when the monitored score no longer gets better.
         freeze: ``true``, ``false`` or the epoch from which the pretrained encoder trains too.
-        loss: name or weighted sum of losses; pixel models only.
+        loss: name or weighted sum of losses; detectors have their own.
+        class_weights: ``none``, ``balanced``, or one number a class with commas between.
+        ignore_classes: names or values of classes that are not learned, ``;`` between; 0 or
+            ``background`` are the pixels without a class.
         augmentation: ``DEFAULT``, ``NONE`` or ``CUSTOM``.
         augmentation_parameters: what a custom one changes, ``name=value;…``.
         chip_size: side of what the network sees, in pixels; 0 takes the chips' own.
@@ -70,6 +74,8 @@ class TrainingOptions:
     stop_training: bool = True
     freeze: str = "true"
     loss: str = DEFAULT_LOSS
+    class_weights: str = "none"
+    ignore_classes: str = ""
     augmentation: str = "DEFAULT"
     augmentation_parameters: str = ""
     chip_size: int = 0
@@ -97,6 +103,7 @@ class TrainingOptions:
                 f"CHIP_SIZE={self.chip_size} is too small for a network. Use 32 at least, "
                 "or 0 for the chips' own size."
             )
+        check_weights(self.class_weights)
         self.rates()
         self.freeze_until()
 
@@ -136,10 +143,14 @@ class TrainingOptions:
     def loss_of(self, task: Task) -> str:
         """Return the loss; raise :class:`InputError` if there is none such for the task."""
         terms(self.loss)
-        if task not in (Task.PIXELS, Task.CHANGE) and self.loss != DEFAULT_LOSS:
-            raise InputError(
-                f"LOSS={self.loss} is for models that classify pixels. Use {DEFAULT_LOSS}."
-            )
+        known = {Task.PIXELS: LOSSES, Task.CHANGE: LOSSES, Task.OBJECTS: OF_SINGLE_ANSWERS}
+        allowed = tuple(known.get(task, (DEFAULT_LOSS,)))
+        for _, name in terms(self.loss):
+            if name not in allowed:
+                raise InputError(
+                    f"LOSS={self.loss} is for models that classify pixels. "
+                    f"Use {' or '.join(allowed)}."
+                )
         return self.loss
 
     def monitor_of(self, task: Task) -> str:

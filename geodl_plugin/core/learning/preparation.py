@@ -16,6 +16,7 @@ from ..models.registry import ModelType, NetworkSpec, Task, default_model_type, 
 from ..progress import Phase
 from ..samples.schema import Schema
 from .augmentation_settings import settings_of
+from .classes import BACKGROUND, learned, weights_of
 from .dataset import ChipStore
 from .normalization import Normalization, measure
 from .options import TrainingOptions
@@ -35,6 +36,7 @@ class Preparation:
         spec: the network's shape.
         augmentation: its settings.
         notes: sentences for the user.
+        class_weights: of the network's outputs, none where all weigh alike.
     """
 
     folder: ChipFolder
@@ -46,6 +48,7 @@ class Preparation:
     spec: NetworkSpec
     augmentation: dict[str, Any]
     notes: tuple[str, ...]
+    class_weights: tuple[float, ...] | None = None
 
 
 def prepare(options: TrainingOptions, phase: Phase) -> Preparation:
@@ -60,13 +63,14 @@ def prepare(options: TrainingOptions, phase: Phase) -> Preparation:
     options.monitor_of(kind.task)
     options.loss_of(kind.task)
     arguments = parse(options.model_arguments, kind.arguments)
-    schema = _schema(folder)
+    schema, ignores = learned(_schema(folder), options.ignore_classes, kind.task)
     side, notes = _side(options, folder)
     store = ChipStore(
         folder,
         schema.values,
         outlines=kind.task is Task.INSTANCES,
         dates=kind.task is Task.CHANGE,
+        background=not ignores,
     )
     phase.total = len(folder.chips)
     footprints = []
@@ -75,10 +79,13 @@ def prepare(options: TrainingOptions, phase: Phase) -> Preparation:
         footprints.append(folder.footprint(chip))
         phase.step()
     footprints = _apart_without_georeference(np.array(footprints))
-    split = split_chips(footprints, options.validation_percentage, options.seed)
+    outputs = output_names(schema, kind.task)
+    split = _split(options, kind.task, store, footprints, len(outputs))
     facts = [store.facts(position) for position in split.training]
     if not any(each.taught for each in facts):
         raise TrainingDataError(nothing_labelled(folder, len(facts)))
+    amounts = sum(_padded(each.counts, len(outputs)) for each in facts)
+    class_weights = weights_of(options.class_weights, amounts, outputs, kind.task)
     normalization = measure(_images(store, split.training))
     if kind.complete is not None:
         arguments = kind.complete(arguments, np.concatenate([each.sizes for each in facts]), side)
@@ -97,8 +104,20 @@ def prepare(options: TrainingOptions, phase: Phase) -> Preparation:
     settings = settings_of(
         options.augmentation, options.augmentation_parameters, folder.reference_system
     )
+    if class_weights is not None:
+        weighed = ", ".join(f"{name} {w:.3g}" for name, w in zip(outputs, class_weights))
+        notes.append(f"Class weights: {weighed}.")
     return Preparation(
-        folder, store, kind, schema, split, normalization, spec, settings, tuple(notes)
+        folder=folder,
+        store=store,
+        kind=kind,
+        schema=schema,
+        split=split,
+        normalization=normalization,
+        spec=spec,
+        augmentation=settings,
+        notes=tuple(notes),
+        class_weights=class_weights,
     )
 
 
@@ -109,6 +128,27 @@ def _images(store: ChipStore, chosen: Sequence[int]) -> Iterator[tuple[np.ndarra
         sample = store[position]
         for first in range(0, len(sample.pixels), bands):
             yield sample.pixels[first : first + bands], sample.valid
+
+
+def output_names(schema: Schema, task: Task) -> list[str]:
+    """Return the names of a network's outputs: those of pixels start with the background."""
+    with_background = task in (Task.PIXELS, Task.CHANGE)
+    return [BACKGROUND, *schema.names] if with_background else list(schema.names)
+
+
+def _split(
+    options: TrainingOptions, task: Task, store: ChipStore, footprints: np.ndarray, outputs: int
+) -> Split:
+    """Split the chips; those of classes that are not learned have no side."""
+    facts = [store.facts(position) for position in range(len(footprints))]
+    used = [place for place, each in enumerate(facts) if each.taught or task is not Task.OBJECTS]
+    contents = np.array([_padded(facts[place].counts, outputs) for place in used])
+    split = split_chips(footprints[used], options.validation_percentage, options.seed, contents)
+    return split.of(used)
+
+
+def _padded(counts: np.ndarray, length: int) -> np.ndarray:
+    return np.pad(counts, (0, length - len(counts)))
 
 
 def _kind(options: TrainingOptions, folder: ChipFolder) -> ModelType:

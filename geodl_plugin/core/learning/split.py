@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 # Neighbours share their edge; rounding of map coordinates must not make that an overlap.
 _TOLERANCE = 1e-6
-_DRAWS = 8
+_DRAWS = 32
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,15 @@ class Split:
     dropped: tuple[int, ...]
     unseen: bool = True
 
+    def of(self, positions: Sequence[int]) -> Split:
+        """Return the split by positions in a longer list, of which these were split."""
+        return Split(
+            tuple(positions[each] for each in self.training),
+            tuple(positions[each] for each in self.validation),
+            tuple(positions[each] for each in self.dropped),
+            self.unseen,
+        )
+
     def describe(self) -> str:
         """Return one sentence for people."""
         if not self.unseen:
@@ -36,24 +46,27 @@ class Split:
             )
         text = (
             f"{len(self.training)} chips train and {len(self.validation)} validate, "
-            "set apart in blocks of the map"
+            "set apart in blocks of the map that hold about as much of each class as the rest"
         )
         if self.dropped:
             text += f"; {len(self.dropped)} that overlap validation chips are left out"
         return text + "."
 
 
-def split_chips(footprints: np.ndarray, percentage: float, seed: int) -> Split:
+def split_chips(
+    footprints: np.ndarray, percentage: float, seed: int, contents: np.ndarray | None = None
+) -> Split:
     """Set chips apart for validation so that no training chip overlaps any of them.
 
     Whole blocks of the map, about three chips wide, are drawn at random until the share is
     reached; training chips that overlap a drawn one are left out. Of several draws the one
-    that leaves most chips to train on counts.
+    counts whose chips hold most nearly what all chips do, and that leaves most to train on.
 
     Args:
         footprints: map bounds ``(n, 4)`` as xmin, ymin, xmax, ymax.
         percentage: share of the chips, 0 to 90.
         seed: of the draw.
+        contents: how much of each class every chip holds, ``(n, classes)``.
     """
     bounds = np.asarray(footprints, dtype=float).reshape(-1, 4)
     count = len(bounds)
@@ -63,8 +76,25 @@ def split_chips(footprints: np.ndarray, percentage: float, seed: int) -> Split:
     clashes = _overlaps(bounds)
     random = np.random.default_rng(seed)
     draws = [_draw(clashes, _in_blocks(bounds, random), wanted) for _ in range(_DRAWS)]
-    best = max((draw for draw in draws if draw), key=lambda each: len(each.training), default=None)
-    return best or _seen(count)
+    held = np.zeros((count, 0)) if contents is None else np.asarray(contents, float)
+    clean = [draw for draw in draws if draw]
+    return min(clean, key=lambda each: _cost(each, held), default=_seen(count))
+
+
+def _cost(split: Split, contents: np.ndarray) -> float:
+    """Return how unlike the whole the validation chips are, and how many chips are lost.
+
+    The first is the mean over the classes of the difference in their amount a chip, relative
+    to that of all chips and 1 at most: 0 is alike, 1 a class that is missing or doubled.
+    """
+    lost = len(split.dropped) / len(contents)
+    whole = contents.mean(axis=0)
+    own = contents[list(split.validation)].mean(axis=0)
+    met = whole > 0
+    if not met.any():
+        return lost
+    unlike = np.minimum(np.abs(own[met] - whole[met]) / whole[met], 1.0).mean()
+    return lost + float(unlike)
 
 
 def _draw(clashes: np.ndarray, order: np.ndarray, wanted: int) -> Split | None:

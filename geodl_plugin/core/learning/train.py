@@ -21,8 +21,8 @@ from .checkpoint import Interrupted, discard, find_interrupted, mark, refuse_oth
 from .delivery import Outcome, deliver
 from .fitting import READ, TRAINED, Fitted, Fitting, pair
 from .hardware import Hardware, choose_hardware
-from .losses import pixel_loss
-from .module import MODULES, LearningModule, PixelModule
+from .losses import make_loss
+from .module import MODULES, LearningModule, ObjectModule, PixelModule
 from .options import TrainingOptions
 from .preparation import Preparation, prepare
 
@@ -136,8 +136,8 @@ def _module(options: TrainingOptions, preparation: Preparation, fresh: bool) -> 
     names = preparation.schema.names
     cls = MODULES[preparation.kind.task]
     module = cls(network, names, pair(preparation, options.rates()), frozen_until)
-    if isinstance(module, PixelModule):
-        module.criterion = pixel_loss(options.loss)
+    if isinstance(module, (PixelModule, ObjectModule)):
+        module.criterion = make_loss(options.loss, preparation.class_weights)
     return module
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from geodl_plugin.core.errors import InputError
-from geodl_plugin.core.learning.losses import IGNORED, LOSSES, pixel_loss, terms
+from geodl_plugin.core.learning.losses import IGNORED, LOSSES, make_loss, terms
 
 TARGETS = torch.tensor([[[0, 1], [2, IGNORED]]])
 LOGITS = torch.tensor(
@@ -58,7 +58,7 @@ def test_lovasz_of_a_hard_answer_is_one_minus_the_mean_overlap():
 
 
 def test_a_sum_is_weighted():
-    total = pixel_loss("0.5*dice+2*cross_entropy")(LOGITS, TARGETS)
+    total = make_loss("0.5*dice+2*cross_entropy")(LOGITS, TARGETS)
     parts = [float(LOSSES[name](LOGITS, TARGETS)) for name in ("dice", "cross_entropy")]
     assert float(total) == pytest.approx(0.5 * parts[0] + 2 * parts[1])
     assert terms("Dice + 0.25 * focal") == [(1.0, "dice"), (0.25, "focal")]
