@@ -1,0 +1,200 @@
+"""torchvision's Faster and Mask R-CNN behind the face that all detectors of the project have."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torchvision.models.detection import FasterRCNN, MaskRCNN
+from torchvision.models.detection.faster_rcnn import FastRCNNPredictor
+from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredictor
+from torchvision.models.detection.rpn import concat_box_prediction_layers
+from torchvision.ops import MultiScaleRoIAlign
+
+from .one_stage import LEAST_STEP, solid
+from .paste import paste_masks
+from .pyramid import FeaturePyramid, group_norm
+from .stride_anchors import StrideAnchors, image_list
+
+BOX_POOL, MASK_POOL = 7, 14  # cells that a proposal is divided into
+SAMPLES = 2  # of the map in each cell, along each side
+BOX_WIDTH = 1024  # of the layers that classify a proposal
+FIRST_SCORE = 0.05  # of all classes together, before the network has learnt anything
+
+
+class TwoStageDetector(nn.Module):
+    """A detector that proposes places and then looks at each.
+
+    ``forward`` does what is dense: the maps and what they say of the anchors. Proposals and
+    what follows from them are the work of ``loss`` and ``detect``, in full precision: there
+    it decides which boxes overlap.
+
+    Args:
+        backbone: gives the maps.
+        class_count: classes, the background not counted.
+        sizes: of the anchors of each map, in pixels.
+        ratios: heights to widths of the anchors.
+        masks: whether to outline the objects too.
+        arguments: those of torchvision.
+
+    Attributes:
+        tile_step: a tile's side must be a multiple of it.
+        fixed_tile: the only tile side, where there is one.
+    """
+
+    fixed_tile = None
+
+    def __init__(
+        self,
+        backbone: FeaturePyramid,
+        class_count: int,
+        sizes: Sequence[Sequence[float]],
+        ratios: Sequence[float],
+        masks: bool = False,
+        **arguments: Any,
+    ) -> None:
+        super().__init__()
+        self.tile_step = max(LEAST_STEP, *backbone.strides)
+        names = [str(each) for each in backbone.strides]
+        width = backbone.out_channels
+        if masks:
+            arguments["mask_roi_pool"] = MultiScaleRoIAlign(names, MASK_POOL, SAMPLES)
+            arguments["mask_head"] = MaskRCNNHeads(width, (width,) * 4, 1, group_norm)
+            arguments["mask_predictor"] = MaskRCNNPredictor(width, width, class_count + 1)
+        self.model = (MaskRCNN if masks else FasterRCNN)(
+            backbone,
+            rpn_anchor_generator=StrideAnchors(backbone.strides, sizes, ratios),
+            box_roi_pool=MultiScaleRoIAlign(names, BOX_POOL, SAMPLES),
+            box_head=_box_head(width * BOX_POOL**2),
+            box_predictor=FastRCNNPredictor(BOX_WIDTH, class_count + 1),
+            **arguments,
+        )
+        # Begin with few detections: a network that sees objects everywhere learns slowly.
+        bias = self.model.roi_heads.box_predictor.cls_score.bias
+        with torch.no_grad():
+            bias.zero_()
+            bias[0] = math.log(class_count * (1 - FIRST_SCORE) / FIRST_SCORE)
+
+    @property
+    def encoder(self) -> nn.Module:
+        """The part that pretrained weights are for."""
+        return self.model.backbone.encoder
+
+    def forward(self, images: Tensor) -> dict[str, Any]:
+        """Return the ``features`` by stride, and ``objectness`` and ``shifts`` of the anchors."""
+        features = self.model.backbone(images)
+        objectness, shifts = self.model.rpn.head(list(features.values()))
+        return {
+            "features": {name: value.float() for name, value in features.items()},
+            "objectness": [each.float() for each in objectness],
+            "shifts": [each.float() for each in shifts],
+            "size": (int(images.shape[-2]), int(images.shape[-1])),
+        }
+
+    def loss(self, outputs: dict[str, Any], targets: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+        """Return the parts of the loss.
+
+        Args:
+            outputs: what :meth:`forward` returned.
+            targets: one per image: ``boxes`` ``(n, 4)`` in pixels, ``labels`` ``(n,)``, and
+                ``masks`` ``(n, h, w)`` where the network outlines.
+        """
+        wanted = []
+        for each in map(solid, targets):
+            # torchvision's class 0 is the background.
+            wanted.append(
+                {**each, "boxes": each["boxes"].float(), "labels": each["labels"].long() + 1}
+            )
+        with self._learning(outputs["objectness"][0].device):
+            proposals, losses = self._propose(outputs, wanted)
+            sizes = [outputs["size"]] * len(proposals)
+            _, more = self.model.roi_heads(
+                OrderedDict(outputs["features"]), proposals, sizes, wanted
+            )
+        return {**losses, **more}
+
+    @contextlib.contextmanager
+    def _learning(self, device: torch.device) -> Iterator[None]:
+        """Have torchvision compute losses; those of a validation are drawn the same each time."""
+        parts = (self.model.rpn, self.model.roi_heads)
+        before = self.training
+        devices = [device] if device.type == "cuda" else []
+        # Neither part has anything that behaves otherwise in training than losses and counts.
+        with contextlib.ExitStack() as stack:
+            if not before:
+                stack.enter_context(torch.random.fork_rng(devices))
+                torch.manual_seed(0)
+            for part in parts:
+                part.train(True)
+            try:
+                yield
+            finally:
+                for part in parts:
+                    part.train(before)
+
+    def _propose(
+        self, outputs: dict[str, Any], targets: list[dict[str, Tensor]] | None = None
+    ) -> tuple[list[Tensor], dict[str, Tensor]]:
+        """Return the proposals ``(n, 4)`` of each image, and the losses where there are targets.
+
+        This is what torchvision's proposal network does behind its head.
+        """
+        rpn = self.model.rpn
+        levels = [each[0].numel() for each in outputs["objectness"]]
+        first = outputs["objectness"][0]
+        images = image_list(first.new_empty(len(first), 0, *outputs["size"]))
+        anchors = rpn.anchor_generator(images, outputs["objectness"])
+        objectness, shifts = concat_box_prediction_layers(
+            list(outputs["objectness"]), list(outputs["shifts"])
+        )
+        boxes = rpn.box_coder.decode(shifts.detach(), anchors).view(len(anchors), -1, 4)
+        proposals, _ = rpn.filter_proposals(boxes, objectness, images.image_sizes, levels)
+        if targets is None:
+            return proposals, {}
+        labels, matched = rpn.assign_targets_to_anchors(anchors, targets)
+        wanted = rpn.box_coder.encode(matched, anchors)
+        object_loss, box_loss = rpn.compute_loss(objectness, shifts, labels, wanted)
+        return proposals, {"loss_objectness": object_loss, "loss_rpn_box_reg": box_loss}
+
+    @torch.no_grad()
+    def detect(
+        self, outputs: dict[str, Any], image_size: tuple[int, int], threshold: float
+    ) -> list[dict[str, Any]]:
+        """Return for each image ``boxes`` ``(n, 4)``, ``scores`` and ``labels`` ``(n,)``.
+
+        A network that outlines also gives ``masks``, a list of ``uint8`` arrays, and
+        ``windows`` ``(n, 4)``: col, row, width and height of each mask in the image.
+
+        Args:
+            outputs: what :meth:`forward` returned.
+            image_size: height and width of the images, to which boxes are clipped.
+            threshold: least score, 0 to 1.
+        """
+        heads = self.model.roi_heads
+        heads.score_thresh = threshold
+        proposals, _ = self._propose(outputs)
+        sizes = [image_size] * len(proposals)
+        found, _ = heads(OrderedDict(outputs["features"]), proposals, sizes)
+        for each in found:
+            each["labels"] = each["labels"] - 1
+        if heads.has_mask():
+            return [paste_masks(each, image_size) for each in found]
+        return found
+
+
+def _box_head(inputs: int) -> nn.Module:
+    """Return torchvision's two layers, with norms so that they bear the rates of AdamW."""
+    return nn.Sequential(
+        nn.Flatten(),
+        nn.Linear(inputs, BOX_WIDTH),
+        nn.LayerNorm(BOX_WIDTH),
+        nn.ReLU(inplace=True),
+        nn.Linear(BOX_WIDTH, BOX_WIDTH),
+        nn.LayerNorm(BOX_WIDTH),
+        nn.ReLU(inplace=True),
+    )
