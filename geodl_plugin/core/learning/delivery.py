@@ -125,9 +125,10 @@ def describe(outcome: Outcome, weights_name: str) -> dict[str, Any]:
         if name in folder.definition:
             definition[name] = folder.definition[name]
     definition.update(_scores(outcome))
-    if spec.model_type == "SSD":
-        for name in ("grids", "zooms", "ratios"):
-            definition[name.capitalize()] = spec.arguments[name]
+    if spec.model_type in ("SSD", "RETINANET"):
+        for name in ("grids", "zooms", "scales", "ratios"):
+            if name in spec.arguments:
+                definition[name.capitalize()] = spec.arguments[name]
     definition["GeoDL"] = _own(outcome)
     return _finite(definition)
 

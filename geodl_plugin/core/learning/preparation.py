@@ -22,6 +22,13 @@ from .normalization import Normalization, measure
 from .options import TrainingOptions
 from .split import Split, split_chips
 
+# Arguments that follow from the objects' sizes, and what they are called.
+_FITTED = {
+    "grids": "grids",
+    "anchor_sizes": "sides of the anchors in pixels",
+    "strides": "strides of the maps in pixels",
+}
+
 
 @dataclass(frozen=True)
 class Preparation:
@@ -89,8 +96,9 @@ def prepare(options: TrainingOptions, phase: Phase) -> Preparation:
     normalization = measure(_images(store, split.training))
     if kind.complete is not None:
         arguments = kind.complete(arguments, np.concatenate([each.sizes for each in facts]), side)
-        if "grids" in arguments:
-            notes.append(f"SSD grids: {arguments['grids']}.")
+        for name, text in _FITTED.items():
+            if name in arguments:
+                notes.append(f"{kind.name} {text}: {arguments[name]}.")
     spec = NetworkSpec(
         kind.name,
         options.backbone.strip() if kind.pretrained else "",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import InputError
+from .argument_checks import is_positive, positive_numbers
 from .registry import NetworkSpec, Task, register
 
 if TYPE_CHECKING:
@@ -85,10 +86,9 @@ def complete_arguments(
     if not complete["grids"]:
         complete["grids"] = choose_grids(sizes, chip_size)
     for name in ("grids", "zooms"):
-        if not isinstance(complete[name], (list, tuple)):
-            complete[name] = [complete[name]]
-        if not all(_is_positive(each) for each in complete[name]) or not complete[name]:
-            raise InputError(f"{name}={complete[name]} must be a list of positive numbers.")
+        complete[name] = positive_numbers(name, complete[name])
+    if any(grid != int(grid) for grid in complete["grids"]):
+        raise InputError(f"grids={arguments['grids']} must be whole numbers of cells, like [16,8].")
     complete["grids"] = [int(grid) for grid in complete["grids"]]
     if max(complete["grids"]) > chip_size // 2:
         raise InputError(
@@ -96,18 +96,14 @@ def complete_arguments(
             f"pixels. Use at most {chip_size // 2}."
         )
     ratios = complete["ratios"]
-    if not isinstance(ratios, (list, tuple)) or not all(
-        isinstance(pair, (list, tuple)) and len(pair) == 2 and all(map(_is_positive, pair))
+    if not (isinstance(ratios, (list, tuple)) and ratios) or not all(
+        isinstance(pair, (list, tuple)) and len(pair) == 2 and all(map(is_positive, pair))
         for pair in ratios
     ):
         raise InputError(f"ratios={ratios} must be pairs of width and height, like [[1.0,1.0]].")
     if not 0 <= complete["drop"] < 1:
         raise InputError(f"drop={complete['drop']} must be at least 0 and less than 1.")
     return complete
-
-
-def _is_positive(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0
 
 
 @register(

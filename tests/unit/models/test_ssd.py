@@ -11,6 +11,7 @@ from torch import nn
 
 from geodl_plugin.core.errors import InputError
 from geodl_plugin.core.models.networks.anchors import grid_anchors, match
+from geodl_plugin.core.models.networks.backbones import build_pyramid
 from geodl_plugin.core.models.networks.ssd import SingleShotDetector
 from geodl_plugin.core.models.registry import model_type
 from geodl_plugin.core.models.ssd import choose_grids, complete_arguments, stride_of_grid
@@ -61,7 +62,8 @@ def test_arguments_are_completed_and_checked():
     sizes = np.full((9, 2), 28.0)
     assert complete_arguments(defaults, sizes, 256)["grids"] == [8]
     assert complete_arguments({**defaults, "grids": [9.0]}, sizes, 256)["grids"] == [9]
-    for wrong in ({"zooms": []}, {"grids": [-1]}, {"ratios": [[1]]}, {"drop": 1.0}):
+    wrongs = ({"zooms": []}, {"grids": [-1]}, {"ratios": [[1]]}, {"drop": 1.0})
+    for wrong in (*wrongs, {"grids": [4.5]}, {"grids": ["4"]}, {"ratios": []}, {"grids": [200]}):
         with pytest.raises(InputError):
             complete_arguments({**defaults, **wrong}, sizes, 256)
 
@@ -136,6 +138,14 @@ def test_tiles_of_other_sizes_keep_the_anchors():
     large = network(torch.zeros(1, 3, 128, 128))["anchors"]
     assert len(large.sizes) == 4 * len(small.sizes)
     assert torch.equal(small.sizes.unique(), large.sizes.unique())
+
+
+def test_an_encoder_of_one_coarse_stride_serves_fine_grids():
+    encoder = build_pyramid("timm:test_vit", 3, 160, "none")
+    assert set(encoder.strides) == {16}
+    network = SingleShotDetector(encoder, 1, 160, [40, 5], [1.0], [[1.0, 1.0]], 0.0, False)
+    answer = network.eval()(torch.zeros(1, 3, 160, 160))
+    assert answer["scores"].shape == (1, 40 * 40 + 5 * 5, 2)
 
 
 def test_odd_grids_are_pooled_and_fix_the_tile():

@@ -170,7 +170,9 @@ class TopDown(nn.Module):
 
     def __init__(self, encoder: nn.Module, finest: int, coarsest: int, width: int) -> None:
         super().__init__()
+        # An encoder may have several maps of one stride: the last one knows most.
         known = dict(zip(encoder.strides, range(len(encoder.strides))))
+        self.finest = finest
         finest = max(min(known), min(finest, max(known)))
         self.sources = [(s, i) for s, i in known.items() if s >= finest]
         self.laterals = nn.ModuleList(
@@ -196,6 +198,11 @@ class TopDown(nn.Module):
                 value = value + functional.interpolate(above, size=value.shape[-2:])
             above = value
             result[stride] = smooth(value)
+        # Finer maps than the encoder gives, as for transformers of one stride, are enlarged.
+        finest = min(result)
+        while finest > self.finest:
+            finest //= 2
+            result[finest] = functional.interpolate(result[finest * 2], scale_factor=2.0)
         value = result[self.sources[-1][0]]
         for stride, shrink in zip(self.extra_strides, self.extras):
             value = result[stride] = shrink(value)

@@ -110,7 +110,7 @@ class TwoStageDetector(nn.Module):
             wanted.append(
                 {**each, "boxes": each["boxes"].float(), "labels": each["labels"].long() + 1}
             )
-        with self._learning(outputs["objectness"][0].device):
+        with self._mode(True), self._same_draws(outputs["objectness"][0].device):
             proposals, losses = self._propose(outputs, wanted)
             sizes = [outputs["size"]] * len(proposals)
             _, more = self.model.roi_heads(
@@ -119,23 +119,30 @@ class TwoStageDetector(nn.Module):
         return {**losses, **more}
 
     @contextlib.contextmanager
-    def _learning(self, device: torch.device) -> Iterator[None]:
-        """Have torchvision compute losses; those of a validation are drawn the same each time."""
+    def _mode(self, losses: bool) -> Iterator[None]:
+        """Have torchvision compute losses, or detections, whether or not the network trains.
+
+        Its parts have nothing else that behaves otherwise in training.
+        """
         parts = (self.model.rpn, self.model.roi_heads)
-        before = self.training
-        devices = [device] if device.type == "cuda" else []
-        # Neither part has anything that behaves otherwise in training than losses and counts.
-        with contextlib.ExitStack() as stack:
-            if not before:
-                stack.enter_context(torch.random.fork_rng(devices))
-                torch.manual_seed(0)
+        before = [part.training for part in parts]
+        try:
             for part in parts:
-                part.train(True)
-            try:
-                yield
-            finally:
-                for part in parts:
-                    part.train(before)
+                part.train(losses)
+            yield
+        finally:
+            for part, mode in zip(parts, before):
+                part.train(mode)
+
+    @contextlib.contextmanager
+    def _same_draws(self, device: torch.device) -> Iterator[None]:
+        """Draw the same proposals each time for the loss of a validation, outside of training."""
+        if self.training:
+            yield
+            return
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+            torch.manual_seed(0)
+            yield
 
     def _propose(
         self, outputs: dict[str, Any], targets: list[dict[str, Tensor]] | None = None
@@ -177,9 +184,10 @@ class TwoStageDetector(nn.Module):
         """
         heads = self.model.roi_heads
         heads.score_thresh = threshold
-        proposals, _ = self._propose(outputs)
-        sizes = [image_size] * len(proposals)
-        found, _ = heads(OrderedDict(outputs["features"]), proposals, sizes)
+        with self._mode(False):
+            proposals, _ = self._propose(outputs)
+            sizes = [image_size] * len(proposals)
+            found, _ = heads(OrderedDict(outputs["features"]), proposals, sizes)
         for each in found:
             each["labels"] = each["labels"] - 1
         if heads.has_mask():
