@@ -6,9 +6,12 @@ import json
 from typing import Any
 
 from qgis.core import (
+    QgsProcessing,
     QgsProcessingContext,
     QgsProcessingOutputString,
+    QgsProcessingParameterNumber,
     QgsProcessingParameterRasterDestination,
+    QgsProcessingParameterVectorDestination,
 )
 
 from ..core.inference.checks import open_pixels, with_background
@@ -16,13 +19,17 @@ from ..core.inference.options import PIXEL_ARGUMENTS, PixelOptions
 from ..core.models.registry import Task
 from ..core.progress import Progress
 from .inference import InferenceAlgorithm
-from .styling import ClassRasterStyler
+from .styling import ClassRasterStyler, ClassStyler, ProbabilityStyler
 
 
 class ClassifyPixels(InferenceAlgorithm):
     """Applies a segmentation network to rasters and writes a class raster."""
 
     OUTPUT = "OUTPUT"
+    PROBABILITIES = "PROBABILITIES"
+    POLYGONS = "POLYGONS"
+    SIMPLIFY = "SIMPLIFY"
+    MIN_AREA = "MIN_AREA"
     PIXEL_COUNTS = "PIXEL_COUNTS"
 
     NAME = "classifypixels"
@@ -44,9 +51,50 @@ class ClassifyPixels(InferenceAlgorithm):
             QgsProcessingParameterRasterDestination(self.OUTPUT, self.tr("Classified pixels")),
             self.tr("A GeoTIFF of class values."),
         )
+        self._add_more_results()
         self.addOutput(
             QgsProcessingOutputString(self.PIXEL_COUNTS, self.tr("Pixels of each class (JSON)"))
         )
+
+    def _add_more_results(self) -> None:
+        self.add(
+            QgsProcessingParameterRasterDestination(
+                self.PROBABILITIES,
+                self.tr("Probabilities"),
+                optional=True,
+                createByDefault=False,
+            ),
+            self.tr("A GeoTIFF with a band for each class: its probability in percent."),
+        )
+        self.add(
+            QgsProcessingParameterVectorDestination(
+                self.POLYGONS,
+                self.tr("Polygons"),
+                QgsProcessing.SourceType.TypeVectorPolygon,
+                optional=True,
+                createByDefault=False,
+            ),
+            self.tr("The regions of the classes; the background makes none."),
+        )
+        for name, label, unit, help_text in (
+            (
+                self.SIMPLIFY,
+                self.tr("Simplify polygons (map units)"),
+                QgsProcessingParameterNumber.Type.Double,
+                self.tr(
+                    "How far borders may leave the edges of the pixels; neighbours keep a common "
+                    "border. 0 keeps the edges."
+                ),
+            ),
+            (
+                self.MIN_AREA,
+                self.tr("Least area of a polygon (square map units)"),
+                QgsProcessingParameterNumber.Type.Double,
+                self.tr("Smaller polygons are left out."),
+            ),
+        ):
+            number = QgsProcessingParameterNumber(name, label, unit, 0.0, minValue=0.0)
+            self.add(number, help_text, advanced=True)
 
     def work(
         self,
@@ -54,7 +102,16 @@ class ClassifyPixels(InferenceAlgorithm):
         context: QgsProcessingContext,
         progress: Progress,
     ) -> dict[str, Any]:
-        options = self.read_options(parameters, context, self.OUTPUT, progress)
+        options = self.read_options(
+            parameters,
+            context,
+            self.OUTPUT,
+            progress,
+            probabilities=self.output_path(parameters, self.PROBABILITIES, context),
+            polygons=self.output_path(parameters, self.POLYGONS, context),
+            simplify=self.parameterAsDouble(parameters, self.SIMPLIFY, context),
+            min_area=self.parameterAsDouble(parameters, self.MIN_AREA, context),
+        )
         with open_pixels(options) as job:
             schema = job.model.schema
         if options.predict_background:
@@ -62,5 +119,14 @@ class ClassifyPixels(InferenceAlgorithm):
         result = self.infer(options, progress)
         styler = ClassRasterStyler(schema)
         self.style_output(options.output, styler, self.tr("Classified pixels"))
+        outputs = {self.OUTPUT: options.output}
+        if options.probabilities:
+            outputs[self.PROBABILITIES] = options.probabilities
+            title = self.tr("Probabilities")
+            self.style_output(options.probabilities, ProbabilityStyler(), title)
+        if options.polygons:
+            outputs[self.POLYGONS] = options.polygons
+            polygons = ClassStyler.of_schema(schema, "Class", filled=True)
+            self.style_output(options.polygons, polygons, self.tr("Polygons of classes"))
         counts = json.dumps(result["pixel_counts"], ensure_ascii=False)
-        return {self.OUTPUT: options.output, self.PIXEL_COUNTS: counts}
+        return {**outputs, self.PIXEL_COUNTS: counts}

@@ -8,10 +8,10 @@ from typing import Any
 from qgis.core import QgsProcessingContext
 
 from ..core.arguments import arguments_of
-from ..core.errors import GeoDLError
+from ..core.errors import CancelledError, GeoDLError
 from ..core.geo.raster import Raster
 from ..core.inference.options import InferenceOptions, argument_defaults
-from ..core.leftovers import remove_leftovers
+from ..core.leftovers import remove_leftovers, remove_unfinished
 from ..core.models.registry import Task
 from ..core.progress import Progress
 from .base import GeoDLAlgorithm
@@ -94,7 +94,9 @@ class InferenceAlgorithm(GeoDLAlgorithm):
         """Run the task in the worker and return its result."""
         try:
             return self.run_worker(self.TASK, dataclasses.asdict(options), progress)
-        except GeoDLError:
+        except GeoDLError as error:
             # A worker that was ended by force could not tidy up.
             remove_leftovers(options.output)
+            if isinstance(error, CancelledError):
+                remove_unfinished(options.output)
             raise

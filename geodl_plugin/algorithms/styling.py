@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from qgis.core import (
     QgsCategorizedSymbolRenderer,
+    QgsContrastEnhancement,
     QgsFillSymbol,
     QgsLineSymbol,
     QgsMapLayer,
@@ -16,6 +17,7 @@ from qgis.core import (
     QgsProperty,
     QgsRasterLayer,
     QgsRendererCategory,
+    QgsSingleBandGrayRenderer,
     QgsSymbol,
     QgsSymbolLayer,
     QgsTextBufferSettings,
@@ -196,3 +198,22 @@ class ClassRasterStyler(LayerStyler):
             for each in self.schema.classes
         ]
         layer.setRenderer(QgsPalettedRasterRenderer(layer.dataProvider(), 1, classes))
+
+
+class ProbabilityStyler(LayerStyler):
+    """Styles probabilities: the first class in grey from 0 to 100 percent."""
+
+    def open(self, path: str) -> QgsMapLayer:
+        return QgsRasterLayer(path, "result", "gdal")
+
+    def apply(self, layer: QgsMapLayer) -> None:
+        provider = layer.dataProvider()
+        stretch = QgsContrastEnhancement(provider.dataType(1))
+        stretch.setMinimumValue(0)
+        stretch.setMaximumValue(100)
+        stretch.setContrastEnhancementAlgorithm(
+            QgsContrastEnhancement.ContrastEnhancementAlgorithm.StretchToMinimumMaximum
+        )
+        renderer = QgsSingleBandGrayRenderer(provider, 1)
+        renderer.setContrastEnhancement(stretch)
+        layer.setRenderer(renderer)

@@ -35,3 +35,21 @@ def _runs(process: int) -> bool:
     except OSError:
         return True
     return True
+
+
+def unfinished(output: str | Path, what: str) -> Path:
+    """Return the path of a file that belongs to an unfinished result."""
+    path = Path(output)
+    return path.with_name(f".{path.stem}.unfinished.{what}")
+
+
+def remove_unfinished(output: str | Path) -> None:
+    """Remove what an ended run has left of a result, so that it cannot go on."""
+    path = Path(output)
+    if not path.parent.is_dir():
+        return
+    begin = f".{path.stem}.unfinished."
+    for each in list(path.parent.iterdir()):
+        if each.name.startswith(begin) and each.is_file():
+            with contextlib.suppress(OSError):
+                each.unlink()

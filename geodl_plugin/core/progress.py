@@ -36,25 +36,21 @@ class Progress:
             raise CancelledError
 
 
-class Part(Progress):
-    """Shows the progress of one of several equal parts of a task as that of the whole.
+class Share(Progress):
+    """Shows the progress of a part of a task as that of the whole.
 
     Args:
         progress: of the whole task.
-        number, count: which part it is, from 0, and how many there are.
-        name: of the part.
+        start, stop: the share of the whole, 0 to 1, that the part covers.
     """
 
-    def __init__(self, progress: Progress, number: int, count: int, name: str) -> None:
+    def __init__(self, progress: Progress, start: float, stop: float) -> None:
         self._progress = progress
-        self._number = number
-        self._count = max(count, 1)
-        self._name = name
+        self._start = start
+        self._length = stop - start
 
     def update(self, fraction: float, message: str = "") -> None:
-        head = f"{self._name} ({self._number + 1} of {self._count})"
-        share = (self._number + fraction) / self._count
-        self._progress.update(share, f"{head}: {message}" if message else head)
+        self._progress.update(self._start + self._length * fraction, message)
 
     def info(self, message: str) -> None:
         self._progress.info(message)
@@ -64,6 +60,24 @@ class Part(Progress):
 
     def cancelled(self) -> bool:
         return self._progress.cancelled()
+
+
+class Part(Share):
+    """Shows the progress of one of several equal parts of a task as that of the whole.
+
+    Args:
+        progress: of the whole task.
+        number, count: which part it is, from 0, and how many there are.
+        name: of the part.
+    """
+
+    def __init__(self, progress: Progress, number: int, count: int, name: str) -> None:
+        count = max(count, 1)
+        super().__init__(progress, number / count, (number + 1) / count)
+        self._head = f"{name} ({number + 1} of {count})"
+
+    def update(self, fraction: float, message: str = "") -> None:
+        super().update(fraction, f"{self._head}: {message}" if message else self._head)
 
 
 class Phase:

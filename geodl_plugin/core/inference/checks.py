@@ -23,7 +23,14 @@ from ..packages.archive import peek_definition
 from ..progress import Progress
 from ..samples.schema import ClassDefinition, Schema
 from .model import Model, read_model
-from .options import ChangeOptions, DetectionOptions, InferenceOptions, ObjectOptions, PixelOptions
+from .options import (
+    BLENDS,
+    ChangeOptions,
+    DetectionOptions,
+    InferenceOptions,
+    ObjectOptions,
+    PixelOptions,
+)
 
 CELL_SIZE_FACTOR = 1.5  # from which the model sees objects much larger or smaller than it knows
 DEGREES_BELOW = 1e-3  # a cell size this small is in degrees
@@ -126,6 +133,14 @@ def open_pixels(
     if Path(options.output).suffix.lower() not in RASTER_SUFFIXES:
         raise InputError(f"'{options.output}' is no GeoTIFF. Give it the extension .tif.")
     _check_tiles(options)
+    if options.blend not in BLENDS:
+        raise InputError(f"blend={options.blend} is unknown. Choose one of: {', '.join(BLENDS)}.")
+    if options.probabilities and Path(options.probabilities).suffix.lower() not in RASTER_SUFFIXES:
+        raise InputError(f"'{options.probabilities}' is no GeoTIFF. Give it the extension .tif.")
+    _check_vector(options.polygons)
+    for name, value in (("SIMPLIFY", options.simplify), ("MIN_AREA", options.min_area)):
+        if value < 0:
+            raise InputError(f"{name}={value:g} is negative. Use 0 for none.")
     return open_job(options, task, progress)
 
 

@@ -15,6 +15,7 @@ from ..errors import InputError, ModelError, WorkerError
 from ..models.registry import build_network
 from ..packages.archive import Package, open_package
 from ..progress import Progress
+from .journal import Journal
 from .model import Model
 from .options import InferenceOptions
 
@@ -60,6 +61,7 @@ class Engine:
         self._progress = progress or Progress()
         self._work = 0
         self._ready = False
+        self._journal: Journal | None = None
 
     def infer(self, images: Sequence[np.ndarray], decode: Decode) -> list[Any]:
         """Compute images ``(bands, rows, cols)`` and return what ``decode`` makes of each.
@@ -90,6 +92,15 @@ class Engine:
             pixels = (16 if self.device.type == "cpu" else 256) * 128 * 128
             self.batch_size = max(1, min(pixels // (width * height), 64))
 
+    def go_on(self, journal: Journal) -> None:
+        """Compute as the run did whose journal this is, or note in it how this one does.
+
+        Another precision would give other bytes.
+        """
+        self._journal = journal
+        self.precision = journal.noted("precision") or self.precision
+        self.batch_size = journal.noted("batch_size") or self.batch_size
+
     def _next_batch(self, images: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
         """Return the first images that can be computed together: few enough, of one size."""
         shapes = [each.shape for each in images[: self.batch_size]]
@@ -118,6 +129,9 @@ class Engine:
         if self.precision == "auto":
             self.precision = self._fastest(image)
         self._ready = True
+        if self._journal is not None:
+            self._journal.note("precision", self.precision)
+            self._journal.note("batch_size", self.batch_size)
         rows, cols = image.shape[-2:]
         self._progress.info(
             f"Computing on {device_label(self.device)} with {self.precision}, in batches of "

@@ -32,6 +32,7 @@ class Model:
         image_bands: how many bands the training images had, 0 if not known.
         crop_mode: FIXED_SIZE or BOUNDING_BOX: how an object becomes an image.
         blacken: whether an object's surroundings are blackened.
+        map_space: whether the images are maps, or photographs with an up and a down.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Model:
     image_bands: int = 0
     crop_mode: str = FIXED_SIZE
     blacken: bool = False
+    map_space: bool = True
     _scale: tuple[np.ndarray, np.ndarray] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -112,6 +114,7 @@ def read_model(definition: ModelDefinition, task: Task) -> Model:
         image_bands=int(facts.get("image_bands") or 0),
         crop_mode=_crop_mode(crop, definition),
         blacken=bool(crop.get("blacken", definition.values.get("BlackenAroundFeature", False))),
+        map_space=str(definition.values.get("ImageSpaceUsed") or "").upper() != "PIXEL_SPACE",
     )
 
 

@@ -6,6 +6,8 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any
 
+BLENDS = ("crop", "gaussian")  # how tiles that overlap are joined
+
 
 @dataclass(frozen=True)
 class InferenceOptions:
@@ -71,11 +73,26 @@ class PixelOptions(InferenceOptions):
         padding: context around a tile's inner part, in pixels; default an eighth of the tile.
         tile_size: side of a tile in pixels; 0 chooses.
         predict_background: whether the background is an answer, or always a class is wanted.
+        blend: ``crop`` keeps the inner part of each tile, ``gaussian`` takes the weighted mean
+            of the tiles that overlap.
+        test_time_augmentation: the mean answer to turned and mirrored views of each tile.
+        skip_unreadable: go on where the raster is damaged, and leave no data there.
+        probabilities: path of a raster of probabilities, "" for none.
+        polygons: path of a layer of polygons, "" for none.
+        simplify: tolerance of the polygons' borders, in map units.
+        min_area: of a polygon, in square map units.
     """
 
     padding: int | None = None
     tile_size: int = 0
     predict_background: bool = True
+    blend: str = "crop"
+    test_time_augmentation: bool = False
+    skip_unreadable: bool = False
+    probabilities: str = ""
+    polygons: str = ""
+    simplify: float = 0.0
+    min_area: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -111,7 +128,15 @@ DETECTION_ARGUMENTS = (
     "exclude_pad_detections",
     "tile_size",
 )
-PIXEL_ARGUMENTS = ("padding", "batch_size", "predict_background", "tile_size")
+PIXEL_ARGUMENTS = (
+    "padding",
+    "batch_size",
+    "predict_background",
+    "test_time_augmentation",
+    "tile_size",
+    "blend",
+    "skip_unreadable",
+)
 OBJECT_ARGUMENTS = ("batch_size",)
 
 

@@ -49,6 +49,7 @@ def run_tiles(
     decode: Decode,
     consume: Callable[[tuple[TileImage, Any]], None],
     phase: Phase,
+    skipped: Callable[[Tile], None] | None = None,
 ) -> None:
     """Read tiles, compute them and have the answers consumed, all at the same time.
 
@@ -59,12 +60,25 @@ def run_tiles(
         decode: makes answers of the network's output, one an image.
         consume: takes each image with its answer, in a thread of its own.
         phase: counts the tiles, those without data too.
+        skipped: is told, in the thread of ``consume``, of each tile without data.
 
     Raises:
         CancelledError: when cancelled, after the batch that is being computed.
     """
-    with contextlib.closing(read_ahead(tiles, open_reader)) as images, Sink(consume) as sink:
-        for batch in batches(images, lambda: engine.batch_size, phase.step):
+
+    def take(entry: tuple[TileImage, Any] | Tile) -> None:
+        if isinstance(entry, tuple):
+            consume(entry)
+        elif skipped is not None:
+            skipped(entry)
+
+    with contextlib.closing(read_ahead(tiles, open_reader)) as images, Sink(take) as sink:
+
+        def skip(tile: Tile) -> None:
+            sink.put(tile)
+            phase.step()
+
+        for batch in batches(images, lambda: engine.batch_size, skip):
             answers = engine.infer([each.image for each in batch], decode)
             for answered in zip(batch, answers):
                 sink.put(answered)
@@ -113,21 +127,21 @@ def read_ahead(
 
 
 def batches(
-    images: Iterable[tuple[Any, Result | None]],
+    images: Iterable[tuple[Item, Result | None]],
     size: Callable[[], int],
-    skipped: Callable[[int], None],
+    skipped: Callable[[Item], None],
 ) -> Iterator[list[Result]]:
-    """Group images; those that are ``None`` are only counted.
+    """Group images; those that are ``None`` are left out.
 
     Args:
         images: items with their images.
         size: how many make a batch, asked for each: it may shrink on the way.
-        skipped: told of each image that is ``None``.
+        skipped: told of each item whose image is ``None``.
     """
     batch: list[Result] = []
-    for _, image in images:
+    for item, image in images:
         if image is None:
-            skipped(1)
+            skipped(item)
             continue
         batch.append(image)
         if len(batch) >= size():

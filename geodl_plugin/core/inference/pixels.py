@@ -2,29 +2,46 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..geo.raster_writer import ClassRasterWriter
-from ..progress import Phase, Progress
+from ..errors import CancelledError
+from ..geo.class_polygons import write_class_polygons
+from ..geo.grid import Tile, Window
+from ..geo.result_raster import (
+    NO_PERCENT,
+    PERCENT,
+    ClassRasterWriter,
+    ProbabilityWriter,
+    ResultRaster,
+)
+from ..progress import Phase, Progress, Share
 from ..samples.schema import Schema
 from .checks import Job, open_pixels, with_background
 from .engine import Engine, open_engine
+from .journal import Journal, facts_of
+from .mosaic import Blender, Cell, Cells
 from .options import PixelOptions
 from .pipeline import hold_cache, run_tiles
-from .tiles import TileImage, TileReader, plan
+from .tiles import TileImage, TilePlan, TileReader, plan
+from .views import Views
 
 # Large tiles have few borders: for the same work, their padding can be wide.
 USUAL_TILE = 1024  # pixels a side
 PADDING_SHARE = 8  # the default padding is an eighth of the tile
+_COMPUTED, _WRITTEN = 0.9, 0.95
 
 
 def run(options: PixelOptions, progress: Progress) -> dict[str, Any]:
     """Classify pixels and return the path of the raster and the pixels of each class.
 
     Raises:
-        GeoDLError: one sentence; nothing is left at the output then.
+        GeoDLError: one sentence. Finished parts are kept then, so that the same call goes on;
+            after a cancel nothing is left.
     """
     with open_pixels(options, progress) as job:
         engine = open_engine(job.model, options, progress)
@@ -33,6 +50,8 @@ def run(options: PixelOptions, progress: Progress) -> dict[str, Any]:
 
 def classify(job: Job, engine: Engine, options: PixelOptions, progress: Progress) -> dict[str, Any]:
     """Classify pixels with a network that is ready."""
+    if options.test_time_augmentation:
+        engine.network = Views(engine.network, job.model.map_space)
     # Networks that pool over their whole tile know tiles like the chips, and no parts of them.
     whole = bool(getattr(engine.network, "sees_whole_tile", False))
     tiles = plan(job, options, engine.network, 0 if whole else USUAL_TILE, PADDING_SHARE)
@@ -41,48 +60,213 @@ def classify(job: Job, engine: Engine, options: PixelOptions, progress: Progress
     schema = job.model.schema
     if options.predict_background:
         schema = with_background(schema)
-    phase = Phase(progress, "Classifying pixels", len(tiles), "tiles", stop=0.95)
-    # A network with a fixed tile takes no smaller ones.
-    trim = None if whole or getattr(engine.network, "fixed_tile", None) else tiles
-    first = 0 if options.predict_background else 1
-    with ClassRasterWriter(options.output, job.raster, schema, job.area) as writer:
-        collector = _Collector(job.model.schema, first, writer)
-        run_tiles(
-            tiles,
-            lambda: TileReader(job.raster, job.model, options.mask, trim),
-            engine,
-            # The classes of one pixel: their order is that of their probabilities.
-            lambda _, logits: logits[:, first:].argmax(1).cpu().numpy(),
-            collector.collect,
-            phase,
-        )
-        progress.update(0.95, "Writing overviews")
-        writer.finish(progress)
-    return {"output": options.output, "pixel_counts": collector.counts(schema)}
+    facts = facts_of(options, tiles=[tiles.size, tiles.rim, tiles.step])
+    with _unfinished(Journal(options.output, facts), progress) as (journal, rasters):
+        counts = journal.noted("counts")
+        if counts is None or not Path(options.output).exists():
+            counts = _write_rasters(job, engine, options, tiles, journal, rasters, progress)
+            journal.note("counts", counts)
+        result = {"output": options.output, "pixel_counts": _by_name(counts, schema)}
+        if options.polygons:
+            result["polygon_count"] = write_class_polygons(
+                options.output,
+                options.polygons,
+                schema,
+                options.min_area,
+                options.simplify,
+                Share(progress, _WRITTEN, 1.0),
+            )
+    return result
+
+
+def _write_rasters(
+    job: Job,
+    engine: Engine,
+    options: PixelOptions,
+    tiles: TilePlan,
+    journal: Journal,
+    rasters: list[ResultRaster],
+    progress: Progress,
+) -> dict[str, int]:
+    """Write classes and, if wanted, probabilities; return the pixels of each class value."""
+    model, area, first = job.model, job.area, 0 if options.predict_background else 1
+    schema = model.schema if first else with_background(model.schema)
+    classes = ClassRasterWriter(options.output, job.raster, schema, area, True, progress)
+    rasters.append(classes)
+    chances: ProbabilityWriter | None = None
+    if options.probabilities:
+        names = _answers(model.schema, first)
+        chances = ProbabilityWriter(options.probabilities, job.raster, names, area, True, progress)
+        rasters.append(chances)
+    collector = _Collector(model.schema, first, tiles, classes, chances, journal)
+    _compute(job, engine, options, tiles, collector, progress)
+    progress.update(_COMPUTED, "Writing overviews")
+    for raster in rasters:
+        raster.finish(progress)
+    return collector.counts()
+
+
+def _compute(
+    job: Job,
+    engine: Engine,
+    options: PixelOptions,
+    tiles: TilePlan,
+    collector: _Collector,
+    progress: Progress,
+) -> None:
+    """Compute the tiles whose cells are not finished."""
+    phase = Phase(progress, "Classifying pixels", len(tiles), "tiles", stop=_COMPUTED)
+    phase.step(len(tiles) - sum(1 for _ in collector.open_tiles()))
+    # Some networks take whole tiles only; weights are those of whole tiles.
+    network = engine.network
+    fixed = any(getattr(network, name, None) for name in ("fixed_tile", "sees_whole_tile"))
+    fixed = fixed or tiles.blended
+    damaged = _Damaged(progress) if options.skip_unreadable else None
+    engine.go_on(collector.journal)
+    run_tiles(
+        collector.open_tiles(),
+        lambda: TileReader(job.raster, job.model, options.mask, None if fixed else tiles, damaged),
+        engine,
+        collector.decode,
+        collector.collect,
+        phase,
+        collector.skip,
+    )
+
+
+@contextlib.contextmanager
+def _unfinished(
+    journal: Journal, progress: Progress
+) -> Iterator[tuple[Journal, list[ResultRaster]]]:
+    """Keep what is finished when something fails, and nothing when the user cancels."""
+    rasters: list[ResultRaster] = []
+    try:
+        yield journal, rasters
+    except BaseException as error:
+        if isinstance(error, CancelledError) or not len(journal):
+            for raster in rasters:
+                raster.abort()
+            journal.remove()
+        else:
+            for raster in rasters:
+                raster.store.close()
+            journal.close()
+            progress.info("What is finished is kept: run the same call again to go on.")
+        raise
+    journal.remove()
+
+
+def _answers(schema: Schema, first: int) -> tuple[str, ...]:
+    """Return the names of the network's answers, from the ``first`` one."""
+    zero = schema.by_value(0)
+    return ("Background" if zero is None else zero.name, *schema.names)[first:]
 
 
 class _Collector:
-    """Writes the inner parts of tiles and counts the pixels of each class."""
+    """Writes finished cells and counts the pixels of each class.
 
-    def __init__(self, schema: Schema, first: int, writer: ClassRasterWriter) -> None:
-        self._values = np.array((0, *schema.values)[first:], writer.dtype)
-        self._writer = writer
+    Args:
+        schema: the model's classes.
+        first: the network's first answer that counts: 1 leaves the background out.
+        tiles: the plan.
+        classes, chances: where classes and, if wanted, probabilities are written.
+        journal: of finished cells.
+    """
+
+    def __init__(
+        self,
+        schema: Schema,
+        first: int,
+        tiles: TilePlan,
+        classes: ClassRasterWriter,
+        chances: ProbabilityWriter | None,
+        journal: Journal,
+    ) -> None:
+        self.journal = journal
+        self._first = first
+        self._values = np.array((0, *schema.values)[first:], classes.dtype)
+        self._classes = classes
+        self._chances = chances
+        self._tiles = tiles
+        self._cells = Cells(tiles)
+        if not classes.store.resumed or (chances is not None and not chances.store.resumed):
+            journal.forget()
+        self._done = journal.parts()
         self._counts = np.zeros(len(self._values), np.int64)
+        for part in self._done:
+            self._counts += journal.answers(part)["counts"]
+        self._blender: Blender | None = None
+        if tiles.blended:
+            self._blender = Blender(self._cells, tiles.size, self._done, self._finish)
+
+    def open_tiles(self) -> Iterator[Tile]:
+        """Yield the tiles that have cells which are not finished."""
+        for tile in self._tiles:
+            if any(cell.number not in self._done for cell in self._cells.of(tile)):
+                yield tile
+
+    def decode(self, _: Any, logits: Any) -> np.ndarray:
+        """Return classes ``(b, rows, cols)``, or probabilities where these are needed."""
+        wanted = logits[:, self._first :]
+        if self._blender is not None or self._chances is not None:
+            return wanted.softmax(1).cpu().numpy()
+        # The classes of one pixel: their order is that of their probabilities.
+        return wanted.argmax(1).cpu().numpy()
 
     def collect(self, result: tuple[TileImage, np.ndarray]) -> None:
-        """Write the classes of a tile's inner part; no data where it is not wanted."""
-        image, classes = result
-        inner = classes[image.tile.inner.slices(image.tile.outer)]
-        wanted = image.wanted
-        self._counts += np.bincount(inner[wanted], minlength=len(self._counts))
-        values = np.where(wanted, self._values[inner], self._values.dtype.type(self._writer.nodata))
-        self._writer.write(image.tile.inner, values)
+        """Take the answer to a tile."""
+        image, answer = result
+        if self._blender is not None:
+            self._blender.add(image.tile, answer, image.wanted)
+            return
+        inner = image.tile.inner.slices(image.tile.outer)
+        (cell,) = self._cells.of(image.tile)
+        answer = answer[(..., *inner)]
+        self._write(image.tile.inner, answer, image.wanted, cell.number)
 
-    def counts(self, schema: Schema) -> dict[str, int]:
-        """Return the number of pixels of each class by its name."""
-        found: dict[str, int] = {each.name: 0 for each in schema.classes}
-        for value, count in zip(self._values.tolist(), self._counts.tolist()):
-            each = schema.by_value(value)
-            name = each.name if each is not None else str(value)
-            found[name] = found.get(name, 0) + count
-        return found
+    def skip(self, tile: Tile) -> None:
+        """Take note that a tile has no data."""
+        if self._blender is not None:
+            self._blender.add(tile, None, None)
+
+    def _finish(self, cell: Cell, mean: np.ndarray | None, wanted: np.ndarray) -> None:
+        if mean is not None:
+            self._write(cell.window, mean, wanted, cell.number)
+
+    def _write(self, window: Window, answer: np.ndarray, wanted: np.ndarray, number: int) -> None:
+        """Write classes ``(rows, cols)`` or probabilities ``(n, rows, cols)`` of a window."""
+        classes = answer if answer.ndim == 2 else answer.argmax(0)
+        nodata = self._values.dtype.type(self._classes.nodata)
+        self._classes.write(window, np.where(wanted, self._values[classes], nodata))
+        if self._chances is not None:
+            percent = np.rint(PERCENT * answer).astype(np.uint8)
+            self._chances.write(window, np.where(wanted, percent, np.uint8(NO_PERCENT)))
+        counts = np.bincount(classes[wanted], minlength=len(self._counts))
+        self._counts += counts
+        self.journal.add(number, {"counts": counts})
+
+    def counts(self) -> dict[str, int]:
+        """Return the number of pixels of each class value."""
+        return dict(zip(map(str, self._values.tolist()), self._counts.tolist()))
+
+
+def _by_name(counts: dict[str, int], schema: Schema) -> dict[str, int]:
+    found = {each.name: 0 for each in schema.classes}
+    for value, count in counts.items():
+        each = schema.by_value(int(value))
+        name = each.name if each is not None else value
+        found[name] = found.get(name, 0) + count
+    return found
+
+
+class _Damaged:
+    """Warns of each damaged place once, whichever thread finds it."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._told: set[str] = set()
+
+    def __call__(self, message: str) -> None:
+        if message not in self._told:
+            self._told.add(message)
+            self._progress.warn(f"{message} It is left without data.")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import InputError, RasterError
 from ..geo.grid import Tile, Window, tile_spans
 from ..geo.mask import PolygonMask
 from ..geo.raster import Raster
@@ -26,6 +26,14 @@ class TilePlan:
 
     The tiles do not depend on the area, so a part of a raster gives the same result as the
     same part of the whole.
+
+    Attributes:
+        raster, area: windows of the whole raster and of the wanted part.
+        size: side of a tile, in pixels.
+        rim: of a tile that is context only.
+        step: to which tiles keep.
+        blended: whether tiles are blended where they overlap: then their inner windows are
+            all that they see of the area, and overlap too.
     """
 
     raster: Window
@@ -33,27 +41,34 @@ class TilePlan:
     size: int
     rim: int
     step: int
+    blended: bool = False
 
     def __len__(self) -> int:
-        return len(self._columns()) * len(self._rows())
+        return len(self.columns()) * len(self.rows())
 
     def __iter__(self) -> Iterator[Tile]:
         """Yield the tiles row by row."""
-        columns = self._columns()
-        for row, top, bottom in self._rows():
+        columns = self.columns()
+        for row, top, bottom in self.rows():
             for col, left, right in columns:
                 yield Tile(
                     Window(left, top, right - left, bottom - top),
                     Window(col, row, self.size, self.size),
                 )
 
-    def _columns(self) -> list[Span]:
-        spans = tile_spans(self.raster.width, self.size, self.rim, self.step)
-        return _clip(spans, self.area.col, self.area.right)
+    def columns(self) -> list[Span]:
+        """Return the start of each column of tiles, and where its inner part starts and ends."""
+        return self._spans(self.raster.width, self.area.col, self.area.right)
 
-    def _rows(self) -> list[Span]:
-        spans = tile_spans(self.raster.height, self.size, self.rim, self.step)
-        return _clip(spans, self.area.row, self.area.bottom)
+    def rows(self) -> list[Span]:
+        """Return the start of each row of tiles, and where its inner part starts and ends."""
+        return self._spans(self.raster.height, self.area.row, self.area.bottom)
+
+    def _spans(self, length: int, first: int, last: int) -> list[Span]:
+        spans = tile_spans(length, self.size, self.rim, self.step)
+        if self.blended:
+            spans = [(start, start, start + self.size) for start, _, _ in spans]
+        return _clip(spans, first, last)
 
 
 def _clip(spans: list[Span], first: int, last: int) -> list[Span]:
@@ -97,7 +112,8 @@ def plan(
     if not fixed and not wanted:
         # A raster smaller than the tile would be computed with empty pixels around it.
         size = min(size, _round_up(max(raster.width, raster.height), step))
-    return TilePlan(raster.window, job.area, size, min(rim, (size - 1) // 2), step)
+    blended = getattr(options, "blend", "crop") != "crop"
+    return TilePlan(raster.window, job.area, size, min(rim, (size - 1) // 2), step, blended)
 
 
 def _round_up(length: int, step: int) -> int:
@@ -162,6 +178,7 @@ class TileReader:
         raster, model: what to read for which network.
         mask: path and layer of the polygons inside which results are wanted.
         trim: the plan by which tiles are trimmed to what is wanted of them.
+        damaged: is told why a tile cannot be read, which then has no data; default is to raise.
     """
 
     def __init__(
@@ -170,10 +187,12 @@ class TileReader:
         model: Model,
         mask: list[str] | None = None,
         trim: TilePlan | None = None,
+        damaged: Callable[[str], None] | None = None,
     ) -> None:
         self._raster = raster.reopen()
         self._model = model
         self._trim = trim
+        self._damaged = damaged
         self._mask = PolygonMask(mask[0], mask[1], self._raster) if mask else None
 
     def __call__(self, tile: Tile) -> TileImage | None:
@@ -183,7 +202,13 @@ class TileReader:
         inside = self._mask.inside(tile.outer) if self._mask else None
         if inside is not None and not inside[tile.inner.slices(tile.outer)].any():
             return None
-        block = self._raster.read(tile.outer, self._model.bands)
+        try:
+            block = self._raster.read(tile.outer, self._model.bands)
+        except RasterError as error:
+            if self._damaged is None:
+                raise
+            self._damaged(str(error))
+            return None
         image = TileImage(tile, self._model.normalise(block), block.valid, inside)
         if not image.wanted.any():
             return None

@@ -10,6 +10,7 @@ import pytest
 import torch
 from osgeo import gdal
 
+from geodl_plugin.core.errors import RasterError
 from geodl_plugin.core.geo.grid import Window
 from geodl_plugin.core.geo.raster import Raster
 from geodl_plugin.core.inference.engine import Engine
@@ -27,6 +28,7 @@ from .support import (
     SmallPixels,
     make_job,
     make_model,
+    read_features,
     write_model,
     write_polygons,
     write_raster,
@@ -206,3 +208,83 @@ def test_a_failure_leaves_nothing(tmp_path: Path) -> None:
         engine = Engine(Fails(2, True), "cpu", "float32", 1)
         classify(job, engine, PixelOptions([source], "", str(output), tile_size=64), Progress())
     assert list(output.parent.iterdir()) == []
+
+
+def test_gaussian_blending_does_not_show_either(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = SmallPixels(3, 2).eval()
+    pixels = np.random.default_rng(0).normal(size=(3, 256, 320)).astype(np.float32)
+    source = write_raster(tmp_path / "a.tif", pixels)
+    with torch.inference_mode():
+        whole = network(torch.from_numpy(pixels)[None]).argmax(1)[0].numpy()
+    output = str(tmp_path / "classes.tif")
+    with make_job(source, make_model("TEST_PIXELS", 3)) as job:
+        options = PixelOptions([source], "", output, tile_size=96, padding=32, blend="gaussian")
+        classify(job, Engine(network, "cpu", "float32", 4), options, Progress())
+    # The rim of a tile sees zeros beyond it, which weigh little.
+    assert (classes_of(output) != np.array([0, 3, 7])[whole]).mean() < 0.002
+
+
+def test_probabilities_are_those_of_the_classes(tmp_path: Path) -> None:
+    levels = np.random.default_rng(2).integers(0, 3, (150, 130))
+    pixels = (10 * levels[None]).astype(np.float32)
+    pixels[0, :20] = np.nan
+    source = write_raster(tmp_path / "a.tif", pixels)
+    chances = str(tmp_path / "p.tif")
+    found, _ = classify_levels(source, tmp_path, probabilities=chances)
+    dataset = gdal.Open(chances)
+    assert [dataset.GetRasterBand(i).GetDescription() for i in (1, 2, 3)] == [
+        "Background", "Tree", "Car",
+    ]  # fmt: skip
+    percent = dataset.ReadAsArray()
+    assert (percent[:, :20] == 255).all()
+    assert (percent[:, 20:].sum(0) == 100).all()
+    assert (np.array([0, 3, 7])[percent[:, 20:].argmax(0)] == found[20:]).all()
+
+
+def test_polygons_of_the_classes(tmp_path: Path) -> None:
+    pixels = np.zeros((1, 200, 200), np.uint8)
+    pixels[0, 60:70, 60:70] = 10  # across the border of two tiles
+    source = write_raster(tmp_path / "a.tif", pixels)
+    polygons = str(tmp_path / "p.gpkg")
+    _, result = classify_levels(source, tmp_path, polygons=polygons)
+    (square,) = read_features(polygons)
+    assert result["polygon_count"] == 1
+    assert (square["Class"], square["Classvalue"]) == ("Tree", 3)
+    assert square["geometry"].GetArea() == 100 * NORTH_UP[1] ** 2
+
+
+def test_test_time_augmentation_sees_every_tile_eight_times(tmp_path: Path) -> None:
+    source = write_raster(tmp_path / "a.tif", np.full((1, 100, 100), 10, np.uint8))
+    found, _ = classify_levels(source, tmp_path, test_time_augmentation=True)
+    assert (found == 3).all()
+
+
+def damaged(path: Path) -> str:
+    """Write a raster whose last block is cut off."""
+    pixels = np.full((1, 256, 256), 10, np.uint8)
+    options = ("TILED=YES", "BLOCKXSIZE=128", "BLOCKYSIZE=128")
+    write_raster(path, pixels, options=options)
+    path.write_bytes(path.read_bytes()[:-2000])
+    return str(path)
+
+
+def test_a_damaged_block_is_named(tmp_path: Path) -> None:
+    source = damaged(tmp_path / "a.tif")
+    with pytest.raises(RasterError, match=r"'a.*' cannot be read at column \d+, row \d+"):
+        classify_levels(source, tmp_path)
+
+
+def test_the_rest_of_a_damaged_raster_is_classified_on_demand(tmp_path: Path) -> None:
+    source = damaged(tmp_path / "a.tif")
+    told: list[str] = []
+    progress = Progress()
+    progress.warn = told.append  # type: ignore[method-assign]
+    output = str(tmp_path / "classes.tif")
+    with make_job(source, make_model("TEST_PIXELS")) as job:
+        options = PixelOptions([source], "", output, tile_size=64, padding=0, skip_unreadable=True)
+        classify(job, Engine(Brightest(2, True), "cpu", "float32", 1), options, progress)
+    found = classes_of(output)
+    assert (found[:128] == 3).all() and (found[128:, :128] == 3).all()
+    assert (found[192:, 192:] == 255).all()
+    assert len(told) >= 1 and all("is left without data" in each for each in told)

@@ -1,0 +1,225 @@
+"""Result rasters: classes and probabilities, as Cloud Optimized GeoTIFFs."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+import numpy as np
+from osgeo import gdal
+
+from ..errors import RasterError
+from ..leftovers import unfinished
+from ..progress import Progress
+from ..samples.schema import Schema
+from .block_store import BlockStore
+from .grid import Window
+from .raster import Raster, attempt, last_error
+
+BLOCK = 512  # side of the blocks of result rasters
+COG_OPTIONS = [
+    "COMPRESS=DEFLATE",
+    f"BLOCKSIZE={BLOCK}",
+    "BIGTIFF=IF_SAFER",
+    "NUM_THREADS=ALL_CPUS",
+]
+PERCENT = 100  # a probability of 1
+NO_PERCENT = 255
+
+
+class ResultRaster:
+    """Writes a raster: windows in any order, at the end a Cloud Optimized GeoTIFF.
+
+    Pixels that are not written have no data. Until :meth:`finish` only files with names that
+    begin with a dot exist, beside the final one.
+
+    Args:
+        path: of the GeoTIFF.
+        like: the raster whose grid and coordinate reference system the result has.
+        window: the part of ``like`` that the result covers; default the whole.
+        bands, dtype, nodata: of the result.
+        resume: what an earlier run has written is kept, and what this one leaves unfinished;
+            else only files of this process exist, and none is left behind.
+        progress: asked for cancelling.
+
+    Raises:
+        RasterError: when the file cannot be written.
+    """
+
+    overviews = "MODE"
+
+    def __init__(
+        self,
+        path: str | Path,
+        like: Raster,
+        window: Window | None,
+        bands: int,
+        dtype: np.dtype,
+        nodata: int,
+        resume: bool = False,
+        progress: Progress | None = None,
+    ) -> None:
+        self.path = Path(path)
+        self.window = window or like.window
+        self.dtype = np.dtype(dtype)
+        self.nodata = nodata
+        self._geotransform = like.geotransform.of_window(self.window).as_gdal()
+        self._crs = like.crs
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        part = f".{self.path.stem}.part-{os.getpid()}"
+        self._whole = self.path.with_name(f"{part}.tif")
+        own = self.path.with_name(f"{part}.pixels")
+        self.store = BlockStore(
+            unfinished(self.path, "pixels") if resume else own,
+            self.window.width,
+            self.window.height,
+            bands,
+            self.dtype,
+            nodata,
+            resume,
+            progress,
+        )
+
+    def write(self, window: Window, values: np.ndarray) -> None:
+        """Write pixels ``(rows, cols)`` or ``(bands, rows, cols)`` at a window of ``like``."""
+        place = window.intersection(self.window)
+        if place is None:
+            return
+        part = values.reshape(-1, *values.shape[-2:])[(slice(None), *place.slices(window))]
+        col, row = place.col - self.window.col, place.row - self.window.row
+        self.store.write(Window(col, row, place.width, place.height), part)
+
+    def finish(self, progress: Progress | None = None) -> Path:
+        """Write overviews and the final file, give it its name and return that."""
+        progress = progress or Progress()
+        dataset = self.store.dataset()
+        dataset.SetGeoTransform(self._geotransform)
+        dataset.SetProjection(self._crs)
+        self.describe(dataset)
+        whole = attempt(
+            gdal.GetDriverByName("COG").CreateCopy,
+            str(self._whole),
+            dataset,
+            options=[*COG_OPTIONS, f"OVERVIEW_RESAMPLING={self.overviews}"],
+            callback=lambda *_: 0 if progress.cancelled() else 1,
+        )
+        reason = last_error()
+        dataset = None
+        if whole is None:
+            self._remove_parts()
+            progress.check()
+            raise RasterError(f"'{self.path}' cannot be written: {reason}.")
+        whole = None  # closes the file, which writes its attribute table beside it
+        sidecar = Path(f"{self._whole}.aux.xml")
+        if sidecar.exists():
+            sidecar.replace(f"{self.path}.aux.xml")
+        self._whole.replace(self.path)
+        self.abort()
+        return self.path
+
+    def describe(self, dataset: gdal.Dataset) -> None:
+        """Give the bands what belongs to them, names for example."""
+
+    def abort(self) -> None:
+        """Remove all but the finished file."""
+        self.store.remove()
+        self._remove_parts()
+
+    def __enter__(self) -> ResultRaster:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        if kind is not None:
+            self.abort()
+
+    def _remove_parts(self) -> None:
+        for leftover in self.path.parent.glob(f"{_escape(self._whole.stem)}.tif*"):
+            with contextlib.suppress(FileNotFoundError):
+                leftover.unlink()
+
+
+class ClassRasterWriter(ResultRaster):
+    """Writes a class raster with names, colours and an attribute table.
+
+    Class value 0 is a legal value; :attr:`nodata` marks pixels without data.
+
+    Args:
+        path, like, window, resume, progress: as of :class:`ResultRaster`.
+        schema: names and colours of the classes.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        like: Raster,
+        schema: Schema,
+        window: Window | None = None,
+        resume: bool = False,
+        progress: Progress | None = None,
+    ) -> None:
+        self.schema = schema
+        wide = max((0, *schema.values)) > 254
+        dtype, nodata = (np.uint16, 65535) if wide else (np.uint8, 255)
+        super().__init__(path, like, window, 1, np.dtype(dtype), nodata, resume, progress)
+
+    def describe(self, dataset: gdal.Dataset) -> None:
+        band = dataset.GetRasterBand(1)
+        band.SetNoDataValue(self.nodata)
+        band.SetDescription("Class")
+        names = [""] * (max((0, *self.schema.values)) + 1)
+        table = gdal.ColorTable()
+        for each in self.schema.classes:
+            names[each.value] = each.name
+            table.SetColorEntry(each.value, (*each.color, 255))
+        table.SetColorEntry(self.nodata, (0, 0, 0, 0))
+        band.SetCategoryNames(names)
+        band.SetColorTable(table)
+        attributes = gdal.RasterAttributeTable()
+        attributes.CreateColumn("Value", gdal.GFT_Integer, gdal.GFU_MinMax)
+        attributes.CreateColumn("Classname", gdal.GFT_String, gdal.GFU_Name)
+        for column, usage in zip(
+            ("Red", "Green", "Blue"), (gdal.GFU_Red, gdal.GFU_Green, gdal.GFU_Blue)
+        ):
+            attributes.CreateColumn(column, gdal.GFT_Integer, usage)
+        for row, each in enumerate(self.schema.classes):
+            attributes.SetValueAsInt(row, 0, each.value)
+            attributes.SetValueAsString(row, 1, each.name)
+            for offset, part in enumerate(each.color):
+                attributes.SetValueAsInt(row, 2 + offset, part)
+        band.SetDefaultRAT(attributes)
+
+
+class ProbabilityWriter(ResultRaster):
+    """Writes probabilities in percent, a band a class.
+
+    Args:
+        path, like, window, resume, progress: as of :class:`ResultRaster`.
+        names: of the classes.
+    """
+
+    overviews = "AVERAGE"
+
+    def __init__(
+        self,
+        path: str | Path,
+        like: Raster,
+        names: tuple[str, ...],
+        window: Window | None = None,
+        resume: bool = False,
+        progress: Progress | None = None,
+    ) -> None:
+        self.names = names
+        super().__init__(
+            path, like, window, len(names), np.dtype(np.uint8), NO_PERCENT, resume, progress
+        )
+
+    def describe(self, dataset: gdal.Dataset) -> None:
+        for index, name in enumerate(self.names, 1):
+            band = dataset.GetRasterBand(index)
+            band.SetNoDataValue(self.nodata)
+            band.SetDescription(name)
+
+
+def _escape(name: str) -> str:
+    return "".join(f"[{letter}]" if letter in "[]*?" else letter for letter in name)

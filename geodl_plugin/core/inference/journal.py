@@ -1,0 +1,201 @@
+"""A journal of finished parts beside a result, by which a killed run goes on.
+
+A file of lines of JSON: the first tells what is computed, each later one a finished part,
+with its answers where they are not stored elsewhere. A line that was cut short counts as not
+written.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import dataclasses
+import io
+import json
+import os
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from ..errors import InputError, RasterError
+from ..geo.block_store import write_all
+from ..leftovers import unfinished
+from .options import InferenceOptions
+
+FORMAT = 1
+
+
+class Journal:
+    """The finished parts of a result.
+
+    Args:
+        output: the result.
+        facts: what decides the result; a journal with other facts starts anew.
+
+    Attributes:
+        resumed: whether an earlier run of the same call has left finished parts.
+
+    Raises:
+        InputError: when another run is writing the same result.
+        RasterError: when the journal cannot be written.
+    """
+
+    def __init__(self, output: str | Path, facts: Mapping[str, Any]) -> None:
+        self.path = unfinished(output, "journal")
+        self._places: dict[int, tuple[int, int]] = {}
+        self._notes: dict[str, Any] = {}
+        self._turn = threading.Lock()  # one thread notes while another adds
+        first = json.dumps({"format": FORMAT, **facts}, sort_keys=True, default=str)
+        self._first = f"{first}\n".encode()
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = self.path.open("a+b", buffering=0)
+        except OSError as error:
+            raise RasterError(
+                f"'{self.path.parent}' cannot be written: {error.strerror}."
+            ) from error
+        if not _lock(self._file):
+            self._file.close()
+            raise InputError(
+                f"'{Path(output).name}' is being written by another run. Wait for it, or choose "
+                "another file."
+            )
+        self._read()
+        self.resumed = bool(self._places)
+
+    def __contains__(self, part: int) -> bool:
+        return part in self._places
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def note(self, name: str, value: Any) -> Any:
+        """Return what an earlier run noted under a name; note ``value`` where none has."""
+        if name not in self._notes:
+            self._notes[name] = value
+            self._write({"note": {name: value}})
+        return self._notes[name]
+
+    def noted(self, name: str) -> Any:
+        """Return what was noted under a name, ``None`` when nothing was."""
+        return self._notes.get(name)
+
+    def add(self, part: int, answers: Mapping[str, np.ndarray] | None = None) -> None:
+        """Tell that a part is finished, and what was found in it."""
+        record: dict[str, Any] = {"part": part}
+        if answers is not None:
+            packed = io.BytesIO()
+            np.savez(packed, **answers)
+            record["answers"] = base64.b64encode(packed.getvalue()).decode("ascii")
+        self._places[part] = self._write(record)
+
+    def answers(self, part: int) -> dict[str, np.ndarray]:
+        """Return what was found in a finished part."""
+        begin, length = self._places[part]
+        with self._turn:
+            self._file.seek(begin)
+            record = json.loads(self._file.read(length))
+        packed = io.BytesIO(base64.b64decode(record["answers"]))
+        with np.load(packed, allow_pickle=False) as arrays:
+            return dict(arrays)
+
+    def parts(self) -> frozenset[int]:
+        """Return the numbers of the finished parts."""
+        return frozenset(self._places)
+
+    def forget(self) -> None:
+        """Start anew."""
+        self._places.clear()
+        self._notes.clear()
+        self._file.truncate(0)
+        self._append(self._first)
+
+    def close(self) -> None:
+        """Close the file; what is finished stays known."""
+        self._file.close()
+
+    def remove(self) -> None:
+        """Close and remove the file."""
+        self.close()
+        self.path.unlink(missing_ok=True)
+
+    def _read(self) -> None:
+        self._file.seek(0)
+        with io.BufferedReader(io.FileIO(os.dup(self._file.fileno()))) as lines:
+            line = lines.readline()
+            if line != self._first:
+                self.forget()
+                return
+            place = len(line)
+            for line in lines:
+                record = _record(line)
+                if record is None:
+                    self._file.truncate(place)
+                    return
+                if "note" in record:
+                    self._notes.update(record["note"])
+                else:
+                    self._places[int(record["part"])] = (place, len(line))
+                place += len(line)
+
+    def _write(self, record: dict[str, Any]) -> tuple[int, int]:
+        line = f"{json.dumps(record)}\n".encode()
+        return self._append(line), len(line)
+
+    def _append(self, line: bytes) -> int:
+        try:
+            with self._turn:
+                begin = self._file.seek(0, os.SEEK_END)
+                write_all(self._file, memoryview(line))
+        except OSError as error:
+            raise RasterError(
+                f"'{self.path.parent}' cannot be written: {error.strerror}."
+            ) from error
+        return begin
+
+
+def facts_of(options: InferenceOptions, **more: Any) -> dict[str, Any]:
+    """Return what decides a result: the options, and the state of the files that they name."""
+    files = [*options.sources, options.model, *(options.mask or [])[:1]]
+    files += [*getattr(options, "second", []), *getattr(options, "features", [])[:1]]
+    states = {}
+    for name in files:
+        with contextlib.suppress(OSError, ValueError):
+            state = Path(name).stat()
+            states[name] = [state.st_size, state.st_mtime_ns]
+    return {"options": dataclasses.asdict(options), "files": states, **more}
+
+
+def _record(line: bytes) -> dict[str, Any] | None:
+    if not line.endswith(b"\n"):
+        return None
+    try:
+        record = json.loads(line)
+    except ValueError:
+        return None
+    return record if isinstance(record, dict) and record.keys() & {"part", "note"} else None
+
+
+def _lock(file: IO[bytes]) -> bool:
+    """Return whether the file is ours alone; the system frees it when the process ends."""
+    if os.name == "nt":
+        import msvcrt
+
+        # Far behind the end of the file, so that reading is not forbidden.
+        file.seek(2**62)
+        with contextlib.suppress(OSError):
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+            return True
+        return False
+    import fcntl
+
+    try:
+        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks
+        return True
+    return True

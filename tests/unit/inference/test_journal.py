@@ -1,0 +1,96 @@
+"""The journal of finished parts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from geodl_plugin.core.errors import InputError
+from geodl_plugin.core.inference.journal import Journal, facts_of
+from geodl_plugin.core.inference.options import PixelOptions
+from geodl_plugin.core.leftovers import remove_unfinished
+
+FACTS = {"options": {"sources": ["a ü.tif"]}}
+
+
+def test_finished_parts_are_known_to_the_next_run(tmp_path: Path) -> None:
+    first = Journal(tmp_path / "a.tif", FACTS)
+    assert not first.resumed
+    first.add(3, {"scores": np.array([0.5, 0.25])})
+    first.add(7)
+    first.close()
+    second = Journal(tmp_path / "a.tif", FACTS)
+    assert second.resumed and len(second) == 2 and 3 in second and 4 not in second
+    assert second.answers(3)["scores"].tolist() == [0.5, 0.25]
+    second.add(8, {"scores": np.array([1.0])})
+    assert second.answers(8)["scores"].tolist() == [1.0]
+    second.remove()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("cut", [1, 5, 20])
+def test_a_line_that_was_cut_short_was_not_written(tmp_path: Path, cut: int) -> None:
+    first = Journal(tmp_path / "a.tif", FACTS)
+    first.add(1, {"x": np.arange(3)})
+    first.add(2, {"x": np.arange(4)})
+    first.close()
+    content = first.path.read_bytes()
+    first.path.write_bytes(content[:-cut])
+    second = Journal(tmp_path / "a.tif", FACTS)
+    assert 1 in second and 2 not in second
+    second.add(5, {"x": np.arange(5)})
+    second.close()
+    third = Journal(tmp_path / "a.tif", FACTS)
+    assert len(third) == 2 and third.answers(5)["x"].tolist() == [0, 1, 2, 3, 4]
+    third.close()
+
+
+def test_another_call_starts_anew(tmp_path: Path) -> None:
+    first = Journal(tmp_path / "a.tif", FACTS)
+    first.add(1)
+    first.close()
+    second = Journal(tmp_path / "a.tif", {"options": {"sources": ["b.tif"]}})
+    assert not second.resumed
+    second.close()
+    third = Journal(tmp_path / "a.tif", FACTS)
+    assert not third.resumed
+    third.close()
+
+
+def test_what_was_noted_first_holds(tmp_path: Path) -> None:
+    first = Journal(tmp_path / "a.tif", FACTS)
+    assert first.note("precision", "bfloat16") == "bfloat16"
+    first.close()
+    second = Journal(tmp_path / "a.tif", FACTS)
+    assert second.noted("precision") == "bfloat16"
+    assert second.note("precision", "float32") == "bfloat16"
+    second.close()
+
+
+def test_two_runs_do_not_write_the_same_result(tmp_path: Path) -> None:
+    first = Journal(tmp_path / "a.tif", FACTS)
+    with pytest.raises(InputError, match=r"'a\.tif' is being written by another run"):
+        Journal(tmp_path / "a.tif", FACTS)
+    other = Journal(tmp_path / "b.tif", FACTS)
+    first.close()
+    other.close()
+    Journal(tmp_path / "a.tif", FACTS).close()
+
+
+def test_a_changed_file_changes_the_facts(tmp_path: Path) -> None:
+    source = tmp_path / "a.tif"
+    source.write_bytes(b"1")
+    options = PixelOptions([str(source)], "{}", "out.tif")
+    before = facts_of(options, tiles=[512, 64])
+    source.write_bytes(b"22")
+    assert facts_of(options, tiles=[512, 64]) != before
+    assert before["options"]["model"] == "{}"
+
+
+def test_what_is_unfinished_can_be_removed(tmp_path: Path) -> None:
+    Journal(tmp_path / "a.tif", FACTS).close()
+    Journal(tmp_path / "a.b.tif", FACTS).close()
+    remove_unfinished(tmp_path / "a.tif")
+    assert [each.name for each in tmp_path.iterdir()] == [".a.b.unfinished.journal"]

@@ -1,0 +1,135 @@
+"""A killed run goes on and gives the same bytes."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from geodl_plugin.core.errors import CancelledError
+from geodl_plugin.core.inference.engine import Engine
+from geodl_plugin.core.inference.journal import Journal
+from geodl_plugin.core.inference.options import PixelOptions
+from geodl_plugin.core.inference.pixels import classify
+from geodl_plugin.core.progress import Progress
+
+from .support import SmallPixels, make_job, make_model, write_raster
+
+TILES = 36  # of the raster below
+
+
+class Counted(SmallPixels):
+    """Counts the images that it has seen."""
+
+    seen = 0
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        self.seen += len(images)
+        return super().forward(images)
+
+
+def network() -> Counted:
+    torch.manual_seed(0)
+    return Counted(3, 2).eval()
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> str:
+    pixels = np.random.default_rng(0).normal(size=(3, 400, 380)).astype(np.float32)
+    return write_raster(tmp_path / "Quelle ü.tif", pixels)
+
+
+def classified(source: str, output: Path, progress: Progress | None = None, **more: Any) -> Counted:
+    """Classify and return the network, which knows what it has seen."""
+    used = network()
+    with make_job(source, make_model("TEST_PIXELS", 3)) as job:
+        options = PixelOptions([source], "", str(output), tile_size=96, padding=8, **more)
+        classify(job, Engine(used, "cpu", "float32", 1), options, progress or Progress())
+    return used
+
+
+def killed(source: str, output: Path, after: int, **more: Any) -> None:
+    """Classify in a process that kills itself when it has finished some cells."""
+
+    def work() -> None:
+        add = Journal.add
+
+        def add_or_die(self: Journal, *arguments: Any) -> None:
+            if len(self) == after:
+                os.kill(os.getpid(), signal.SIGKILL)
+            add(self, *arguments)
+
+        Journal.add = add_or_die  # type: ignore[method-assign]
+        torch.set_num_threads(1)
+        classified(source, output, **more)
+
+    process = multiprocessing.get_context("fork").Process(target=work)
+    process.start()
+    process.join(60)
+    assert process.exitcode == -signal.SIGKILL
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {each.name: each.read_bytes() for each in sorted(folder.iterdir())}
+
+
+@pytest.mark.parametrize("blend", ["crop", "gaussian"])
+@pytest.mark.parametrize("after", np.random.default_rng(4).integers(0, TILES, 5).tolist())
+def test_a_killed_run_goes_on(tmp_path: Path, source: str, blend: str, after: int) -> None:
+    more: dict[str, Any] = {"blend": blend}
+    folders = [tmp_path / "whole", tmp_path / "killed"]
+    for folder in folders:
+        folder.mkdir()
+    for number, folder in enumerate(folders):
+        more["probabilities"] = str(folder / "p.tif")
+        if number:
+            killed(source, folder / "a.tif", after, **more)
+            assert not (folder / "a.tif").exists()
+        used = classified(source, folder / "a.tif", **more)
+    assert contents(folders[0]) == contents(folders[1])
+    if blend == "crop":
+        assert used.seen == TILES - after  # what was being written when it died counts too
+
+
+def test_a_kill_while_the_file_is_written_costs_no_tile(tmp_path: Path, source: str) -> None:
+    class Dies(Progress):
+        def update(self, fraction: float, message: str = "") -> None:
+            if message == "Writing overviews":
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        classified(source, tmp_path / "a.tif", Dies())
+    assert classified(source, tmp_path / "a.tif").seen == 0
+    assert (tmp_path / "a.tif").exists()
+
+
+def test_another_call_does_not_go_on(tmp_path: Path, source: str) -> None:
+    killed(source, tmp_path / "a.tif", 10)
+    assert classified(source, tmp_path / "a.tif", predict_background=False).seen == TILES
+    assert [each.name for each in tmp_path.iterdir() if each.name.startswith(".")] == []
+
+
+def test_a_lost_scratch_file_starts_anew(tmp_path: Path, source: str) -> None:
+    killed(source, tmp_path / "a.tif", 10)
+    (tmp_path / ".a.unfinished.pixels").unlink()
+    assert classified(source, tmp_path / "a.tif").seen == TILES
+
+
+def test_a_cancelled_run_leaves_nothing(tmp_path: Path, source: str) -> None:
+    class Cancels(Progress):
+        asked = 0
+
+        def cancelled(self) -> bool:
+            self.asked += 1
+            return self.asked > 12
+
+    (tmp_path / "out").mkdir()
+    with pytest.raises(CancelledError):
+        classified(source, tmp_path / "out" / "a.tif", Cancels())
+    assert list((tmp_path / "out").iterdir()) == []
