@@ -126,7 +126,8 @@ class ClassifyPixels(InferenceAlgorithm):
             self.style_output(options.probabilities, ProbabilityStyler(), title)
         if options.polygons:
             outputs[self.POLYGONS] = options.polygons
-            polygons = ClassStyler.of_schema(schema, "Class", filled=True)
+            shown = schema.subset([value for value in schema.values if value])
+            polygons = ClassStyler.of_schema(shown, "Class", filled=True)
             self.style_output(options.polygons, polygons, self.tr("Polygons of classes"))
         counts = json.dumps(result["pixel_counts"], ensure_ascii=False)
         return {**outputs, self.PIXEL_COUNTS: counts}

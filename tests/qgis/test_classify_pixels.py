@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from osgeo import gdal
-from qgis.core import QgsProcessingException, QgsProject, QgsRasterLayer
+from qgis.core import QgsProcessingException, QgsProject, QgsRasterLayer, QgsVectorLayer
 
 from tests.qgis.models import work_here, write_untrained
 from tests.unit.inference.support import write_model, write_raster
@@ -85,3 +85,38 @@ def test_a_real_model_in_a_real_worker(run: Callable[..., Any], tmp_path: Path) 
     result = run("classifypixels", INPUT=source, MODEL=model, OUTPUT=output)
     assert sum(json.loads(result["PIXEL_COUNTS"]).values()) == 100 * 130
     assert set(np.unique(gdal.Open(output).ReadAsArray())) <= {0, 3, 7}
+
+
+def test_probabilities_and_polygons_beside_the_classes(
+    run: Callable[..., Any], source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work_here(monkeypatch)
+    model = write_model(tmp_path / "canopy.dlpk", "TEST_PIXELS")
+    files = {
+        "OUTPUT": str(tmp_path / "classes.tif"),
+        "PROBABILITIES": str(tmp_path / "chances.tif"),
+        "POLYGONS": str(tmp_path / "regions.gpkg"),
+    }
+    arguments = "blend=gaussian;test_time_augmentation=true;tile_size=64"
+    result = run("classifypixels", INPUT=source, MODEL=model, ARGUMENTS=arguments, **files)
+    assert {name: result[name] for name in files} == files
+    layer = QgsVectorLayer(files["POLYGONS"], "regions", "ogr")
+    assert {each.label() for each in layer.renderer().categories()} == {"Tree", "Car"}
+    classes = gdal.Open(files["OUTPUT"]).ReadAsArray()
+    percent = gdal.Open(files["PROBABILITIES"]).ReadAsArray()
+    assert percent.shape == (3, *classes.shape)
+    cell = abs(gdal.Open(source).GetGeoTransform()[1])
+    area = sum(each.geometry().area() for each in layer.getFeatures())
+    assert area == pytest.approx((classes % 255 > 0).sum() * cell**2)
+
+
+def test_an_unknown_blend_is_named(run: Callable[..., Any], source: str, tmp_path: Path) -> None:
+    model = write_model(tmp_path / "canopy.dlpk", "TEST_PIXELS")
+    with pytest.raises(QgsProcessingException, match=r"blend=hann is unknown\. Choose"):
+        run(
+            "classifypixels",
+            INPUT=source,
+            MODEL=model,
+            ARGUMENTS="blend=hann",
+            OUTPUT=str(tmp_path / "a.tif"),
+        )
