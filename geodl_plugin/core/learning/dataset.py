@@ -14,7 +14,7 @@ from torchvision.ops import masks_to_boxes
 from torchvision.tv_tensors import BoundingBoxes, Image, Mask
 
 from ..chips.folder import ChipFolder
-from ..chips.labels import BoxLabel, InstanceLabel, Label, MaskLabel
+from ..chips.labels import BoxLabel, InstanceLabel, Label, MaskLabel, PanopticLabel
 from ..chips.problems import check_fit
 from ..geo.grid import positions
 from .losses import IGNORED
@@ -143,6 +143,8 @@ def make_sample(
 ) -> Sample:
     """Return a chip's sample; labels of classes that are not trained are left out."""
     no_boxes = np.zeros((0, 4), np.float32)
+    if isinstance(label, PanopticLabel):
+        label = label.instances if outlines else label.mask
     if isinstance(label, (BoxLabel, InstanceLabel)):
         known = np.isin(label.values, class_values)
         labels = np.searchsorted(class_values, label.values[known])

@@ -56,7 +56,7 @@ def _enter(name: str, network: str, arguments: dict[str, Any], description: str)
     register(
         name,
         task=Task.PIXELS,
-        formats=("Classified_Tiles",),
+        formats=("Classified_Tiles", "Panoptic_Segmentation"),
         arguments=arguments,
         description=description,
         complete=complete_arguments,

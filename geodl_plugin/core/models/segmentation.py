@@ -253,7 +253,7 @@ def _enter(name: str, architecture: Architecture) -> None:
     register(
         name,
         task=Task.PIXELS,
-        formats=("Classified_Tiles",),
+        formats=("Classified_Tiles", "Panoptic_Segmentation"),
         arguments={**architecture.arguments, **OWN_ARGUMENTS},
         description=architecture.description,
         complete=complete,

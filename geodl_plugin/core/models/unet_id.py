@@ -28,7 +28,7 @@ def complete_arguments(arguments: dict[str, Any], _: np.ndarray, chip_size: int)
 @register(
     "UNET_ID",
     task=Task.INSTANCES,
-    formats=("RCNN_Masks", "COCO", "YOLO"),
+    formats=("RCNN_Masks", "COCO", "YOLO", "Panoptic_Segmentation"),
     arguments={"border_width": 3},
     description="U-Net that outlines objects and keeps apart those that touch, such as crowns.",
     complete=complete_arguments,

@@ -288,3 +288,18 @@ def test_the_rest_of_a_damaged_raster_is_classified_on_demand(tmp_path: Path) ->
     assert (found[:128] == 3).all() and (found[128:, :128] == 3).all()
     assert (found[192:, 192:] == 255).all()
     assert len(told) >= 1 and all("is left without data" in each for each in told)
+
+
+def test_networks_that_see_their_whole_tile_get_tiles_like_the_chips(tmp_path: Path) -> None:
+    """No larger ones, and whole ones where only a part has data."""
+    pixels = np.full((1, 200, 200), 10.0, np.float32)
+    pixels[0, :, :40] = np.nan
+    source = write_raster(tmp_path / "a.tif", pixels)
+    network = Brightest(2, True)
+    network.sees_whole_tile = True
+    seen: list[tuple[int, ...]] = []
+    network.register_forward_hook(lambda _, given, __: seen.append(tuple(given[0].shape[-2:])))
+    with make_job(source, make_model("TEST_PIXELS", chip_size=96)) as job:
+        values = PixelOptions([source], "", str(tmp_path / "classes.tif"))
+        classify(job, Engine(network, "cpu", "float32", 1), values, Progress())
+    assert set(seen) == {(96, 96)}

@@ -12,10 +12,16 @@ import pytest
 import torch
 
 from geodl_plugin.core.chips.formats import WrittenChip, chip_format
-from geodl_plugin.core.chips.labels import BoxLabel, ClassLabel, MaskLabel
+from geodl_plugin.core.chips.labels import (
+    BoxLabel,
+    ClassLabel,
+    InstanceLabel,
+    MaskLabel,
+    PanopticLabel,
+)
 from geodl_plugin.core.geo.grid import GeoTransform
 from geodl_plugin.core.geo.raster_writer import write_chip
-from geodl_plugin.core.samples.schema import Schema
+from geodl_plugin.core.samples.schema import ClassDefinition, Schema
 
 CELL = 0.5
 
@@ -47,6 +53,13 @@ def _paint(
     return np.array(boxes, float).reshape(-1, 4), np.array(labels, int), mask
 
 
+def _instances(boxes: np.ndarray, values: np.ndarray, side: int) -> InstanceLabel:
+    masks = np.zeros((len(boxes), side, side), bool)
+    for mask, (left, top, right, bottom) in zip(masks, boxes.astype(int).tolist()):
+        mask[top:bottom, left:right] = True
+    return InstanceLabel.of_masks(masks, values)
+
+
 @pytest.fixture
 def make_folder(tmp_path: Path) -> Callable[..., Path]:
     """Return a function that writes a folder of chips that lie side by side."""
@@ -61,30 +74,43 @@ def make_folder(tmp_path: Path) -> Callable[..., Path]:
         name: str = "chips",
         stride: int | None = None,
         invalid: bool = False,
+        pairs: bool = False,
     ) -> Path:
         folder = tmp_path / name
         (folder / "images").mkdir(parents=True)
         (folder / "labels").mkdir()
         random = np.random.default_rng(7)
-        writer = chip_format(data_format)(folder, Schema.from_names(()))
+        classes = [ClassDefinition(value, f"class {value}", (10, 200, 10)) for value in values]
+        writer = chip_format(data_format)(folder, Schema.of(classes))
         for number in range(count):
             pixels = _scene(random, bands, side, dtype)
             here = values if data_format != "Labeled_Tiles" else (values[number % len(values)],)
             boxes, labels, mask = _paint(pixels, random, here)
             if data_format == "Labeled_Tiles":
                 pixels += 60 * values.index(here[0])
+            if pairs:  # what the label shows is new: the first image does not show it
+                first = _scene(random, bands, side, dtype).astype(dtype)
             pixels = pixels.astype(dtype)
             if invalid:
                 pixels[:, :8, :8] = np.nan if pixels.dtype.kind == "f" else 0
             label: Any = {
                 "PASCAL_VOC_rectangles": BoxLabel(boxes, labels),
                 "Classified_Tiles": MaskLabel(mask),
+                "RCNN_Masks": _instances(boxes, labels, side),
+                "Panoptic_Segmentation": PanopticLabel(
+                    MaskLabel(mask), _instances(boxes, labels, side)
+                ),
                 "Labeled_Tiles": ClassLabel(here),
             }[data_format]
             image = folder / "images" / f"{number:09d}.tif"
             step = (side if stride is None else stride) * CELL
             transform = GeoTransform(1000.0 + number * step, CELL, 0, 2000.0, 0, -CELL)
             nodata = 0.0 if invalid and pixels.dtype.kind != "f" else None
+            if pairs:
+                (folder / "images2").mkdir(exist_ok=True)
+                second = folder / "images2" / image.name
+                write_chip(second, pixels, transform, "", nodata=nodata)
+                pixels = first
             write_chip(image, pixels, transform, "", nodata=nodata)
             writer.write(WrittenChip(image.stem, image, label, pixels.shape, transform, ""))
         definition = {

@@ -8,8 +8,8 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from geodl_plugin.core.chips.folder import open_folder  # noqa: E402
-from geodl_plugin.core.chips.inspect import InspectionOptions, survey_of  # noqa: E402
-from geodl_plugin.core.errors import InputError  # noqa: E402
+from geodl_plugin.core.chips.inspect import InspectionOptions, inspect, survey_of  # noqa: E402
+from geodl_plugin.core.errors import InputError, TrainingDataError  # noqa: E402
 from geodl_plugin.core.geo.grid import GeoTransform  # noqa: E402
 from geodl_plugin.core.geo.raster_writer import write_chip  # noqa: E402
 from geodl_plugin.core.learning.preview import augmented, label_of_target, run  # noqa: E402
@@ -77,3 +77,48 @@ def test_targets_become_labels():
     assert mask.values.tolist() == [[0, 0], [4, 9]]
     assert label_of_target(torch.tensor(1), VALUES).values == (9,)
     assert label_of_target(torch.tensor([1.0, 0.0]), VALUES).values == (4,)
+
+
+def test_both_dates_are_moved_together(tiles):
+    """The second images are the first ones, brighter by 500."""
+    (tiles / "images2").mkdir()
+    folder = open_folder(tiles)
+    for chip in folder.chips:
+        pixels = folder.read_image(chip).pixels + np.uint16(500)
+        write_chip(tiles / "images2" / chip.image.name, pixels, GeoTransform(), "")
+    found = survey_of(open_folder(tiles), Progress())
+    assert not found.fatal and found.folder.paired
+    look = augmented(found, Task.CHANGE, 1)
+    for position in range(3):
+        block, label = look(position)
+        assert block.pixels.shape == (8, 64, 64)
+        difference = block.pixels[4:] - block.pixels[:4]
+        assert np.ptp(difference) < 1 and difference.mean() > 100
+        roof = label.values == 4
+        assert block.pixels[:, roof].min() > block.pixels[:4, ~roof].max()
+
+
+@pytest.mark.parametrize("augment", [False, True])
+def test_pairs_are_drawn_beside_each_other(tiles, augment):
+    (tiles / "images2").mkdir()
+    for chip in open_folder(tiles).chips:
+        pixels = open_folder(tiles).read_image(chip).pixels
+        write_chip(tiles / "images2" / chip.image.name, pixels, GeoTransform(), "")
+    report = tiles / "report.html"
+    options = InspectionOptions(str(tiles), str(report), rows=1, augment=augment)
+    done = run(options, Progress()) if augment else inspect(options, Progress())
+    assert done["chips"] == 3
+    side = 64 if augment else 70
+    assert f'viewBox="0 0 {2 * side} {side}"' in report.read_text(encoding="utf-8")
+
+
+def test_a_second_image_that_is_missing_stops_training(tiles):
+    (tiles / "images2").mkdir()
+    folder = open_folder(tiles)
+    write_chip(
+        tiles / "images2" / "0.tif", folder.read_image(folder.chips[0]).pixels, GeoTransform(), ""
+    )
+    folder = open_folder(tiles)
+    with pytest.raises(TrainingDataError, match="has no second image"):
+        folder.read_dates(folder.chips[1])
+    assert run(InspectionOptions(str(tiles), rows=1, augment=True), Progress())["problems"]
