@@ -20,6 +20,9 @@ LIBRARIES = {
     "lightning": "Lightning",
     "segmentation_models_pytorch": "segmentation-models-pytorch",
     "skimage": "scikit-image",
+    "onnx": "ONNX",
+    "onnxscript": "ONNX Script",
+    "openvino": "OpenVINO",
     "osgeo": "GDAL",
     "numpy": "NumPy",
 }

@@ -50,6 +50,7 @@ class Task:
 _LEARNING = f"{PACKAGE}.core.learning"
 _INFERENCE = f"{PACKAGE}.core.inference"
 _SEGMENTS = f"{PACKAGE}.core.segments"
+_CONVERSION = f"{PACKAGE}.core.conversion"
 
 TASKS = {
     "selftest": Task(f"{PACKAGE}.worker.selftest", "run"),
@@ -64,6 +65,8 @@ TASKS = {
     "classify_objects": Task(
         f"{_INFERENCE}.objects", "run", f"{_INFERENCE}.options", "ObjectOptions"
     ),
+    "convert": Task(f"{_CONVERSION}.convert", "run", f"{_CONVERSION}.options", "ConversionOptions"),
+    "describe_onnx": Task(f"{_CONVERSION}.onnx_file", "describe_file"),
 }
 
 

@@ -13,7 +13,7 @@ TOOLS = {
     "labelobjects", "exporttrainingdata", "inspecttrainingdata", "trainmodel", "detectobjects",
     "classifypixels", "classifyobjects", "assessdetections", "assesspixels", "setupenvironment",
     "nonmaximumsuppression", "detectchange",
-    "modelinfo", "packagemodel", "installmodel", "uninstallmodel", "listmodels",
+    "modelinfo", "packagemodel", "installmodel", "uninstallmodel", "listmodels", "convertmodel",
 }  # fmt: skip
 
 LOADING = """

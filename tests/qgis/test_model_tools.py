@@ -12,7 +12,7 @@ import pytest
 from qgis.core import QgsProcessingException
 
 from geodl_plugin.gui.model_widget import ModelField
-from tests.qgis.models import work_here
+from tests.qgis.models import work_here, write_untrained
 from tests.unit.inference.support import write_model, write_raster
 
 
@@ -67,6 +67,18 @@ def test_a_definition_becomes_a_package(run: Callable[..., Any], tmp_path: Path)
     assert set(json.loads(info)["files"]) == {"a.emd", "w.pth", "note.txt"}
 
 
+def test_convert_in_a_real_worker_and_read_it_again(
+    run: Callable[..., Any], tmp_path: Path
+) -> None:
+    model = write_untrained(tmp_path / "species.dlpk", "FEATURE_CLASSIFIER")
+    run("installmodel", INPUT=model)
+    output = str(tmp_path / "new" / "species.onnx")
+    result = run("convertmodel", MODEL="species", FORMAT="onnx", OUTPUT=output)
+    assert result["OUTPUT"] == output and 0 <= result["DISAGREEMENT"] < 1e-5
+    told = json.loads(run("modelinfo", MODEL=output, OUTPUT=str(tmp_path / "i.html"))["INFO"])
+    assert told["outputs"][0]["shape"] == "batch × 2" and told["classes"][0]["name"] == "Tree"
+
+
 @pytest.mark.parametrize(
     ("tool", "parameters", "sentence"),
     [
@@ -74,6 +86,8 @@ def test_a_definition_becomes_a_package(run: Callable[..., Any], tmp_path: Path)
         ("installmodel", {"INPUT": "trees.dlpk", "NAME": "a/b"}, "holds '/'"),
         ("uninstallmodel", {"NAME": "none"}, "There is no installed model 'none'"),
         ("modelinfo", {"MODEL": "none"}, "There is no model 'none'"),
+        ("convertmodel", {"MODEL": "none", "OUTPUT": "a.onnx"}, "There is no model 'none'"),
+        ("convertmodel", {"MODEL": "trees.dlpk", "OUTPUT": "a.pt"}, "Give it the extension .onnx"),
         ("packagemodel", {"INPUT": "none.emd", "OUTPUT": "a.dlpk"}, "none.emd"),
     ],
 )
@@ -105,7 +119,14 @@ def test_the_field_for_a_model_offers_installed_ones(run: Callable[..., Any], pa
 
 
 def test_every_parameter_has_its_help(provider: Any) -> None:
-    for name in ("modelinfo", "packagemodel", "installmodel", "uninstallmodel", "listmodels"):
+    for name in (
+        "modelinfo",
+        "packagemodel",
+        "installmodel",
+        "uninstallmodel",
+        "listmodels",
+        "convertmodel",
+    ):
         tool = provider.algorithm(name)
         assert tool.group() == "Models"
         assert all(each.help() for each in tool.parameterDefinitions())

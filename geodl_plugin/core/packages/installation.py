@@ -103,8 +103,6 @@ def install(model: str, name: str, progress: Progress) -> str:
         store.place_for(name)  # nobody took the name meanwhile
         part.replace(target)
     except OSError as error:
-        if isinstance(error, ModelError):
-            raise
         raise ModelError(f"'{path.name}' cannot be installed: {error}.") from error
     finally:
         part.unlink(missing_ok=True)

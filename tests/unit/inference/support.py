@@ -202,6 +202,7 @@ _BUILDERS: dict[str, tuple[Task, Callable[[NetworkSpec], nn.Module]]] = {
     "TEST_MANY": (Task.DETECTION, lambda spec: FindMany()),
     "TEST_PIXELS": (Task.PIXELS, lambda spec: Brightest(spec.class_count, True)),
     "TEST_CHANGE": (Task.CHANGE, lambda spec: Brightening(spec.class_count, True)),
+    "TEST_SMALL": (Task.PIXELS, lambda spec: SmallPixels(spec.band_count, spec.class_count)),
     "TEST_OBJECTS": (Task.OBJECTS, lambda spec: Brightest(spec.class_count, False)),
 }
 for _name, (_task, _build) in _BUILDERS.items():

@@ -137,6 +137,15 @@ class SingleShotDetector(nn.Module):
         hard = (rank < allowed) & ~positive
         return (losses[positive].sum() + losses[hard].sum()) / count
 
+    def candidates(self, outputs: dict[str, Any]) -> tuple[Tensor, Tensor]:
+        """Return the boxes ``(b, n, 4)`` of all anchors and their classes' scores ``(b, n, c)``.
+
+        This is what a detector must have to be written for other programs.
+        """
+        scores = outputs["scores"]
+        chances = scores.sigmoid() if self.focal_loss else scores.softmax(-1)[..., 1:]
+        return outputs["anchors"].decode(outputs["squashed"]), chances
+
     @torch.no_grad()
     def detect(
         self, outputs: dict[str, Any], image_size: tuple[int, int], threshold: float
@@ -148,9 +157,7 @@ class SingleShotDetector(nn.Module):
             image_size: height and width of the images, to which boxes are clipped.
             threshold: least score, 0 to 1.
         """
-        scores = outputs["scores"]
-        chances = scores.sigmoid() if self.focal_loss else scores.softmax(-1)[..., 1:]
-        boxes = outputs["anchors"].decode(outputs["squashed"])
+        boxes, chances = self.candidates(outputs)
         found = []
         for chance, box in zip(chances, boxes):
             where, label = torch.nonzero(chance >= threshold, as_tuple=True)

@@ -1,0 +1,114 @@
+"""Packages that ArcGIS Pro runs: TorchScript and a Python inference function."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..errors import ModelError
+from ..inference.model import Model
+from ..models.registry import Task
+from ..packages.archive import write_package
+from ..packages.definition import ModelDefinition
+from .exportable import Exportable, trial_images
+from .proof import Disagreement, compare
+
+FUNCTIONS = {
+    Task.DETECTION: "GeoDLObjectDetector",
+    Task.PIXELS: "GeoDLPixelClassifier",
+    Task.OBJECTS: "GeoDLObjectClassifier",
+}
+_FOLDER = Path(__file__).resolve().parent / "functions"
+# What GeoDL alone needs to rebuild the network, which the package does not hold.
+_OURS = ("architecture", "backbone", "arguments")
+
+
+def write_arcgis(
+    network: Exportable, model: Model, definition: ModelDefinition, path: Path
+) -> Disagreement:
+    """Write a package for ArcGIS and return how its network differs from the original.
+
+    Raises:
+        ModelError: when the network cannot be written as TorchScript.
+    """
+    if network.task not in FUNCTIONS:
+        raise ModelError(
+            f"'{model.name}' is a {network.task.value} model, for which ArcGIS has no way to hand "
+            "over two dates. Convert it to onnx or openvino."
+        )
+    if network.bands != len(model.bands):
+        raise ModelError(f"'{model.name}' names other bands than its network takes.")
+    weights = path.with_suffix(".pt")
+    traced = _trace(network)
+    traced.save(str(weights))
+    # What the function will open is what is judged.
+    found = compare(network, _images(network), _runner(weights))
+    name = FUNCTIONS[network.task]
+    function = _FOLDER / f"{name}.py"
+    files: dict[str, Path | bytes] = {weights.name: weights, function.name: function}
+    values = describe(network, definition, model, weights.name, function.name)
+    write_package(path, ModelDefinition(values, path.stem), files)
+    weights.unlink()
+    return found
+
+
+def describe(
+    network: Exportable, definition: ModelDefinition, model: Model, weights: str, function: str
+) -> dict[str, Any]:
+    """Return the definition of the package: the model's own with what ArcGIS runs."""
+    values = dict(definition.values)
+    for name in list(values):
+        if name.lower() in ("modelfile", "inferencefunction", "framework", "modelconfiguration"):
+            del values[name]
+    own = {name: value for name, value in definition.geodl.items() if name not in _OURS}
+    own.setdefault("crop", {"mode": model.crop_mode, "blacken": model.blacken})
+    own["normalization"] = {"mean": list(model.mean), "std": list(model.std)}
+    own["converted_from"] = definition.name
+    return {
+        "Framework": "PyTorch",
+        "ModelConfiguration": "GeoDL",
+        "ModelFile": weights,
+        "InferenceFunction": function,
+        **values,
+        "ImageHeight": network.side,
+        "ImageWidth": network.side,
+        "ExtractBands": list(model.bands),
+        "SupportsVariableTileSize": False,
+        "GeoDL": own,
+    }
+
+
+def _images(network: Exportable) -> list[torch.Tensor]:
+    side = network.side
+    shapes = [(1, side, side)]
+    if network.task is Task.OBJECTS:  # several objects come at a time
+        shapes.append((3, side, side))
+    return trial_images(network.bands, shapes)
+
+
+def _trace(network: Exportable) -> torch.jit.ScriptModule:
+    example = trial_images(network.bands, [(2, network.side, network.side)])[0]
+    try:
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter("ignore")
+            traced = torch.jit.trace(network, example[:1], check_trace=False)
+            return torch.jit.freeze(traced)
+    except Exception as error:  # the tracer raises errors of all kinds
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+        raise ModelError(f"The network cannot be written as TorchScript: {first}.") from error
+
+
+def _runner(path: Path) -> Any:
+    with warnings.catch_warnings():  # newer PyTorch calls it old, ArcGIS knows no other
+        warnings.simplefilter("ignore")
+        loaded = torch.jit.load(str(path)).eval()
+
+    def answer(images: np.ndarray) -> np.ndarray:
+        with torch.inference_mode():
+            return loaded(torch.from_numpy(images)).numpy()
+
+    return answer

@@ -1,0 +1,198 @@
+"""Packages for ArcGIS give in its host what GeoDL's own tools give on the same pixels."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from geodl_plugin.core.conversion.convert import run
+from geodl_plugin.core.conversion.options import ConversionOptions
+from geodl_plugin.core.geo.raster import Raster
+from geodl_plugin.core.inference import detect, objects, pixels
+from geodl_plugin.core.inference.options import DetectionOptions, ObjectOptions, PixelOptions
+from geodl_plugin.core.packages.information import information
+from geodl_plugin.core.progress import Progress
+from tests.qgis.models import write_untrained
+from tests.unit.inference.support import (
+    NORTH_UP,
+    read_features,
+    write_model,
+    write_polygons,
+    write_raster,
+)
+
+HOST = Path(__file__).with_name("arcgis_host.py")
+SIDE = 64
+EDGE = 8  # columns without data
+
+
+def convert(folder: Path, name: str) -> tuple[str, str]:
+    """Return a model and its package for ArcGIS."""
+    torch.manual_seed(0)
+    if name == "SSD":
+        model = write_untrained(folder / "model.dlpk", name)
+    else:
+        normalization = {"mean": [0.0] * 3, "std": [4.0] * 3}
+        model = write_model(folder / "model.dlpk", name, bands=3, normalization=normalization)
+    output = str(folder / "für ArcGIS" / "converted.dlpk")
+    result = run(ConversionOptions(model, "arcgis", output), Progress())
+    assert result["output"] == output and result["chance"] < 1e-5
+    assert [each.name for each in Path(output).parent.iterdir()] == ["converted.dlpk"]
+    return model, output
+
+
+def host(
+    folder: Path, package: str, blocks: dict[str, np.ndarray], *runs: dict[str, Any]
+) -> list[dict[str, Any]]:
+    """Run a package's function in its host, once for each set of arguments."""
+    np.savez(folder / "blocks.npz", **blocks)
+    job = {
+        "package": package,
+        "blocks": str(folder / "blocks.npz"),
+        "runs": runs,
+        "answer": str(folder / "answer.json"),
+    }
+    (folder / "job.json").write_text(json.dumps(job))
+    command = [sys.executable, str(HOST), str(folder / "job.json")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    answers = json.loads((folder / "answer.json").read_text())
+    assert all(each["geodl"] == [] for each in answers), "the function is complete in itself"
+    return answers
+
+
+def scene(side: int = SIDE) -> tuple[np.ndarray, np.ndarray]:
+    """Return pixels ``(3, side, side)`` without data in the first columns, and the mask."""
+    image = np.random.default_rng(3).integers(1, 255, (3, side, side)).astype(np.uint8)
+    image[:, :, :EDGE] = 0
+    mask = np.ones((3, side, side), np.uint8)
+    mask[:, :, :EDGE] = 0
+    return image, mask
+
+
+def test_a_detector_finds_the_same_boxes(tmp_path):
+    model, package = convert(tmp_path, "SSD")
+    image, mask = scene()
+    source = write_raster(tmp_path / "scene.tif", image, nodata=0)
+    arguments = {"padding": 0, "threshold": 0.05, "nms_overlap": 0.3}
+    wide = {**arguments, "padding": 16}
+    found, padded, everything = host(
+        tmp_path,
+        package,
+        {"pixels": image, "mask": mask},
+        arguments,
+        wide,
+        {**wide, "exclude_pad_detections": "False"},
+    )
+    output = str(tmp_path / "own.gpkg")
+    options = DetectionOptions([source], model, output, precision="float32", **arguments)
+    detect.run(options, Progress())
+    own = sorted(
+        (each["Class"], each["Classvalue"], each["Confidence"], *box_of(each["geometry"]))
+        for each in read_features(output)
+    )
+    theirs = sorted(row_of(each) for each in found["vectors"])
+    assert len(own) > 3
+    assert [each[:2] for each in theirs] == [each[:2] for each in own]
+    np.testing.assert_allclose(
+        np.array([each[2:] for each in theirs]), np.array([each[2:] for each in own]), atol=0.011
+    )
+    assert found["geometry"] == 4
+    names = [each["name"] for each in found["fields"]["fields"]]
+    assert names == ["OID", "Class", "Classvalue", "Confidence", "Shape"]
+    # What lies in the padding is left to the neighbouring block.
+    assert (padded["configuration"]["tx"], padded["configuration"]["padding"]) == (32, 16)
+    rows = [row_of(each) for each in everything["vectors"]]
+    inside = [
+        row for row in rows if 0 <= (row[3] + row[5]) / 2 < 32 and 0 <= (row[4] + row[6]) / 2 < 32
+    ]
+    assert 0 < len(inside) < len(rows)
+    assert [row_of(each) for each in padded["vectors"]] == inside
+    told = information(package)
+    assert told["runs_code"] and told["classes"][0]["name"] == "Tree"
+
+
+def row_of(feature: dict[str, Any]) -> tuple[Any, ...]:
+    """Return class, value, confidence and box of a feature."""
+    ring = np.array(feature["geometry"]["rings"][0])
+    values = feature["attributes"]
+    return (
+        values["Class"],
+        values["Classvalue"],
+        values["Confidence"],
+        *ring.min(0).tolist(),
+        *ring.max(0).tolist(),
+    )
+
+
+def box_of(geometry: Any) -> tuple[float, ...]:
+    """Return a polygon's box in pixels of the scene."""
+    left, right, bottom, top = geometry.GetEnvelope()
+    x, y, cell = NORTH_UP[0], NORTH_UP[3], NORTH_UP[1]
+    return ((left - x) / cell, (y - top) / cell, (right - x) / cell, (y - bottom) / cell)
+
+
+def test_pixels_get_the_same_classes(tmp_path):
+    model, package = convert(tmp_path, "TEST_SMALL")
+    image, mask = scene()
+    source = write_raster(tmp_path / "scene.tif", image, nodata=0)
+    blocks = {"pixels": image, "mask": mask}
+    runs = ({"padding": 0}, {"padding": 16}, {"padding": 0, "predict_background": "False"})
+    found = host(tmp_path, package, blocks, *runs)[0]
+    theirs, inner, always = (dict(np.load(tmp_path / f"{number}.npz")) for number in range(3))
+    output = str(tmp_path / "own.tif")
+    options = PixelOptions([source], model, output, padding=0, precision="float32")
+    pixels.run(options, Progress())
+    with Raster.open([output]) as raster:
+        own = raster.read(raster.window)
+    np.testing.assert_array_equal(theirs["mask"][0] > 0, own.valid)
+    np.testing.assert_array_equal(theirs["pixels"][0][own.valid], own.pixels[0][own.valid])
+    assert len(np.unique(own.pixels)) > 1
+    assert found["info"]["bandCount"] == 1 and found["info"]["pixelType"] == "u1"
+    assert found["info"]["colormap"][0] == [3, 7] and found["info"]["colormap"][1] == [34, 204]
+    rows = [each["attributes"]["Class"] for each in found["info"]["table"]["features"]]
+    assert rows == ["Tree", "Car"]
+    np.testing.assert_array_equal(inner["pixels"], theirs["pixels"][:, 16:48, 16:48])
+    told = always["pixels"][0]
+    assert set(np.unique(told[own.valid])) <= {3, 7} and (told[~own.valid] == 0).all()
+
+
+def test_objects_get_the_same_class(tmp_path):
+    model, package = convert(tmp_path, "TEST_OBJECTS")
+    image, _ = scene(2 * SIDE)
+    source = write_raster(tmp_path / "scene.tif", image)
+    x, y, cell = NORTH_UP[0], NORTH_UP[3], NORTH_UP[1]
+    centres = [(32, 32), (96, 32), (64, 96)]
+    points = [f"POINT ({x + col * cell} {y - row * cell})" for col, row in centres]
+    layer = write_polygons(tmp_path / "trees.gpkg", points, 32616, name=["a", "b", "c"])
+    output = str(tmp_path / "own.gpkg")
+    options = ObjectOptions([source], model, output, features=[layer, "trees"], precision="float32")
+    objects.run(options, Progress())
+    blocks = {}
+    for number, (col, row) in enumerate(centres):
+        blocks[f"pixels{number}"] = image[:, row - 32 : row + 32, col - 32 : col + 32]
+        blocks[f"mask{number}"] = np.ones((3, SIDE, SIDE), np.uint8)
+    (found,) = host(tmp_path, package, blocks, {"batch_size": 3})
+    own = [(each["ClassLabel"], each["Confidence"]) for each in read_features(output)]
+    theirs = [each["attributes"] for each in found["vectors"]]
+    assert [each["ClassLabel"] for each in theirs] == [name for name, _ in own]
+    np.testing.assert_allclose(
+        [each["Confidence"] for each in theirs], [sure for _, sure in own], atol=0.011
+    )
+    assert found["configuration"]["batch_size"] == 3
+    with zipfile.ZipFile(package) as archive:
+        names = archive.namelist()
+        values = json.loads(archive.read("converted.emd"))
+    assert sorted(names) == ["GeoDLObjectClassifier.py", "converted.emd", "converted.pt"]
+    assert values["Framework"] == "PyTorch" and values["ModelType"] == "ObjectClassification"
+    assert values["ModelFile"] == "converted.pt"
+    assert values["InferenceFunction"] == "GeoDLObjectClassifier.py"
+    assert values["ExtractBands"] == [0, 1, 2] and values["ImageWidth"] == SIDE
+    assert "architecture" not in values["GeoDL"]

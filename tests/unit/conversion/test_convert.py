@@ -1,0 +1,170 @@
+"""Networks written as ONNX and for OpenVINO answer as before, and say what they are."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import onnx
+import openvino
+import pytest
+import torch
+from torch import nn
+
+from geodl_plugin.core.conversion import proof
+from geodl_plugin.core.conversion.convert import run
+from geodl_plugin.core.conversion.exportable import Exportable
+from geodl_plugin.core.conversion.onnx_file import describe_file
+from geodl_plugin.core.conversion.options import ConversionOptions
+from geodl_plugin.core.errors import InputError, ModelError
+from geodl_plugin.core.models.registry import Task
+from geodl_plugin.core.packages.information import page
+from geodl_plugin.core.progress import Progress
+from tests.qgis.models import write_untrained
+from tests.unit.inference.support import SmallPixels, make_model, write_model
+
+UTM = 'PROJCS["UTM 16N",GEOGCS["WGS 84",DATUM["WGS_1984",SPHEROID["WGS 84",6378137,298.257]],PRIMEM["Greenwich",0],UNIT["degree",0.0174532925]],PROJECTION["Transverse_Mercator"],PARAMETER["central_meridian",-87],PARAMETER["scale_factor",0.9996],PARAMETER["false_easting",500000],UNIT["metre",1]]'  # noqa: E501
+
+
+def metadata_of(path: str) -> dict:
+    """Return the metadata as Deepness reads it: each value is JSON."""
+    return {each.key: json.loads(each.value) for each in onnx.load(path).metadata_props}
+
+
+def infer(path: str, images: np.ndarray) -> np.ndarray:
+    core = openvino.Core()
+    exact = {"INFERENCE_PRECISION_HINT": "f32"}
+    return core.compile_model(core.read_model(path), "CPU", exact)(images)[0]
+
+
+def test_pixels_as_onnx(tmp_path):
+    model = write_model(
+        tmp_path / "canopy.dlpk", "TEST_PIXELS", cell_size=[0.5, 0.5], crs=UTM,
+        normalization={"mean": [102.0], "std": [51.0]},
+    )  # fmt: skip
+    output = str(tmp_path / "neu ü" / "canopy.onnx")
+    result = run(ConversionOptions(model, "onnx", output), Progress())
+    assert result == {"output": output, "chance": pytest.approx(0, abs=1e-5), "shift": 0}
+    found = metadata_of(output)
+    assert found["model_type"] == "Segmentor"
+    assert found["class_names"] == {"0": "background", "1": "Tree", "2": "Car"}
+    assert found["resolution"] == 50
+    assert found["tile_size"] == found["tiles_size"] == 64 and found["tiles_overlap"] == 25
+    # Deepness: (pixel / 255 − mean) / std is what the network was trained with.
+    pixels = np.array([0.0, 102.0, 255.0])
+    mean, std = found["standardization_mean"][0], found["standardization_std"][0]
+    np.testing.assert_allclose((pixels / 255 - mean) / std, (pixels - 102) / 51)
+    assert found["geodl_definition"]["ModelType"] == "ImageClassification"
+    images = np.random.default_rng(0).normal(10, 10, (3, 1, 64, 64)).astype(np.float32)
+    answer = infer(output, images)
+    assert answer.shape == (3, 3, 64, 64)
+    np.testing.assert_allclose(answer.sum(1), 1, atol=1e-5)
+    np.testing.assert_array_equal(
+        answer.argmax(1), np.abs(images - [[[[0]], [[10]], [[20]]]]).argmin(1)
+    )
+    shape = onnx.load(output).graph.input[0].type.tensor_type.shape.dim
+    assert [each.dim_param or each.dim_value for each in shape] == ["batch", 1, 64, 64]
+    told = describe_file({"model": output}, Progress())
+    assert told["classes"][1]["name"] == "Car" and told["summary"].startswith("Classifies pixels")
+    assert told["inputs"] == [{"name": "images", "shape": "batch × 1 × 64 × 64", "type": "float"}]
+    assert "Segmentor" in page(told) and "geodl_definition" not in page(told)
+
+
+def test_a_detector_as_onnx_answers_as_yolo(tmp_path):
+    model = write_untrained(tmp_path / "trees.dlpk", "SSD")
+    output = str(tmp_path / "trees.onnx")
+    assert run(ConversionOptions(model, "onnx", output), Progress())["shift"] < 1e-3
+    found = metadata_of(output)
+    assert found["model_type"] == "Detector" and found["det_type"] == "YOLO_Ultralytics"
+    assert found["class_names"] == {"0": "Tree", "1": "Car"}
+    assert found["det_conf"] == 0.5 and found["det_remove_overlap"] is True
+    answer = infer(output, np.zeros((2, 3, 64, 64), np.float32))
+    assert answer.shape == (2, 4 + 2, 16)
+    assert (answer[:, 2:4] > 0).all() and (answer[:, 4:] < 1).all()
+
+
+def test_objects_for_openvino_in_any_size(tmp_path):
+    model = write_model(tmp_path / "species.dlpk", "TEST_OBJECTS")
+    output = str(tmp_path / "new" / "species.xml")
+    run(ConversionOptions(model, "openvino", output), Progress())
+    assert sorted(each.name for each in (tmp_path / "new").iterdir()) == [
+        "species.bin", "species.xml",
+    ]  # fmt: skip
+    images = np.full((2, 1, 96, 160), 10, np.float32)
+    assert infer(output, images).argmax(1).tolist() == [1, 1]
+    read = openvino.Core().read_model(output)
+    assert json.loads(read.get_rt_info(["geodl", "class_names"]).astype(str)) == {
+        "0": "Tree", "1": "Car",
+    }  # fmt: skip
+
+
+class Fixed(SmallPixels):
+    """Takes one size only."""
+
+    fixed_tile = 64
+
+
+def test_a_network_of_one_size_keeps_it():
+    network = Exportable(Fixed(1, 2), make_model("TEST_PIXELS", chip_size=96))
+    assert network.side == 64 and not network.any_size
+    assert Exportable(SmallPixels(1, 2), make_model("TEST_PIXELS", chip_size=90)).side == 96
+
+
+def test_what_answers_otherwise_is_not_kept():
+    network = Exportable(SmallPixels(1, 2), make_model("TEST_PIXELS"))
+    images = [torch.zeros(1, 1, 32, 32)]
+    for answer in (np.ones((1, 3, 32, 32)) * 2, np.full((1, 3, 32, 32), np.nan), np.ones((1, 2))):
+        with pytest.raises(ModelError, match="The converted model answers"):
+            proof.compare(network, images, lambda _, answer=answer: answer)
+    found = proof.compare(network, images, lambda batch: network(torch.from_numpy(batch)).detach())
+    assert found.chance == 0 and str(found) == "0.0e+00 in probability"
+    assert network.task is Task.PIXELS
+
+
+class Wild(nn.Module):
+    """Has an answer whose form depends on what it sees."""
+
+    tile_step = 32
+    fixed_tile = None
+
+    def forward(self, images):
+        return images[images > float(images.mean())]
+
+
+def test_what_cannot_be_converted_is_a_sentence(tmp_path, monkeypatch):
+    model = write_model(tmp_path / "trees.dlpk", "TEST_NUMBERS")
+    with pytest.raises(ModelError, match="whose answer has no fixed form"):
+        run(ConversionOptions(model, "onnx", str(tmp_path / "a.onnx")), Progress())
+    pixels = write_model(tmp_path / "pixels.dlpk", "TEST_PIXELS")
+    monkeypatch.setattr(
+        "geodl_plugin.core.conversion.convert.load_network", lambda model, package: Wild()
+    )
+    for name, suffix in (("onnx", ".onnx"), ("arcgis", ".dlpk")):
+        output = str(tmp_path / f"a{suffix}")
+        with pytest.raises(ModelError, match=r"cannot be written as|cannot read") as caught:
+            run(ConversionOptions(pixels, name, output), Progress())
+        assert "\n" not in str(caught.value)
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["pixels.dlpk", "trees.dlpk"]
+
+
+@pytest.mark.parametrize(
+    ("name", "output", "sentence"),
+    [
+        ("tflite", "a.tflite", "There is no FORMAT 'tflite'. Choose one of: onnx, openvino, arc"),
+        ("onnx", "a.pt", "'a.pt' is no name for the format onnx. Give it the extension .onnx"),
+    ],
+)
+def test_wrong_options_are_a_sentence(name, output, sentence):
+    with pytest.raises(InputError) as caught:
+        ConversionOptions("trees.dlpk", name, output).check()
+    assert sentence in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"no network", None])
+def test_what_is_no_onnx_is_a_sentence(tmp_path, content):
+    path = tmp_path / "a.onnx"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ModelError, match=r"'a.onnx' is no ONNX network|There is no file") as caught:
+        describe_file({"model": str(path)}, Progress())
+    assert "\n" not in str(caught.value)
