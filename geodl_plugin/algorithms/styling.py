@@ -37,6 +37,7 @@ OTHERS_COLOR = (150, 150, 150)
 # Since QGIS 3.36 without the prefix.
 _PROPERTIES = QgsSymbolLayer.Property
 STROKE_STYLE = getattr(_PROPERTIES, "StrokeStyle", None) or QgsSymbolLayer.PropertyStrokeStyle
+STROKE_WIDTH = getattr(_PROPERTIES, "StrokeWidth", None) or QgsSymbolLayer.PropertyStrokeWidth
 FILL_STYLE = getattr(_PROPERTIES, "FillStyle", None) or QgsSymbolLayer.PropertyFillStyle
 SCHEMA_PROPERTY = "geodl/schema"  # of a layer of samples: its classes, as JSON
 
@@ -155,15 +156,20 @@ class SampleStyler(ClassStyler):
     def apply(self, layer: QgsMapLayer) -> None:
         super().apply(layer)
         layer.setCustomProperty(SCHEMA_PROPERTY, self._text)
-        if layer.fields().lookupField(CONFIDENCE) >= 0:
+        # Labels that people have made stay.
+        if layer.labeling() is None and layer.fields().lookupField(CONFIDENCE) >= 0:
             layer.setLabeling(QgsVectorLayerSimpleLabeling(_draft_labels()))
             layer.setLabelsEnabled(True)
 
     def _symbol(self, color: QColor, kind: QgsWkbTypes.GeometryType) -> QgsSymbol:
         """Return a symbol that has a dashed outline and no fill for drafts."""
         symbol = super()._symbol(color, kind)
-        for name, style in ((STROKE_STYLE, "dash"), (FILL_STYLE, "no")):
-            chosen = QgsProperty.fromExpression(f"if({IS_DRAFT}, '{style}', 'solid')")
+        for name, draft, sample in (
+            (STROKE_STYLE, "'dash'", "'solid'"),
+            (FILL_STYLE, "'no'", "'solid'"),
+            (STROKE_WIDTH, "0.6", "0.4"),  # dashes are seen less than a line
+        ):
+            chosen = QgsProperty.fromExpression(f"if({IS_DRAFT}, {draft}, {sample})")
             symbol.symbolLayer(0).setDataDefinedProperty(name, chosen)
         return symbol
 

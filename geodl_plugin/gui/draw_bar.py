@@ -13,12 +13,14 @@ from . import draw_shapes
 from .draw_tools import DragTool, DrawTool, FreehandTool, ImageTool, PolygonTool
 from .segment_tool import SegmentTool
 
+SNAPPING = "EnableSnappingAction"
 # QGIS's own actions, by the names they have in its window.
 QGIS_ACTIONS = (
     "mActionSelectFeatures",
     "mActionVertexToolActiveLayer",
     "mActionSplitFeatures",
     "mActionMergeFeatures",
+    SNAPPING,
 )
 
 
@@ -81,7 +83,12 @@ class DrawBar(QToolBar):
             return
         action = QAction(theirs.icon(), theirs.text().replace("&", ""), self)
         action.triggered.connect(lambda: self._trigger(theirs))
+        if name == SNAPPING:
+            action.setCheckable(True)
+            action.setChecked(theirs.isChecked())
+            theirs.toggled.connect(action.setChecked)
         self.addAction(action)
+        self.buttons[name] = action
 
     def _trigger(self, action: QAction) -> None:
         self.used.emit()

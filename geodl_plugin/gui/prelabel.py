@@ -123,6 +123,9 @@ class Prelabelling(QObject):
         match = match_classes(self._dock.editor.document, schema, model.name)
         if match.document != self._dock.editor.document:
             self._dock.editor.apply(match.document, self.tr("Add the classes of the model"))
+        else:
+            # A layer that was made elsewhere may not know how drafts look.
+            self._samples.adopt(match.document, {})
         own = [dataclasses.replace(each, value=match.values[each.value]) for each in found]
         missing = present.missing(own)
         count = Drafts(self._samples).add(missing, match.document, model.name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from qgis.core import QgsWkbTypes
-from qgis.gui import QgsRubberBand
+from qgis.gui import QgsMapTool, QgsRubberBand
 from qgis.PyQt.QtCore import QCoreApplication, QObject
 from qgis.PyQt.QtGui import QColor
 from qgis.PyQt.QtWidgets import QAction
@@ -189,7 +189,9 @@ class Review(QObject):
         """Return whether a key is the review's, and not that of the tool on the map."""
         if self.fixing:
             return key in WHILE_FIXING
-        if self._canvas.mapTool() in self._dock.bar.tools.values():
+        tool = self._canvas.mapTool()
+        edits = tool is not None and bool(tool.flags() & QgsMapTool.Flag.EditTool)
+        if edits or tool in self._dock.bar.tools.values():
             return key in WHILE_DRAWING
         return True
 

@@ -20,8 +20,9 @@ KEYS = {
     Qt.Key.Key_Escape: "leave",
     **{getattr(Qt.Key, f"Key_{number}"): f"class {number}" for number in range(1, 10)},
 }
-# What QGIS's vertex tool, and the dock's tools that draw, leave to others.
+# While a draft is fixed, the other keys are those of QGIS's vertex tool.
 WHILE_FIXING = (Qt.Key.Key_A, Qt.Key.Key_Return, Qt.Key.Key_Enter, Qt.Key.Key_Escape)
+# What tools that draw or edit leave to others.
 WHILE_DRAWING = (Qt.Key.Key_A, Qt.Key.Key_R, Qt.Key.Key_F, Qt.Key.Key_S)
 # A key on the number pad is the same key; one with Ctrl is a command of QGIS.
 PLAIN = (Qt.KeyboardModifier.NoModifier, Qt.KeyboardModifier.KeypadModifier)

@@ -65,6 +65,7 @@ def test_what_the_model_finds_becomes_drafts(window: Window) -> None:
     assert window.found["count"] == "9 drafts to review"
     assert window.found["idle"] == [False, False, True]
     assert window.found["drafts"] == [51, 55, 60, 62, 68, 75, 79, 88, 93]
+    assert window.found["labels"]
     assert window.found["classes"] == [["House", 1], ["Shadow", 2], ["Tree", 3]]
 
 
@@ -106,6 +107,11 @@ def test_keys_of_others_stay_theirs(window: Window) -> None:
     assert window.found["left_alone"]
     assert window.found["drawing_class"] == "Shadow"
     assert (window.found["clicked"], window.found["key_on_button"]) == (1, 2)
+
+
+def test_snapping_is_a_button_of_the_dock(window: Window) -> None:
+    """It is QGIS's own, and shows whether it is on."""
+    assert window.found["snapping"] == [True, True]
 
 
 def test_many_are_decided_at_once_and_undone(window: Window) -> None:

@@ -13,6 +13,13 @@ from qgis.core import (
     QgsExpressionContextUtils,
     QgsProcessingException,
     QgsProcessingFeedback,
+    QgsProcessingModelAlgorithm,
+    QgsProcessingModelChildAlgorithm,
+    QgsProcessingModelChildParameterSource,
+    QgsProcessingModelOutput,
+    QgsProcessingModelParameter,
+    QgsProcessingParameterRasterLayer,
+    QgsProcessingParameterString,
     QgsVectorLayer,
 )
 
@@ -171,3 +178,30 @@ def test_a_nested_schema_is_kept_with_the_layer(run: Run, tmp_path: Path) -> Non
     again = str(tmp_path / "again.gpkg")
     run("labelobjects", APPEND_TO=samples, OUTPUT=again)
     assert json_document(load(again).customProperty("geodl/schema")).nodes == document.nodes
+
+
+def test_a_model_of_the_modeler_passes_its_model_on(
+    provider: Any, source: str, model: str, tmp_path: Path
+) -> None:
+    import processing
+
+    child = QgsProcessingModelChildAlgorithm("geodl:labelobjects")
+    child.setChildId("label")
+    for name in ("INPUT", "MODEL"):
+        given = QgsProcessingModelChildParameterSource.fromModelParameter(name.lower())
+        child.addParameterSources(name, [given])
+    output = QgsProcessingModelOutput("samples", "samples")
+    output.setChildId("label")
+    output.setChildOutputName("OUTPUT")
+    child.setModelOutputs({"samples": output})
+    chain = QgsProcessingModelAlgorithm("Pre-label", "pre", "")
+    for parameter in (
+        QgsProcessingParameterRasterLayer("input"),
+        QgsProcessingParameterString("model"),
+    ):
+        chain.addModelParameter(parameter, QgsProcessingModelParameter(parameter.name()))
+    chain.addChildAlgorithm(child)
+    path = str(tmp_path / "samples.gpkg")
+    values = {"input": source, "model": model, "label:samples": path}
+    results = processing.run(chain, values)
+    assert load(path).featureCount() == 4, results

@@ -66,6 +66,7 @@ def find(dock: Any, found: dict[str, Any]) -> None:
     found["count"] = panel.count.text()
     found["idle"] = [panel.bar.isVisible(), panel.card.isVisible(), panel.find_button.isVisible()]
     found["drafts"] = drafts()
+    found["labels"] = dock.samples.layer.labelsEnabled()
     found["classes"] = [(node.name, node.value) for node in dock.editor.document.walk()]
     wait_until(lambda: not iface.mapCanvas().isDrawing(), 10)
     photograph_screen("review-found")
@@ -134,6 +135,8 @@ def leave_keys_alone(dock: Any, hand: Hand, found: dict[str, Any]) -> None:
     press(Qt.Key.Key_2)
     found["drawing_class"] = dock.editor.current().name
     press(Qt.Key.Key_Return)
+    action("mActionVertexToolActiveLayer").trigger()
+    press(Qt.Key.Key_Delete)
     found["left_alone"] = drafts() == before
     iface.actionPan().trigger()
     buttons = dock.review.panel.card.buttons
@@ -184,7 +187,12 @@ def steps(found: dict[str, Any]) -> None:
     dock.editor.tree.choose_place(1)
     dock.bar.buttons["rectangle"].trigger()
     hand.drag([(0.1, 0.1), (0.15, 0.15), (0.2, 0.2)])
-    found["drawn"] = rows()
+    snapping = dock.bar.buttons["EnableSnappingAction"]
+    snapping.trigger()
+    found["snapping"] = [QgsProject.instance().snappingConfig().enabled(), snapping.isChecked()]
+    snapping.trigger()
+    dock.samples.layer.setLabeling(None)
+    dock.samples.layer.setLabelsEnabled(False)
     find(dock, found)
     decide(dock, found)
     wait_until(lambda: not iface.mapCanvas().isDrawing(), 10)
