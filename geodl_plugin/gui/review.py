@@ -110,7 +110,7 @@ class Review(QObject):
         left = self.session.position()[1] - accepted - rejected
         self._stop()
         self._halo.reset(QgsWkbTypes.GeometryType.PolygonGeometry)
-        text = self.tr("{} drafts were accepted, {} rejected, {} are left.")
+        text = self.tr("Accepted: {}. Rejected: {}. Left: {}.")
         self._dock.notice.tell("info" if left else "success", text.format(accepted, rejected, left))
 
     def _stop(self) -> None:
@@ -160,6 +160,7 @@ class Review(QObject):
         samples = self._dock.samples
         if samples is None:
             return
+        reviewing = self.session is not None
         session = self.session or ReviewSession(Drafts(samples))
         limit = self.panel.limit.value()
         try:
@@ -167,9 +168,11 @@ class Review(QObject):
         except GeoDLError as error:
             self._dock.notice.tell("error", str(error))
             return
-        text = self.tr("{} drafts were accepted; QGIS's undo takes that back.")
+        if reviewing:
+            return  # the review shows what is left, or has told so in the end
+        text = self.tr("Accepted: {}. QGIS's undo takes that back.")
         if not accept:
-            text = self.tr("{} drafts were rejected; QGIS's undo brings them back.")
+            text = self.tr("Rejected: {}. QGIS's undo brings them back.")
         self._dock.notice.tell("info", text.format(count))
 
     def _fix(self, on: bool) -> None:

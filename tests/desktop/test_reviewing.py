@@ -43,7 +43,8 @@ def window(qgis_window: Callable[..., Window], tmp_path_factory: pytest.TempPath
         "GEODL_FAKE": "finds",
         "GEODL_FAKE_BOXES": os.environ.get("GEODL_FAKE_BOXES", str(boxes)),
         "GEODL_FAKE_PID": str(folder / "pid"),
-        "GEODL_TEST_MODEL": str(write_model(Path(folder) / "trees.dlpk", Classes=CLASSES)),
+        "GEODL_TEST_MODEL": os.environ.get("GEODL_TEST_MODEL")
+        or str(write_model(Path(folder) / "trees.dlpk", Classes=CLASSES)),
         "GEODL_TEST_SCENE": os.environ.get("GEODL_TEST_SCENE")
         or str(write_scene(folder / "scene.tif")),
     }
@@ -89,7 +90,7 @@ def test_keys_decide_the_least_certain_first(window: Window) -> None:
     assert window.found["undone"] == [[55, 60, 62, 68, 75, 79, 88, 93], 10]
     # The third was skipped; the fourth is a shadow already, by its key too.
     assert window.found["another_class"] == [[60, 68, 75, 79, 88, 93], 3]
-    assert window.found["text"] == "Accept a draft"
+    assert window.found["text"] == ["Accept a draft", True]
 
 
 def test_a_draft_is_fixed_with_the_tool_of_qgis(window: Window) -> None:
@@ -118,9 +119,10 @@ def test_many_are_decided_at_once_and_undone(window: Window) -> None:
     """By the confidence; one step of QGIS's undo brings all back."""
     done, text = window.found["ended_review"]
     assert done
-    assert text.endswith("3 are left.")
+    assert text == "Accepted: 4. Rejected: 2. Left: 3."
     before, after = window.found["accept_all"]
     assert after == [each for each in before if each < 80]
     assert window.found["accept_undone"] == before
     assert window.found["all_decided"] == [[], "No drafts to review", False]
+    assert window.found["summary"] == "Accepted: 2. Rejected: 1. Left: 0."
     assert "House" not in window.found["samples"]

@@ -96,7 +96,8 @@ def decide(dock: Any, found: dict[str, Any]) -> None:
     found["another_class"] = [drafts(), [each["name"] for each in rows()].count("Shadow")]
     seen.append(card(dock))
     found["seen"] = seen
-    found["text"] = dock.samples.layer.undoStack().undoText()
+    stack = dock.samples.layer.undoStack()
+    found["text"] = [stack.undoText(), action("mActionUndo").isEnabled()]
 
 
 def fix(dock: Any, found: dict[str, Any]) -> None:
