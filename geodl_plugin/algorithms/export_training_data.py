@@ -263,7 +263,9 @@ class ExportTrainingData(GeoDLAlgorithm):
         self, parameters: dict[str, Any], context: QgsProcessingContext, progress: Progress
     ) -> dict[str, Any]:
         rasters = tuple(read_input(self, parameters, context, progress=progress))
-        with Raster.open(rasters) as raster:
+        separate = is_separate(self, parameters, context)
+        # Where the rasters are cut one by one, they need not fit together.
+        with Raster.open(rasters[:1] if separate else rasters) as raster:
             extent = read_extent(self, parameters, context, raster.crs)
         labels, labels_layer = self._labels(parameters, context)
         mask, mask_layer = vector_source(self, parameters, MASK, context) or ("", "")
@@ -301,7 +303,7 @@ class ExportTrainingData(GeoDLAlgorithm):
                 min_overlap=number(self.MIN_POLYGON_OVERLAP_RATIO),
                 rotation=number(self.ROTATION_ANGLE),
                 pixel_space=choice(self.REFERENCE_SYSTEM) == "PIXEL_SPACE",
-                separate=is_separate(self, parameters, context),
+                separate=separate,
                 blacken=self.parameterAsBool(parameters, self.BLACKEN_AROUND_FEATURE, context),
                 bounding_box=choice(self.CROP_MODE) == "BOUNDING_BOX",
                 second=tuple(second),

@@ -57,19 +57,23 @@ class Cutter:
         self,
         options: ExportOptions,
         form: type[ChipFormat],
-        rasters: tuple[str, ...],
         scratch: Path,
+        labelled: bool = True,
     ) -> None:
         self.options = options
         self.format = form
-        scratch.mkdir()
-        self.raster = _open(rasters, options.cell_size)
+        self.raster = _open(options.rasters, options.cell_size)
         self.second = self._open_second()
         labels, layer = _vector(options.labels, options.labels_layer, scratch / "labels.gpkg")
         self.source: LabelSource | None = None
         if form.label is not NoLabel:
             self.source = LabelSource(
-                labels, layer, self.raster, options.class_field, options.buffer
+                labels,
+                layer,
+                self.raster,
+                options.class_field,
+                options.buffer,
+                must_meet=labelled,
             )
         self.instances: LabelSource | None = None
         if options.instances:

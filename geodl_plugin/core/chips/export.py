@@ -28,6 +28,7 @@ from .checks import check_folder, check_image, check_options
 from .cutting import Cut, Cutter
 from .description import MAP, describe
 from .formats import ChipFormat, WrittenChip, chip_format
+from .groups import cutters_of, tell
 from .identifiers import IdentifierSet
 from .labels import MaskLabel, PanopticLabel
 from .options import ExportOptions
@@ -88,11 +89,9 @@ class _Export:
     def __init__(self, options: ExportOptions, scratch: Path) -> None:
         self.options = options
         self.format = chip_format(options.format)
-        groups = [(each,) for each in options.rasters] if options.separate else [options.rasters]
-        self.cutters = [
-            Cutter(options, self.format, group, scratch / str(number))
-            for number, group in enumerate(groups)
-        ]
+        self.cutters, self.left_out = cutters_of(
+            options, lambda own, meet: Cutter(own, self.format, _place(scratch), meet)
+        )
         self.raster = self.cutters[0].raster
         for cutter in self.cutters[1:]:
             check_image(options, cutter.raster, self.raster)
@@ -117,6 +116,7 @@ class _Export:
 
     def warn(self, progress: Progress) -> None:
         """Tell what may be wrong with the labels, before they are used."""
+        tell(self.left_out, progress)
         source = self.cutters[0].source
         if source is not None:
             warn_of_drafts(source.layer, progress)
@@ -220,6 +220,11 @@ class _Waiting:
         """Wait for all; raise what one of them raised."""
         while self._futures:
             self._futures.popleft().result()
+
+
+def _place(scratch: Path) -> Path:
+    """Return a new folder for what one cutter writes."""
+    return Path(tempfile.mkdtemp(dir=scratch))
 
 
 def _write_images(images: Sequence[_Image], image_format: str, raster: Raster) -> None:

@@ -71,6 +71,7 @@ class LabelSource:
         class_field: holds the class; "" as :func:`read_classes` says.
         buffer: radius in units of the layer that turns points and lines into areas.
         classes: of the features, where they have been read before.
+        must_meet: refuse features of which none lies on the raster.
 
     Raises:
         InputError: when a point or line layer has no buffer, or nothing lies on the raster.
@@ -84,6 +85,7 @@ class LabelSource:
         class_field: str = "",
         buffer: float = 0.0,
         classes: Classes | None = None,
+        must_meet: bool = True,
     ) -> None:
         self._arguments = (path, layer, raster, class_field, buffer)
         self.layer = VectorReader(path, layer or None)
@@ -93,7 +95,8 @@ class LabelSource:
         self.mended: set[int] = set()
         if classes is None:
             classes = read_classes(self.layer, class_field)
-            require_overlap(self.layer, raster, buffer)
+            if must_meet:
+                require_overlap(self.layer, raster, buffer)
         self.classes = classes
 
     def reopen(self) -> LabelSource:
