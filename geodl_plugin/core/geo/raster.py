@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from xml.sax.saxutils import escape
 
 import numpy as np
 from osgeo import gdal, gdal_array
@@ -64,6 +63,7 @@ def last_error() -> str:
     return " ".join(gdal.GetLastErrorMsg().split())
 
 
+MANY_BANDS = 128  # from which GDAL reads pixel-interleaved files anew for each band
 SAME_CELLS = 1e-3  # relative difference of cell sizes that are one
 
 Recipe = tuple[tuple[str, ...], GeoTransform, int, int]  # of a resampled raster
@@ -104,6 +104,8 @@ class Raster:
         # A mask that is computed from a no-data value knows nothing of absent blocks.
         by_value = not alpha and self._bands[0].GetMaskFlags() & gdal.GMF_NODATA
         self._coverage_bands = self._bands if by_value else self._masks
+        one_value = {band.GetNoDataValue() for band in self._bands} == {self.nodata}
+        self._by_value = bool(by_value and self._masks) and one_value
         self.has_mask = bool(self._masks) or np.issubdtype(self.dtype, np.floating)
 
     @classmethod
@@ -118,8 +120,10 @@ class Raster:
         if not paths:
             raise RasterError("No raster was given. Choose one at least.")
         if len(paths) == 1:
-            return cls(_open(paths[0]), paths)
-        return cls(_mosaic(paths), paths)
+            return cls(open_dataset(paths[0]), paths)
+        from .mosaic import join
+
+        return cls(join(paths), paths)
 
     @property
     def has_declared_mask(self) -> bool:
@@ -207,9 +211,12 @@ class Raster:
 
     def _read_inside(self, window: Window, bands: Sequence[int]) -> Block:
         """Read a window that lies in the raster."""
-        pixels = np.empty((len(bands), window.height, window.width), self.dtype)
-        for position, band in enumerate(bands):
-            self._read_band(self._bands[band], window, pixels[position])
+        if len(bands) >= MANY_BANDS:
+            pixels = self._read_many(window, bands)
+        else:
+            pixels = np.empty((len(bands), window.height, window.width), self.dtype)
+            for position, band in enumerate(bands):
+                self._read_band(self._bands[band], window, pixels[position])
         valid = self._read_mask(window, pixels)
         if not valid.all():
             pixels[:, ~valid] = 0
@@ -245,25 +252,50 @@ class Raster:
         place = (window.col, window.row, window.width, window.height)
         found = attempt(band.ReadAsArray, *place, buf_obj=array)
         if found is None:
-            raise RasterError(
-                f"'{self.name}' cannot be read at column {window.col}, row {window.row}: "
-                f"{last_error() or 'unknown error'}. The file may be damaged."
-            )
+            raise self._damage(window)
         return found
+
+    def _read_many(self, window: Window, bands: Sequence[int]) -> np.ndarray:
+        """Read many bands at once: GDAL unpacks blocks that hold all of them only once then."""
+        place = (window.col, window.row, window.width, window.height)
+        data = attempt(
+            self._dataset.ReadRaster,
+            *place,
+            buf_type=gdal_array.NumericTypeCodeToGDALTypeCode(self.dtype),
+            band_list=[self._bands[band].GetBand() for band in bands],
+        )
+        if data is None:
+            raise self._damage(window)
+        shape = (len(bands), window.height, window.width)
+        return np.frombuffer(data, self.dtype).reshape(shape).copy()
+
+    def _damage(self, window: Window) -> RasterError:
+        return RasterError(
+            f"'{self.name}' cannot be read at column {window.col}, row {window.row}: "
+            f"{last_error() or 'unknown error'}. The file may be damaged."
+        )
 
     def _read_mask(self, window: Window, pixels: np.ndarray) -> np.ndarray:
         valid = np.ones(pixels.shape[1:], bool)
         if self._masks:
             # A pixel that has no data in one band only, black in red say, is still a pixel.
             valid = np.zeros(pixels.shape[1:], bool)
+            if self._by_value and len(pixels) == self.band_count >= MANY_BANDS:
+                return (pixels != self.nodata).any(axis=0) & _finite(pixels)
             for mask in self._masks:
                 valid |= self._read_band(mask, window) > 0
-        if np.issubdtype(pixels.dtype, np.floating) and pixels.shape[0]:
-            valid &= np.isfinite(pixels).all(axis=0)
-        return valid
+        return valid & _finite(pixels)
 
 
-def _open(path: str) -> gdal.Dataset:
+def _finite(pixels: np.ndarray) -> np.ndarray:
+    """Return where no band of ``(bands, rows, cols)`` is infinite or not a number."""
+    if np.issubdtype(pixels.dtype, np.floating) and pixels.shape[0]:
+        return np.isfinite(pixels).all(axis=0)
+    return np.ones(pixels.shape[1:], bool)
+
+
+def open_dataset(path: str) -> gdal.Dataset:
+    """Open a file with GDAL; raise :class:`RasterError` when it cannot."""
     dataset = attempt(gdal.OpenEx, path, gdal.OF_RASTER)
     if dataset is None:
         reason = last_error()
@@ -277,63 +309,6 @@ def _geotransform(dataset: gdal.Dataset) -> GeoTransform:
     """Return where the pixels lie; without a georeference, where QGIS shows them: below 0, 0."""
     known = dataset.GetGeoTransform(can_return_null=True)
     return GeoTransform(row_y=-1.0) if known is None else GeoTransform(*known)
-
-
-def _mosaic(paths: tuple[str, ...]) -> gdal.Dataset:
-    first = Raster.open(paths[0])
-    alphas = [first.has_alpha]
-    for path in paths[1:]:
-        with Raster.open(path) as other:
-            alphas.append(other.has_alpha)
-            if other.band_count != first.band_count:
-                raise RasterError(
-                    f"'{first.name}' has {first.band_count} bands and '{other.name}' has "
-                    f"{other.band_count}. Join only rasters with the same bands."
-                )
-            if not _same_crs(first.crs, other.crs):
-                raise RasterError(
-                    f"'{first.name}' and '{other.name}' have different coordinate reference "
-                    "systems. Warp them to one before joining them."
-                )
-    # A source without an alpha band beside one with it would be left out.
-    sources = [
-        _with_alpha(path, first.band_count) if any(alphas) and not alpha else path
-        for path, alpha in zip(paths, alphas)
-    ]
-    # Gaps between rasters that have no data value of their own are told by an alpha band.
-    add = not any(alphas) and not first.has_declared_mask
-    options = gdal.BuildVRTOptions(resolution="highest", addAlpha=add)
-    target = f"/vsimem/geodl-{uuid.uuid4().hex}.vrt"
-    dataset = attempt(gdal.BuildVRT, target, sources, options=options)
-    reason = last_error()
-    if dataset is None:
-        raise RasterError(f"The rasters cannot be joined to one mosaic: {reason}.")
-    # What does not fit, GDAL leaves out with a warning: the result would only look right.
-    used = _text_of(dataset)
-    for source, path in zip(sources, paths):
-        if reason and escape(source, {'"': "&quot;"}) not in used:
-            raise RasterError(
-                f"'{Path(path).name}' cannot be joined to '{first.name}' ({reason}). Convert them "
-                "to one data type and north up, or use the processing mode SEPARATE."
-            )
-    return dataset
-
-
-def _with_alpha(path: str, bands: int) -> str:
-    """Return a raster that has the mask of another one as a band."""
-    target = f"/vsimem/geodl-{uuid.uuid4().hex}.vrt"
-    options = gdal.TranslateOptions(format="VRT", bandList=[*range(1, bands + 1), "mask"])
-    dataset = attempt(gdal.Translate, target, _open(path), options=options)
-    if dataset is None:
-        raise RasterError(f"'{Path(path).name}' cannot be joined to others: {last_error()}.")
-    dataset.GetRasterBand(bands + 1).SetColorInterpretation(gdal.GCI_AlphaBand)
-    dataset = None  # writes the description
-    return target
-
-
-def _text_of(dataset: gdal.Dataset) -> str:
-    """Return the description of a virtual raster."""
-    return "".join(dataset.GetMetadata("xml:VRT") or ())
 
 
 def _warped(
@@ -359,12 +334,6 @@ def _warped(
     if dataset is None:
         raise RasterError(f"'{source.name}' cannot be resampled: {last_error()}.")
     return dataset
-
-
-def _same_crs(one: str, other: str) -> bool:
-    from .vector import same_crs
-
-    return same_crs(one, other)
 
 
 def _band_name(band: gdal.Band) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 from osgeo import gdal, osr
@@ -157,3 +159,21 @@ def test_a_truncated_file_names_the_place(tmp_path):
     (tmp_path / "cut.tif").write_bytes(content[: len(content) // 2])
     with Raster.open(path) as raster, pytest.raises(RasterError, match=r"column 0, row"):
         raster.read(Window(0, 0, 600, 600))
+
+
+@pytest.mark.parametrize("interleave", ["PIXEL", "BAND"])
+def test_hundreds_of_bands_are_read_in_a_moment(tmp_path, interleave):
+    array = np.random.default_rng(2).integers(1, 60000, (300, 64, 96)).astype(np.uint16)
+    array[:, 3, 5] = 0
+    array[7, 4, 4] = 0
+    options = [f"INTERLEAVE={interleave}", "COMPRESS=LZW"]
+    with Raster.open(write(tmp_path / "many.tif", array, 0, options=options)) as raster:
+        began = time.thread_time()
+        block = raster.read(Window(-4, 0, 60, 64))
+        # Band by band GDAL unpacks the whole file 300 times, and for the masks again.
+        assert time.thread_time() - began < 1
+        some = raster.read(Window(0, 0, 56, 64), [299, 7])
+    assert (block.pixels[:, :, 4:] == array[:, :, :56]).all()
+    assert not block.valid[:, :4].any() and not block.valid[3, 9] and block.valid[4, 8]
+    assert block.valid.sum() == 56 * 64 - 1
+    assert (some.pixels == array[[299, 7], :, :56]).all()

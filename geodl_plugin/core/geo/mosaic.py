@@ -1,0 +1,75 @@
+"""Several rasters joined to one, of which none is left out silently."""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+from xml.sax.saxutils import escape
+
+from osgeo import gdal
+
+from ..errors import RasterError
+from .raster import Raster, attempt, last_error, open_dataset
+from .vector import same_crs
+
+
+def join(paths: tuple[str, ...]) -> gdal.Dataset:
+    """Return a virtual raster of several files.
+
+    Raises:
+        RasterError: when they do not fit together.
+    """
+    first = Raster.open(paths[0])
+    alphas = [first.has_alpha]
+    for path in paths[1:]:
+        with Raster.open(path) as other:
+            alphas.append(other.has_alpha)
+            if other.band_count != first.band_count:
+                raise RasterError(
+                    f"'{first.name}' has {first.band_count} bands and '{other.name}' has "
+                    f"{other.band_count}. Join only rasters with the same bands."
+                )
+            if not same_crs(first.crs, other.crs):
+                raise RasterError(
+                    f"'{first.name}' and '{other.name}' have different coordinate reference "
+                    "systems. Warp them to one before joining them."
+                )
+    # A source without an alpha band beside one with it would be left out.
+    sources = [
+        _with_alpha(path, first.band_count) if any(alphas) and not alpha else path
+        for path, alpha in zip(paths, alphas)
+    ]
+    # Gaps between rasters that have no data value of their own are told by an alpha band.
+    add = not any(alphas) and not first.has_declared_mask
+    options = gdal.BuildVRTOptions(resolution="highest", addAlpha=add)
+    target = f"/vsimem/geodl-{uuid.uuid4().hex}.vrt"
+    dataset = attempt(gdal.BuildVRT, target, sources, options=options)
+    reason = last_error()
+    if dataset is None:
+        raise RasterError(f"The rasters cannot be joined to one mosaic: {reason}.")
+    # What does not fit, GDAL leaves out with a warning: the result would only look right.
+    used = _text_of(dataset)
+    for source, path in zip(sources, paths):
+        if reason and escape(source, {'"': "&quot;"}) not in used:
+            raise RasterError(
+                f"'{Path(path).name}' cannot be joined to '{first.name}' ({reason}). Convert them "
+                "to one data type and north up, or use the processing mode SEPARATE."
+            )
+    return dataset
+
+
+def _with_alpha(path: str, bands: int) -> str:
+    """Return a raster that has the mask of another one as a band."""
+    target = f"/vsimem/geodl-{uuid.uuid4().hex}.vrt"
+    options = gdal.TranslateOptions(format="VRT", bandList=[*range(1, bands + 1), "mask"])
+    dataset = attempt(gdal.Translate, target, open_dataset(path), options=options)
+    if dataset is None:
+        raise RasterError(f"'{Path(path).name}' cannot be joined to others: {last_error()}.")
+    dataset.GetRasterBand(bands + 1).SetColorInterpretation(gdal.GCI_AlphaBand)
+    dataset = None  # writes the description
+    return target
+
+
+def _text_of(dataset: gdal.Dataset) -> str:
+    """Return the description of a virtual raster."""
+    return "".join(dataset.GetMetadata("xml:VRT") or ())
