@@ -155,7 +155,7 @@ def read_input(
     if layers and folder:
         raise InputError("Input rasters and an input folder are given. Give one of the two.")
     if folder:
-        return _rasters_of(Path(folder))
+        return rasters_of(Path(folder))
     if not layers:
         if parameters.get(INPUT):
             raise RasterError(
@@ -204,7 +204,8 @@ def _first(value: Any) -> Any:
     return value[0] if isinstance(value, (list, tuple)) and value else value
 
 
-def _rasters_of(folder: Path) -> list[str]:
+def rasters_of(folder: Path) -> list[str]:
+    """Return the rasters in a folder by name; raise :class:`InputError` when there are none."""
     if not folder.is_dir():
         raise InputError(f"There is no folder '{folder}'. Choose an existing folder of rasters.")
     found = sorted(str(path) for path in folder.iterdir() if path.suffix.lower() in RASTER_SUFFIXES)

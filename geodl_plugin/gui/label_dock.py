@@ -23,6 +23,7 @@ from qgis.PyQt.QtWidgets import (
 from ..core.errors import GeoDLError
 from ..core.samples.document import SchemaDocument
 from ..core.samples.schema import ClassDefinition
+from .image_session import ImageSession
 from .label_panel import LabelPanel
 from .label_sources import open_or_make
 from .result_layers import open_dialog
@@ -57,6 +58,7 @@ class LabelDock(QgsDockWidget):
         self.notice, self.export_button = panel.notice, panel.export_button
         self._panel = panel
         self.review = Review(iface, self, panel.review)
+        self.images = ImageSession(iface, self, panel.images)
         self._connect()
         self._take_layer(self.sources.samples())
 
@@ -110,6 +112,7 @@ class LabelDock(QgsDockWidget):
         QgsProject.instance().addMapLayer(layer)
         self.sources.choose(layer)
         self.notice.clear()
+        self.images.take_samples()
 
     def _take_layer(self, layer: QgsVectorLayer | None) -> None:
         if self.samples is not None and self.samples.layer is layer:
@@ -157,6 +160,7 @@ class LabelDock(QgsDockWidget):
         self.bar.dispose()
         self._let_go()
         self.review.dispose()
+        self.images.dispose()
 
     # The classes
 
@@ -262,6 +266,7 @@ class LabelDock(QgsDockWidget):
         self.list.show_samples(found, self.editor.document)
         self.export_button.setEnabled(bool(found))
         self.review.refresh()
+        self.images.count()
 
     def _show_state(self) -> None:
         self._panel.show_state(self.samples is not None)
@@ -278,7 +283,9 @@ class LabelDock(QgsDockWidget):
         self.samples.history.save()
         values: dict[str, Any] = {"LABELS": self.samples.layer.id(), "CLASS_FIELD": "Classvalue"}
         raster = self.sources.raster()
-        if raster is not None:
+        if self.images.placed:
+            values.update(INPUT_FOLDER=self.images.folder, PROCESSING_MODE="SEPARATE")
+        elif raster is not None:
             values["INPUT"] = [raster.id()]
         dialog = open_dialog("geodl:exporttrainingdata", values)
         if dialog is not None:

@@ -16,6 +16,7 @@ from qgis.PyQt.QtWidgets import (
 
 from ..algorithms.detect_objects import DetectObjects
 from .draw_bar import DrawBar
+from .image_bar import ImageBar
 from .label_sources import LabelSources
 from .notice import Notice
 from .review_panel import ReviewPanel
@@ -32,6 +33,7 @@ class LabelPanel(QWidget):
     def __init__(self, iface: Any) -> None:
         super().__init__()
         self.sources = LabelSources()
+        self.images = ImageBar()
         self.editor = SchemaEditor()
         self.bar = DrawBar(iface, self.sources.raster)
         self.list = SampleList()
@@ -64,6 +66,7 @@ class LabelPanel(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(6, 6, 6, 6)
         layout.addWidget(self.sources)
+        layout.addWidget(self.images)
         layout.addWidget(parts, 1)
         layout.addWidget(self.review)
         layout.addWidget(self.notice)

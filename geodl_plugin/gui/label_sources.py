@@ -12,7 +12,7 @@ from qgis.PyQt.QtWidgets import QFormLayout, QHBoxLayout, QPushButton, QSizePoli
 from ..algorithms.styling import SampleStyler
 from ..core.samples.document import SchemaDocument
 from ..core.samples.layer import empty_samples
-from .sample_layer import is_sample_layer, require_samples
+from .sample_layer import is_sample_layer, open_samples, require_samples
 
 
 class LabelSources(QWidget):
@@ -93,7 +93,7 @@ def open_or_make(
     if is_new:
         reference = QgsProject.instance().crs() if raster is None else raster.crs()
         empty_samples(path, reference.toWkt() if reference.isValid() else "")
-    layer = QgsVectorLayer(path, Path(path).stem, "ogr")
+    layer = open_samples(path, Path(path).stem)
     require_samples(layer)
     if is_new:
         styler = SampleStyler(document)

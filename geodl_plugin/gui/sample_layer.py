@@ -8,6 +8,7 @@ from typing import Any
 
 from qgis.core import (
     NULL,
+    QgsCoordinateReferenceSystem,
     QgsCoordinateTransform,
     QgsFeature,
     QgsFeatureRequest,
@@ -202,6 +203,14 @@ class SampleLayer(QObject):
     def tr(self, text: str) -> str:
         """Translate a literal."""
         return QCoreApplication.translate("GeoDL", text)
+
+
+def open_samples(source: str, name: str) -> QgsVectorLayer:
+    """Open a layer of a file, valid or not; "undefined" is no coordinate reference system."""
+    layer = QgsVectorLayer(source, name, "ogr")
+    if layer.crs().description().startswith("Undefined"):
+        layer.setCrs(QgsCoordinateReferenceSystem())
+    return layer
 
 
 def is_sample_layer(layer: Any) -> bool:

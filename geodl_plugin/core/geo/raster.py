@@ -87,6 +87,7 @@ class Raster:
         self.height: int = dataset.RasterYSize
         self.window = Window(0, 0, self.width, self.height)
         self.geotransform = _geotransform(dataset)
+        self.has_place = dataset.GetGeoTransform(can_return_null=True) is not None
         self.crs: str = dataset.GetProjection()
         bands = [dataset.GetRasterBand(index + 1) for index in range(dataset.RasterCount)]
         if not bands:

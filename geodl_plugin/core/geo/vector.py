@@ -43,6 +43,7 @@ GEOMETRIES = {
     "Unknown": ogr.wkbUnknown,
     "None": ogr.wkbNone,
 }
+UNDEFINED = "Undefined"
 TRANSACTION = 20_000  # features between two commits
 Bounds = tuple[float, float, float, float]
 Geometry = ogr.Geometry
@@ -92,7 +93,9 @@ class VectorReader:
         if self._layer is None:
             raise VectorError(f"There is no layer '{layer or 0}' in '{self.path}'.")
         reference = self._layer.GetSpatialRef()
-        self.crs: str = reference.ExportToWkt() if reference is not None else ""
+        # A GeoPackage has systems of its own for layers that have none.
+        known = reference is not None and not (reference.GetName() or "").startswith(UNDEFINED)
+        self.crs: str = reference.ExportToWkt() if known else ""
         self._transformations: dict[tuple[str, str], osr.CoordinateTransformation | None] = {}
         definition = self._layer.GetLayerDefn()
         self.fields: dict[str, str] = {}

@@ -37,6 +37,12 @@ def test_every_format_returns_what_was_written(tmp_path, suffix):
     assert [each.name for each in tmp_path.iterdir() if "part" in each.name] == []
 
 
+def test_a_layer_without_a_system_has_none_when_it_is_read(tmp_path):
+    with VectorWriter(tmp_path / "photo.gpkg", "", {"n": int}) as writer:
+        writer.write_polygon([np.array([[0, 0], [4, 0], [4, -4], [0, -4]])], {"n": 1})
+    assert VectorReader(tmp_path / "photo.gpkg").crs == ""
+
+
 def test_an_output_called_gpkg_is_a_geopackage(tmp_path):
     content = fill(tmp_path / "a.gpkg").read_bytes()
     assert content.startswith(b"SQLite format 3")
