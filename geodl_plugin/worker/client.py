@@ -19,9 +19,10 @@ from typing import Any
 
 from ..core.errors import CancelledError, GeoDLError, WorkerError
 from ..core.progress import Progress
+from ..core.telemetry import NO_TELEMETRY
 from .environment import find_python
 from .processes import LineReader, clean_environment, kill_tree, start_process
-from .protocol import NO_TELEMETRY, decode, deliver, encode, error_of, plain
+from .protocol import decode, deliver, encode, error_of, plain
 
 MAIN = Path(__file__).resolve().parent / "__main__.py"
 

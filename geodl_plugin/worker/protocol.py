@@ -23,16 +23,6 @@ from ..core.progress import Progress
 
 EVENTS = ("progress", "epoch", "info", "warn", "result", "error")
 
-# What every library that we know to phone home understands as "do not".
-NO_TELEMETRY = {
-    "DO_NOT_TRACK": "1",
-    "DISABLE_TELEMETRY": "1",
-    "HF_HUB_DISABLE_TELEMETRY": "1",
-    "OPENVINO_TELEMETRY_OPT_OUT": "1",
-    "WANDB_MODE": "disabled",
-    "NO_ALBUMENTATIONS_UPDATE": "1",
-}
-
 
 def plain(value: Any) -> Any:
     """Return a dataclass as the dict that travels; a dict as it is."""

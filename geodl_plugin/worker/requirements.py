@@ -15,5 +15,19 @@ def lines() -> list[str]:
 
 
 def names() -> list[str]:
-    """Return the names of the required libraries."""
-    return [re.split(r"[<>=!~;\[ ]", line, maxsplit=1)[0] for line in lines()]
+    """Return the names of the libraries that this Python requires."""
+    found = []
+    for line in lines():
+        requirement, _, marker = line.partition(";")
+        if not marker or _holds(marker):
+            found.append(re.split(r"[<>=!~\[ ]", requirement.strip(), maxsplit=1)[0])
+    return found
+
+
+def _holds(marker: str) -> bool:
+    """Return whether a marker is true of this Python; unknown where nobody can tell."""
+    try:
+        from packaging.markers import Marker
+    except ImportError:
+        return False
+    return bool(Marker(marker).evaluate())

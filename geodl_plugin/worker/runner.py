@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import traceback
 from typing import Any
 
 from ..core.errors import CancelledError, GeoDLError, MissingLibraryError, WorkerError
-from .protocol import NO_TELEMETRY, Channel, WorkerProgress, error_event
+from ..core.telemetry import silence
+from .protocol import Channel, WorkerProgress, error_event
 from .tasks import PACKAGE, task_named
 
 OLDEST_PYTHON = (3, 9)
@@ -34,7 +34,7 @@ SETUP_HINT = (
 
 def run_request(channel: Channel) -> int:
     """Read the request, run its task, send the result or the error; return the exit code."""
-    os.environ.update(NO_TELEMETRY)
+    silence()
     try:
         _check_python()
         name, options = channel.request()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -19,6 +19,9 @@ from .journal import Journal
 from .model import Model
 from .options import InferenceOptions
 
+if TYPE_CHECKING:
+    from .openvino_network import CompiledNetwork
+
 PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
 DISAGREEMENT = 0.03  # a faster precision may differ by this share of float32's answer
 CLASS_DISAGREEMENT = 0.01  # and in the class of this share of the pixels or objects
@@ -27,6 +30,8 @@ CLEAR_GAIN = 0.7  # below which no more rounds are needed
 ROUNDS = 6
 TRIAL_SIDE = 256  # pixels; a part of the first image tells as much as the whole
 LEAST_WORK = 4_000_000  # pixels below which trying a precision costs more than it gains
+LEAST_SECONDS = 20.0  # of work left, below which compiling costs more than it gains
+OPENVINO = "openvino"
 
 Decode = Callable[[nn.Module, Any], Sequence[Any]]
 
@@ -62,6 +67,7 @@ class Engine:
         self._work = 0
         self._ready = False
         self._journal: Journal | None = None
+        self._compiled: CompiledNetwork | None = None
 
     def infer(self, images: Sequence[np.ndarray], decode: Decode) -> list[Any]:
         """Compute images ``(bands, rows, cols)`` and return what ``decode`` makes of each.
@@ -116,6 +122,8 @@ class Engine:
         return batch.to(self.device).contiguous(memory_format=torch.channels_last)
 
     def _forward(self, batch: torch.Tensor, precision: str) -> Any:
+        if self._compiled is not None:
+            return self._compiled(batch)
         kind = PRECISIONS[precision]
         if kind is None:
             return self.network(batch)
@@ -126,17 +134,60 @@ class Engine:
         """Choose precision and batch size by the first image, and tell them."""
         if self.batch_size < 1:
             self.expect(0, *image.shape[-2:])
+        known = None if self._journal is None else self._journal.noted("engine")
         if self.precision == "auto":
             self.precision = self._fastest(image)
+        if known == OPENVINO or (known is None and self._seconds(image) > LEAST_SECONDS):
+            self._compiled = self._compile(image)
         self._ready = True
+        engine = "torch" if self._compiled is None else OPENVINO
         if self._journal is not None:
             self._journal.note("precision", self.precision)
             self._journal.note("batch_size", self.batch_size)
+            self._journal.note("engine", engine)
         rows, cols = image.shape[-2:]
         self._progress.info(
             f"Computing on {device_label(self.device)} with {self.precision}, in batches of "
-            f"{self.batch_size} images of {cols} × {rows} pixels."
+            f"{self.batch_size} images of {cols} × {rows} pixels"
+            + (", by OpenVINO." if self._compiled is not None else ".")
         )
+
+    def _seconds(self, image: np.ndarray) -> float:
+        """Return about how long torch would take for all the work on a CPU; 0 elsewhere."""
+        if self.device.type != "cpu" or self._work < LEAST_WORK or self.precision == "float16":
+            return 0.0
+        batch = self._tensor([self._part(image)])
+        with torch.inference_mode():
+            _, seconds = self._timed(batch, self.precision)
+        return seconds * self._work / (batch.shape[-1] * batch.shape[-2])
+
+    def _compile(self, image: np.ndarray) -> CompiledNetwork | None:
+        """Return what OpenVINO makes of the network, if it agrees with torch and is faster."""
+        self._progress.update(0.0, "Compiling the network")
+        batch = self._tensor([self._part(image)])
+        try:
+            from .openvino_network import CompiledNetwork
+
+            compiled = CompiledNetwork(self.network, batch, self.precision)
+            with torch.inference_mode():
+                # What was traced at one size must hold at others.
+                for each in (batch, batch[..., : batch.shape[-2] * 3 // 4, :]):
+                    fits = each.shape[-2] % getattr(self.network, "tile_step", 32) == 0
+                    if fits and not agree(self._forward(each, "float32"), compiled(each)):
+                        return None
+                slow = min(self._timed(batch, self.precision)[1] for _ in range(ROUNDS // 2))
+                fast = min(_seconds_of(compiled, batch) for _ in range(ROUNDS // 2))
+        except Exception as error:  # whatever it cannot compile, torch computes
+            if not isinstance(error, ImportError):
+                reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+                self._progress.info(f"OpenVINO does not take this network ({reason}).")
+            return None
+        return compiled if fast < GAIN * slow else None
+
+    def _part(self, image: np.ndarray) -> np.ndarray:
+        """Return a part of an image that tells as much of the speed as the whole."""
+        side = None if getattr(self.network, "fixed_tile", None) else TRIAL_SIDE
+        return image[:, :side, :side]
 
     def _fastest(self, image: np.ndarray) -> str:
         """Return a faster precision than float32 if it agrees with it, else float32."""
@@ -144,8 +195,7 @@ class Engine:
         if trial is None:
             return "float32"
         with torch.inference_mode():
-            side = None if getattr(self.network, "fixed_tile", None) else TRIAL_SIDE
-            batch = self._tensor([image[:, :side, :side]])
+            batch = self._tensor([self._part(image)])
             try:
                 fast, slow = float("inf"), float("inf")
                 for round_ in range(ROUNDS):  # the fastest counts: other programs disturb
@@ -193,6 +243,12 @@ class Engine:
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
         self._progress.warn(f"The memory does not suffice: batches are now {self.batch_size}.")
+
+
+def _seconds_of(compiled: CompiledNetwork, batch: torch.Tensor) -> float:
+    start = time.perf_counter()
+    compiled(batch)
+    return time.perf_counter() - start
 
 
 def tensors(value: Any) -> Iterator[torch.Tensor]:

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from geodl_plugin.core.errors import InputError, WorkerError
-from geodl_plugin.core.inference.engine import Engine, agree, as_float32
+from geodl_plugin.core.inference.engine import Engine, agree, as_float32, tensors
 from geodl_plugin.core.progress import Progress
 
 from .support import SmallPixels
@@ -135,3 +135,61 @@ def test_agreement_is_seen_in_nested_answers() -> None:
     assert not agree(one, {"a": [torch.full((4,), 1.2)], "b": torch.arange(3)})
     assert not agree(one, {"a": [torch.full((4,), torch.nan)], "b": torch.arange(3)})
     assert as_float32({"a": [torch.ones(2, dtype=torch.bfloat16)]})["a"][0].dtype == torch.float32
+
+
+class Nested(nn.Module):
+    """Answers with tensors in a dict and a list."""
+
+    tile_step = 32
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Conv2d(3, 4, 3, padding=1)
+
+    def forward(self, images: torch.Tensor) -> dict[str, Any]:
+        found = self.layer(images)
+        return {"maps": [found, found.mean((2, 3))], "sum": found.flatten(1).sum(1)}
+
+
+def test_a_compiled_network_gives_the_same_answers_at_any_size() -> None:
+    openvino_network = pytest.importorskip(
+        "geodl_plugin.core.inference.openvino_network", exc_type=ImportError
+    )
+    torch.manual_seed(0)
+    network = Nested().eval()
+    compiled = openvino_network.CompiledNetwork(network, torch.rand(1, 3, 64, 64), "float32")
+    for shape in ((1, 3, 64, 64), (3, 3, 32, 96)):
+        batch = torch.rand(shape).contiguous(memory_format=torch.channels_last)
+        exact, found = network(batch), compiled(batch)
+        assert set(found) == {"maps", "sum"} and isinstance(found["maps"], list)
+        for one, other in zip(tensors(exact), tensors(found)):
+            assert torch.allclose(one, other, atol=1e-4)
+
+
+@pytest.mark.parametrize("seconds", [0.0, 1e9])
+def test_long_work_is_compiled(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    pytest.importorskip("openvino", reason="OpenVINO is not installed here")
+    monkeypatch.setattr("geodl_plugin.core.inference.engine.LEAST_SECONDS", seconds)
+    monkeypatch.setattr("geodl_plugin.core.inference.engine.GAIN", 1e9)  # speed is not tested
+    torch.manual_seed(0)
+    network, heard = SmallPixels(1, 2), Heard()
+    engine = Engine(network, "cpu", "float32", 1, heard)
+    engine.expect(1000, 64, 64)
+    batch = np.random.default_rng(0).random((1, 64, 64)).astype(np.float32)
+    (found,) = engine.infer([batch], lambda _, answer: answer.numpy())
+    assert any("by OpenVINO" in each for each in heard.infos) == (seconds == 0.0)
+    with torch.inference_mode():
+        exact = network(torch.from_numpy(batch)[None])[0].numpy()
+    assert np.allclose(found, exact, atol=1e-4)
+
+
+def test_what_openvino_does_not_take_is_computed_by_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Odd(SmallPixels):
+        def forward(self, images: torch.Tensor) -> Any:
+            return {"map": super().forward(images), "size": images.shape[-1]}
+
+    monkeypatch.setattr("geodl_plugin.core.inference.engine.LEAST_SECONDS", 0.0)
+    engine = Engine(Odd(1, 2), "cpu", "float32", 1)
+    engine.expect(1000, 64, 64)
+    image = np.zeros((1, 64, 64), np.float32)
+    assert engine.infer([image], lambda _, answer: [answer["size"]]) == [64]

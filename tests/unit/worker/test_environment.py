@@ -216,6 +216,13 @@ def test_every_requirement_has_a_range_and_a_reason():
     assert "numpy" not in requirements.names()
 
 
+def test_what_this_python_cannot_have_is_not_required(monkeypatch):
+    pytest.importorskip("packaging")
+    lines = ["torch>=2,<3", 'one>=1,<2; python_version<"3"', 'two>=1,<2; python_version>"3"']
+    monkeypatch.setattr(requirements, "lines", lambda: lines)
+    assert requirements.names() == ["torch", "two"]
+
+
 def test_self_test_names_versions_and_devices(recorder):
     pytest.importorskip("torch")
     status = manage(EnvironmentOptions(python=sys.executable), recorder)
