@@ -39,9 +39,10 @@ class DetectObjects(InferenceAlgorithm):
     NAME = "detectobjects"
     LABEL = "Detect objects"
     SUMMARY = (
-        "Finds objects in rasters of any size with a trained detector and writes their boxes "
-        "with class and confidence (0 to 100). Areas without data cost nothing, and every "
-        "object is found once, wherever the tiles meet."
+        "Finds objects in rasters of any size with a trained detector and writes their boxes, "
+        "or their outlines where the model gives masks (Mask R-CNN, UNET_ID), with class and "
+        "confidence (0 to 100). Outlines follow the pixels' edges exactly. Areas without data "
+        "cost nothing, and every object is found once, wherever the tiles meet."
     )
     TASK = "detect"
     MODEL_TASK = Task.DETECTION
@@ -88,8 +89,8 @@ class DetectObjects(InferenceAlgorithm):
                 maxValue=1.0,
             ),
             self.tr(
-                "Of two boxes of a class whose intersection over union is larger, only the more "
-                "certain one stays. 0 takes the model argument nms_overlap."
+                "Of two boxes, or masks, of a class whose intersection over union is larger, only "
+                "the more certain one stays. 0 takes the model argument nms_overlap."
             ),
         )
 

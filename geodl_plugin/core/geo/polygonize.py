@@ -8,8 +8,9 @@ import numpy as np
 from osgeo import gdal, gdal_array, ogr
 
 from ..errors import RasterError
+from .grid import GeoTransform
 from .raster import attempt, last_error
-from .shapes import rings_of
+from .shapes import repaired, rings_of
 from .vector import spatial_reference
 
 FIELDS = {"value": ogr.OFTInteger64, "Classname": ogr.OFTString}
@@ -65,19 +66,49 @@ def outline(mask: np.ndarray, place: tuple[int, int]) -> tuple[np.ndarray, ...]:
         Positions ``(n, 2)`` as (col, row) along the pixels' edges, the outer ring first; the
         rings are not closed.
     """
-    source = gdal_array.OpenArray(np.ascontiguousarray(mask, np.uint8))
+    row, col = place
+    middle = ogr.Geometry(ogr.wkbPoint)
+    middle.AddPoint_2D(col + 0.5, row + 0.5)
+    for region in _regions(mask):
+        if region.Contains(middle):
+            return rings_of(region)
+    return ()
+
+
+def mask_polygons(mask: np.ndarray, col: int, row: int, geotransform: GeoTransform) -> ogr.Geometry:
+    """Return the pixels of a mask as a valid multipolygon in map coordinates.
+
+    It follows the pixels' edges exactly and has their area.
+
+    Args:
+        mask: ``(rows, cols)``, not zero where the object is.
+        col, row: of the mask's first pixel in the raster.
+        geotransform: of the raster.
+    """
+    shape = ogr.Geometry(ogr.wkbMultiPolygon)
+    for region in _regions(mask):
+        polygon = ogr.Geometry(ogr.wkbPolygon)
+        for ring in rings_of(region):
+            line = ogr.Geometry(ogr.wkbLinearRing)
+            for x, y in geotransform.to_map(ring + np.array([col, row])).tolist():
+                line.AddPoint_2D(x, y)
+            line.CloseRings()
+            polygon.AddGeometry(line)
+        shape.AddGeometry(polygon)
+    # A hole that touches the rim in one corner must become a part of it.
+    return ogr.ForceToMultiPolygon(repaired(shape) or shape)
+
+
+def _regions(mask: np.ndarray) -> list[ogr.Geometry]:
+    """Return the connected regions of a mask as polygons along the pixels' edges."""
+    pixels = np.ascontiguousarray(mask, np.uint8)
+    source = gdal_array.OpenArray(pixels)
     database = ogr.GetDriverByName("Memory").CreateDataSource("regions")
     layer = database.CreateLayer("regions")
     band = source.GetRasterBand(1)
     if attempt(gdal.Polygonize, band, band, layer, -1) != 0:
-        raise RasterError(f"The segment cannot be turned into a polygon: {last_error()}.")
-    row, col = place
-    middle = ogr.Geometry(ogr.wkbPoint)
-    middle.AddPoint_2D(col + 0.5, row + 0.5)
-    for feature in layer:
-        if feature.GetGeometryRef().Contains(middle):
-            return rings_of(feature.GetGeometryRef())
-    return ()
+        raise RasterError(f"The mask cannot be turned into polygons: {last_error()}.")
+    return [feature.GetGeometryRef().Clone() for feature in layer]
 
 
 def _describe(layer: ogr.Layer, band: gdal.Band) -> None:

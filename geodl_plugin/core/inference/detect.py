@@ -1,20 +1,18 @@
-"""The task "detect": find objects in a raster and write their boxes."""
+"""The task "detect": find objects in a raster and write their boxes or outlines."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from ..geo.raster import Raster
-from ..geo.vector import VectorWriter
 from ..progress import Phase, Progress
-from ..samples.schema import Schema
 from .checks import Job, choose_classes, open_detection
 from .engine import Engine, open_engine
 from .items import run_items, split
+from .masks import masks_of
 from .merge import Detections, Merger, inside, place, rim_tolerance, suppress
+from .object_writer import ObjectWriter
 from .options import DetectionOptions
 from .pipeline import hold_cache, run_tiles
 from .tiles import TileImage, TilePlan, TileReader, plan
@@ -52,7 +50,7 @@ def detect(
     hold_cache(job.raster, tiles.size)
     engine.expect(len(tiles), tiles.size, tiles.size)
     phase = Phase(progress, "Detecting", len(tiles), "tiles", stop=0.99)
-    with BoxWriter(options, job) as writer:
+    with ObjectWriter(options, job) as writer:
         collector = _Collector(tiles, job, options, writer)
         run_tiles(
             tiles,
@@ -67,17 +65,27 @@ def detect(
 
 
 def as_arrays(found: dict[str, Any]) -> Detections:
-    """Return a network's detections of one tile as arrays, in the tile's pixels."""
+    """Return a network's detections of one tile as arrays, in the tile's pixels.
+
+    Where there are masks, the boxes are those around them; an empty one is no object.
+    """
     boxes = found["boxes"].float().cpu().numpy()
     scores = found["scores"].float().cpu().numpy()
-    return Detections.of(boxes, scores, found["labels"].cpu().numpy())
+    labels = found["labels"].cpu().numpy()
+    if "masks" not in found:
+        return Detections.of(boxes, scores, labels)
+    masks = masks_of(found["masks"], found["windows"])
+    seen = np.array([each is not None for each in masks], bool)
+    kept = [each for each in masks if each is not None]
+    around = np.array([each.box for each in kept], float)
+    return Detections.of(around, scores[seen], labels[seen], kept)
 
 
 class _Collector:
     """Takes the detections of tile after tile and writes those that are decided."""
 
     def __init__(
-        self, tiles: TilePlan, job: Job, options: DetectionOptions, writer: BoxWriter
+        self, tiles: TilePlan, job: Job, options: DetectionOptions, writer: ObjectWriter
     ) -> None:
         self._tiles = tiles
         self._job = job
@@ -142,33 +150,3 @@ def _has_data(boxes: np.ndarray, valid: np.ndarray) -> np.ndarray:
         for (left, top), (right, bottom) in zip(low.tolist(), high.tolist())
     ]
     return np.array(shares) >= LEAST_DATA
-
-
-class BoxWriter:
-    """Writes boxes as polygons with class, value and confidence."""
-
-    def __init__(self, options: DetectionOptions, job: Job) -> None:
-        self._schema: Schema = job.model.schema
-        self._raster: Raster = job.raster
-        self._names = (options.class_field, "Classvalue", options.confidence_field)
-        fields = dict(zip(self._names, (str, int, float)))
-        self._writer = VectorWriter(options.output, job.raster.crs, fields)
-
-    @property
-    def count(self) -> int:
-        """How many boxes were written."""
-        return self._writer.count
-
-    def write(self, found: Detections) -> None:
-        """Write detections in the raster's pixels."""
-        corners = self._raster.geotransform.box_corners(found.boxes)
-        for ring, score, label in zip(corners, found.scores.tolist(), found.labels.tolist()):
-            each = self._schema.classes[label]
-            values: Sequence[Any] = (each.name, each.value, round(100 * score, 2))
-            self._writer.write_polygon([ring], dict(zip(self._names, values)))
-
-    def __enter__(self) -> BoxWriter:
-        return self
-
-    def __exit__(self, *exception: Any) -> None:
-        self._writer.__exit__(*exception)

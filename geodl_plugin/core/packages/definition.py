@@ -23,6 +23,8 @@ TASKS = {
     "cyclegan": "CycleGAN",
     "pix2pix": "Pix2Pix",
 }
+# Tools that take models of another kind too: outlines are detections.
+SERVED_TOO = {"ObjectDetection": ("InstanceDetection",)}
 PURPOSE = {
     "ObjectDetection": ("detects objects", "Detect objects"),
     "ImageClassification": ("classifies pixels", "Classify pixels"),
@@ -95,8 +97,8 @@ class ModelDefinition:
         return task
 
     def require_task(self, task: str) -> None:
-        """Raise :class:`ModelError` unless the model is made for ``task``."""
-        if self.task != task:
+        """Raise :class:`ModelError` unless the model is made for ``task``, or gives more."""
+        if self.task not in (task, *SERVED_TOO.get(task, ())):
             does, tool = PURPOSE.get(self.task, (f"is a {self.task} model", ""))
             way_out = f"Use the tool '{tool}'." if tool else "There is no tool for it yet."
             raise ModelError(f"'{self.name}' {does}. {way_out}")

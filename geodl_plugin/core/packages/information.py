@@ -27,6 +27,7 @@ from .summary import facts, fixed_arguments, summary
 
 _ARGUMENTS = {
     Task.DETECTION: (DetectionOptions, DETECTION_ARGUMENTS),
+    Task.INSTANCES: (DetectionOptions, DETECTION_ARGUMENTS),
     Task.PIXELS: (PixelOptions, PIXEL_ARGUMENTS),
     Task.OBJECTS: (ObjectOptions, OBJECT_ARGUMENTS),
 }

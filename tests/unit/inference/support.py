@@ -125,6 +125,20 @@ class FindNumbers(nn.Module):
         }
 
 
+class OutlineNumbers(FindNumbers):
+    """As :class:`FindNumbers`, and says which pixels have the number."""
+
+    def _find(self, numbers: np.ndarray) -> dict[str, Any]:
+        found: dict[str, Any] = {**super()._find(numbers), "masks": [], "windows": []}
+        for number in np.unique(numbers[numbers > 0]):
+            rows, cols = np.nonzero(numbers == number)
+            top, left = max(rows.min() - 1, 0), max(cols.min() - 2, 0)
+            part = numbers[top : rows.max() + 2, left : cols.max() + 2] == number
+            found["masks"].append(part.astype(np.uint8))
+            found["windows"].append((left, top, part.shape[1], part.shape[0]))
+        return found
+
+
 class SmallPixels(nn.Module):
     """Three convolutions: a view of four pixels on every side."""
 
@@ -199,6 +213,7 @@ class FindMany(nn.Module):
 
 _BUILDERS: dict[str, tuple[Task, Callable[[NetworkSpec], nn.Module]]] = {
     "TEST_NUMBERS": (Task.DETECTION, lambda spec: FindNumbers()),
+    "TEST_OUTLINES": (Task.INSTANCES, lambda spec: OutlineNumbers()),
     "TEST_MANY": (Task.DETECTION, lambda spec: FindMany()),
     "TEST_PIXELS": (Task.PIXELS, lambda spec: Brightest(spec.class_count, True)),
     "TEST_CHANGE": (Task.CHANGE, lambda spec: Brightening(spec.class_count, True)),

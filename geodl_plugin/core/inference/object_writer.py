@@ -1,0 +1,52 @@
+"""Detected objects as features: boxes, or the outlines of masks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..geo.polygonize import mask_polygons
+from ..geo.vector import VectorWriter
+from ..models.registry import Task, model_type
+from .checks import Job
+from .merge import Detections
+from .options import DetectionOptions
+
+
+class ObjectWriter:
+    """Writes objects as polygons with class, value and confidence."""
+
+    def __init__(self, options: DetectionOptions, job: Job) -> None:
+        self._schema = job.model.schema
+        self._geotransform = job.raster.geotransform
+        self._names = (options.class_field, "Classvalue", options.confidence_field)
+        fields = dict(zip(self._names, (str, int, float)))
+        # What covers an object may leave it in several parts.
+        outlines = model_type(job.model.spec.model_type).task is Task.INSTANCES
+        geometry = "MultiPolygon" if outlines else "Polygon"
+        self._writer = VectorWriter(options.output, job.raster.crs, fields, geometry)
+
+    @property
+    def count(self) -> int:
+        """How many objects were written."""
+        return self._writer.count
+
+    def write(self, found: Detections) -> None:
+        """Write detections in the raster's pixels."""
+        if found.outlined:
+            for index, mask in enumerate(found.masks):
+                shape = mask_polygons(mask.pixels, mask.col, mask.row, self._geotransform)
+                self._writer.write(shape, self._attributes(found, index))
+            return
+        for index, ring in enumerate(self._geotransform.box_corners(found.boxes)):
+            self._writer.write_polygon([ring], self._attributes(found, index))
+
+    def _attributes(self, found: Detections, index: int) -> dict[str, Any]:
+        each = self._schema.classes[int(found.labels[index])]
+        values = (each.name, each.value, round(100 * float(found.scores[index]), 2))
+        return dict(zip(self._names, values))
+
+    def __enter__(self) -> ObjectWriter:
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        self._writer.__exit__(*exception)
