@@ -16,9 +16,11 @@ from qgis.core import (
 
 from ..core.inference.checks import open_pixels, with_background
 from ..core.inference.options import PIXEL_ARGUMENTS, PixelOptions
+from ..core.inference.pixel_items import is_each, pixel_items
 from ..core.models.registry import Task
 from ..core.progress import Progress
 from .inference import InferenceAlgorithm
+from .parameters import add_processing_mode, is_separate
 from .styling import ClassRasterStyler, ClassStyler, ProbabilityStyler
 
 
@@ -46,10 +48,18 @@ class ClassifyPixels(InferenceAlgorithm):
 
     def add_parameters(self) -> None:
         self.add_model_parameters()
+        add_processing_mode(
+            self,
+            self.tr(
+                "MOSAIC joins several rasters to one. SEPARATE classifies one after the other, of "
+                "any data type and cell size: a GeoTIFF for each in a folder named like the "
+                "output, which is a virtual raster (.vrt) of all."
+            ),
+        )
         self.add_limits()
         self.add(
             QgsProcessingParameterRasterDestination(self.OUTPUT, self.tr("Classified pixels")),
-            self.tr("A GeoTIFF of class values."),
+            self.tr("A GeoTIFF of class values; a .vrt where rasters are classified one by one."),
         )
         self._add_more_results()
         self.addOutput(
@@ -107,12 +117,13 @@ class ClassifyPixels(InferenceAlgorithm):
             context,
             self.OUTPUT,
             progress,
+            separate=is_separate(self, parameters, context),
             probabilities=self.output_path(parameters, self.PROBABILITIES, context),
             polygons=self.output_path(parameters, self.POLYGONS, context),
             simplify=self.parameterAsDouble(parameters, self.SIMPLIFY, context),
             min_area=self.parameterAsDouble(parameters, self.MIN_AREA, context),
         )
-        with open_pixels(options) as job:
+        with open_pixels(pixel_items(options)[0] if is_each(options) else options) as job:
             schema = job.model.schema
         if options.predict_background:
             schema = with_background(schema)

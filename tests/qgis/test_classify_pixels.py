@@ -13,7 +13,7 @@ from osgeo import gdal
 from qgis.core import QgsProcessingException, QgsProject, QgsRasterLayer, QgsVectorLayer
 
 from tests.qgis.models import work_here, write_untrained
-from tests.unit.inference.support import write_model, write_raster
+from tests.unit.inference.support import NORTH_UP, write_model, write_raster
 
 
 @pytest.fixture
@@ -64,6 +64,42 @@ def test_the_layer_lands_styled(
     layer = QgsProject.instance().mapLayersByName("Classified pixels")[0]
     assert [each.label for each in layer.renderer().classes()] == ["Tree", "Car"]
     QgsProject.instance().clear()
+
+
+def test_rasters_one_by_one_are_joined_by_a_virtual_one(
+    run: Callable[..., Any], source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work_here(monkeypatch)
+    model = write_model(tmp_path / "canopy.dlpk", "TEST_PIXELS")
+    (tmp_path / "more").mkdir()
+    # Another data type, and beside the first one: they could not be one mosaic.
+    pixels = np.full((1, 20, 30), 20, np.uint8)
+    x, y = NORTH_UP[0] + 150 * 0.5, NORTH_UP[3]
+    other = write_raster(tmp_path / "more" / "ortho.tif", pixels, (x, 0.5, 0, y, 0, -0.5))
+    values = {"INPUT": [source, other], "MODEL": model, "PROCESSING_MODE": "SEPARATE"}
+    output = tmp_path / "result" / "classes.vrt"
+    result = run("classifypixels", **values, OUTPUT=str(output))
+    assert json.loads(result["PIXEL_COUNTS"])["Car"] == 600
+    found = gdal.Open(str(output))
+    classes = found.ReadAsArray()
+    assert classes.shape == (150, 180)
+    assert (classes[:20, 150:] == 7).all() and (classes[20:, 150:] == 255).all()
+    assert (classes[60:70, 20:30] == 3).all() and (classes == 3).sum() == 100
+    assert found.GetRasterBand(1).GetCategoryNames()[7] == "Car"
+    names = sorted(each.name for each in (tmp_path / "result" / "classes").glob("*.tif"))
+    assert names == ["ortho 2.tif", "ortho.tif"]
+    # The results may move together.
+    (tmp_path / "result").rename(tmp_path / "moved")
+    moved = gdal.Open(str(tmp_path / "moved" / "classes.vrt"))
+    assert (moved.ReadAsArray() == classes).all()
+    far = write_raster(tmp_path / "far.tif", pixels, epsg=32617)
+    for changes, sentence in (
+        ({"OUTPUT": str(tmp_path / "a.tif")}, r"extension \.vrt"),
+        ({"INPUT": [source, far]}, "different coordinate"),
+        ({"POLYGONS": str(tmp_path / "p.gpkg")}, "made of one raster"),
+    ):
+        with pytest.raises(QgsProcessingException, match=sentence):
+            run("classifypixels", **{**values, "OUTPUT": str(output), **changes})
 
 
 def test_wrong_input_is_one_sentence(run: Callable[..., Any], source: str, tmp_path: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 from xml.sax.saxutils import escape
 
@@ -73,3 +75,24 @@ def _with_alpha(path: str, bands: int) -> str:
 def _text_of(dataset: gdal.Dataset) -> str:
     """Return the description of a virtual raster."""
     return "".join(dataset.GetMetadata("xml:VRT") or ())
+
+
+def write_mosaic(paths: Sequence[str], output: str) -> None:
+    """Write a virtual raster of class rasters that lie below its folder.
+
+    Raises:
+        RasterError: when it cannot be written.
+    """
+    target = Path(output)
+    part = target.with_name(f".{target.stem}.part-{os.getpid()}{target.suffix}")
+    options = gdal.BuildVRTOptions(resolution="highest")
+    dataset = attempt(gdal.BuildVRT, str(part), list(paths), options=options)
+    if dataset is None:
+        raise RasterError(f"'{target}' cannot be written: {last_error()}.")
+    with Raster.open(paths[0]) as first:
+        known, title = first.class_names(), first.band_names[0]
+    band = dataset.GetRasterBand(1)
+    band.SetCategoryNames([known.get(value, "") for value in range(max(known, default=-1) + 1)])
+    band.SetDescription(title)
+    band = dataset = None  # writes the file
+    part.replace(target)

@@ -27,6 +27,7 @@ from .journal import Journal, facts_of
 from .mosaic import Blender, Cell, Cells
 from .options import PixelOptions
 from .pipeline import hold_cache, run_tiles
+from .pixel_items import is_each, run_each
 from .tiles import TileImage, TilePlan, TileReader, plan
 from .views import Views
 
@@ -43,6 +44,8 @@ def run(options: PixelOptions, progress: Progress) -> dict[str, Any]:
         GeoDLError: one sentence. Finished parts are kept then, so that the same call goes on;
             after a cancel nothing is left.
     """
+    if is_each(options):
+        return run_each(options, run, progress)
     with open_pixels(options, progress) as job:
         engine = open_engine(job.model, options, progress)
         return classify(job, engine, options, progress)

@@ -1,0 +1,83 @@
+"""Rasters that are classified one by one: a raster for each, and a virtual one that joins them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ..errors import InputError
+from ..geo.mosaic import write_mosaic
+from ..geo.raster import Raster
+from ..geo.vector import same_crs
+from ..progress import Part, Progress
+from .checks import open_pixels
+from .items import split
+from .options import PixelOptions
+
+
+def is_each(options: PixelOptions) -> bool:
+    """Return whether there is a result for each raster."""
+    return options.separate and len(options.sources) > 1
+
+
+def pixel_items(options: PixelOptions) -> list[PixelOptions]:
+    """Return the options of each raster, whose result lies in a folder named like the output.
+
+    Raises:
+        InputError: when the results of all cannot be one virtual raster.
+    """
+    output = Path(options.output)
+    if output.suffix.lower() != ".vrt":
+        raise InputError(
+            f"The {len(options.sources)} rasters are classified one by one, and '{output.name}' "
+            "is to join the results. Give it the extension .vrt, or use the processing mode MOSAIC."
+        )
+    if options.probabilities or options.polygons:
+        raise InputError(
+            "Probabilities and polygons are made of one raster. Leave them out, or use the "
+            "processing mode MOSAIC."
+        )
+    with Raster.open(options.sources[0]) as first:
+        for source in options.sources[1:]:
+            with Raster.open(source) as other:
+                if not same_crs(first.crs, other.crs):
+                    raise InputError(
+                        f"'{first.name}' and '{other.name}' have different coordinate reference "
+                        "systems, which one raster cannot have. Run the tool for each, as a batch."
+                    )
+    folder = output.with_suffix("")
+    # The check needs the name of a GeoTIFF; each raster gets its own afterwards.
+    items = split(dataclasses.replace(options, output=str(folder / "result.tif")), open_pixels)
+    seen: Counter[str] = Counter()
+    named = []
+    for item in items:
+        stem = Path(item.sources[0]).stem
+        seen[stem.lower()] += 1
+        again = f" {seen[stem.lower()]}" if seen[stem.lower()] > 1 else ""
+        named.append(dataclasses.replace(item, output=str(folder / f"{stem}{again}.tif")))
+    return named
+
+
+def run_each(
+    options: PixelOptions,
+    work: Callable[[PixelOptions, Progress], dict[str, Any]],
+    progress: Progress,
+) -> dict[str, Any]:
+    """Classify rasters one by one; return the joining raster and the pixels of each class.
+
+    Args:
+        options: of the task.
+        work: classifies one raster.
+        progress: of all.
+    """
+    items = pixel_items(options)
+    counts: Counter[str] = Counter()
+    for number, item in enumerate(items):
+        progress.check()
+        part = Part(progress, number, len(items), Path(item.sources[0]).name)
+        counts.update(work(item, part)["pixel_counts"])
+    write_mosaic([item.output for item in items], options.output)
+    return {"output": options.output, "pixel_counts": dict(counts)}
