@@ -31,6 +31,7 @@ class ImageBar(QWidget):
         self._names: list[str] = []
         self.folder_button = QPushButton(self.tr("Folder of images…"))
         self.folder_button.setToolTip(self.tr("Label the images of a folder one after the other."))
+        self.folder_button.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
         self.folder_button.clicked.connect(self.folder_wanted)
         self.list = QComboBox()
         self.list.setObjectName("geodl_image_list")
@@ -50,6 +51,7 @@ class ImageBar(QWidget):
         for widget in (self.place, self.buttons[-1], self.buttons[1]):
             row.addWidget(widget)
         row.insertWidget(0, self.list, 1)
+        row.addStretch(0)
         row.addWidget(self.folder_button)
         self.show_images([])
 

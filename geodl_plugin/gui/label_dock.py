@@ -56,6 +56,8 @@ class LabelDock(QgsDockWidget):
         self.sources, self.editor = panel.sources, panel.editor
         self.bar, self.list = panel.bar, panel.list
         self.notice, self.export_button = panel.notice, panel.export_button
+        self.inspect_button = panel.inspect_button
+        self._exported = ""  # the folder of the last chips
         self._panel = panel
         self.review = Review(iface, self, panel.review)
         self.images = ImageSession(iface, self, panel.images)
@@ -80,6 +82,7 @@ class LabelDock(QgsDockWidget):
         self.list.reassigned.connect(self._reassign)
         self.list.removed.connect(self._remove)
         self.export_button.clicked.connect(self.export)
+        self.inspect_button.clicked.connect(self.inspect)
         self.closed.connect(self._rest)
         for place in range(9):
             key = QShortcut(QKeySequence(str(place + 1)), self)
@@ -291,6 +294,10 @@ class LabelDock(QgsDockWidget):
         if dialog is not None:
             dialog.algorithmFinished.connect(self._lead_on)
 
+    def inspect(self) -> None:
+        """Open the tool that checks training data, with the chips that were exported last."""
+        open_dialog(INSPECT, {"INPUT": self._exported} if self._exported else {})
+
     def _lead_on(self, successful: bool, results: dict[str, Any]) -> None:
         folder = str(results.get("OUTPUT", ""))
         if not successful or not folder:
@@ -298,8 +305,9 @@ class LabelDock(QgsDockWidget):
         text = self.tr("{} chips with {} samples are in {}.").format(
             results.get("CHIP_COUNT"), results.get("FEATURE_COUNT"), folder
         )
+        self._exported = folder
         links = {
-            self.tr("Inspect them"): lambda: open_dialog(INSPECT, {"INPUT": folder}),
+            self.tr("Inspect them"): self.inspect,
             self.tr("Train a model"): lambda: self.training_wanted.emit(folder),
         }
         self.notice.tell("success", text, links)

@@ -44,6 +44,8 @@ class LabelPanel(QWidget):
         self.notice = Notice()
         self.export_button = QPushButton(self.tr("Export training data…"))
         self.export_button.setToolTip(self.tr("Opens the tool with these samples and imagery."))
+        self.inspect_button = QPushButton(self.tr("Inspect…"))
+        self.inspect_button.setToolTip(self.tr("Opens the tool that checks training data."))
         self._arrange()
 
     def _arrange(self) -> None:
@@ -63,6 +65,7 @@ class LabelPanel(QWidget):
         buttons = QHBoxLayout()
         buttons.addStretch(1)
         buttons.addWidget(self.export_button)
+        buttons.addWidget(self.inspect_button)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(6, 6, 6, 6)
         layout.addWidget(self.sources)

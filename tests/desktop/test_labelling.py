@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from math import pi
 
@@ -30,7 +31,8 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture(scope="module")
 def window(qgis_window: Callable[..., Window], scene: str) -> Window:
     """Return what the script saw."""
-    return qgis_window("labelling", {"GEODL_TEST_SCENE": scene}, timeout=180)
+    variables = {"GEODL_TEST_SCENE": scene, "GEODL_PYTHON": sys.executable}
+    return qgis_window("labelling", variables, timeout=180)
 
 
 def to_map(scene: str, x: float, y: float) -> tuple[float, float]:
@@ -159,6 +161,15 @@ def test_the_tool_is_filled_in_and_exports(window: Window) -> None:
     assert {value for each in folder.chips for value in folder.read_label(each).values} == set(
         folder.schema.values
     )
+
+
+def test_the_chips_are_inspected_from_the_dock(window: Window) -> None:
+    """The tool is filled in with the folder of the export, and finds nothing wrong in it."""
+    assert window.found["inspects"] == str(window.folder / "chips")
+    inspection = window.found["inspection"]
+    assert inspection["CHIP_COUNT"] == window.found["results"]["CHIP_COUNT"]
+    report = (window.folder / "inspection.html").read_text(encoding="utf-8")
+    assert "Tree" in report and "Shadow" in report
 
 
 def test_nothing_is_lost_when_qgis_dies(qgis_window: Callable[..., Window], scene: str) -> None:

@@ -12,7 +12,7 @@ sys.path.insert(0, os.environ["GEODL_TEST_SCRIPTS"])
 
 from driver import FOLDER, click, drive, finish, pause, photograph_screen, wait_until
 from mouse import Hand
-from places import CLASSES, OUTLINE, RECTANGLES
+from places import CLASSES, OUTLINE, REACH, RECTANGLES, SEGMENTS
 from qgis.core import (
     QgsPointXY,
     QgsProject,
@@ -151,18 +151,9 @@ def change_classes(dock: Any, found: dict[str, Any]) -> None:
 
 
 def export(dock: Any, found: dict[str, Any]) -> None:
-    """Export with the tool that the dock opens."""
+    """Export with the tool that the dock opens, inspect the chips, go on to a training."""
     click(dock.export_button)
-
-    def tools() -> list[QWidget]:
-        return [
-            each
-            for each in QApplication.topLevelWidgets()
-            if each.inherits("QgsProcessingAlgorithmDialogBase") and each.isVisible()
-        ]
-
-    wait_until(tools, 10)
-    (dialog,) = tools()
+    dialog = open_tool()
     given = dialog.createProcessingParameters()
     found["given"] = {name: str(given.get(name)) for name in ("INPUT", "LABELS", "CLASS_FIELD")}
     found["layers"] = [dock.sources.raster().source(), dock.samples.layer.id()]
@@ -174,11 +165,41 @@ def export(dock: Any, found: dict[str, Any]) -> None:
     found["results"] = {name: str(value) for name, value in dialog.results().items()}
     dialog.close()
     found["led_on"] = dock.notice.text
+    inspect(dock, found)
     (train,) = [each for text, each in dock.notice._actions.items() if "Train" in text]
     train()
     pause(0.5)
     training = iface.mainWindow().findChild(QWidget, "geodl_training_dock")
     found["trains_on"] = training.form.parameters()["INPUT"]
+
+
+def open_tool() -> QWidget:
+    """Return the tool whose dialog opens."""
+
+    def tools() -> list[QWidget]:
+        return [
+            each
+            for each in QApplication.topLevelWidgets()
+            if each.inherits("QgsProcessingAlgorithmDialogBase") and each.isVisible()
+        ]
+
+    wait_until(tools, 10)
+    (dialog,) = tools()
+    return dialog
+
+
+def inspect(dock: Any, found: dict[str, Any]) -> None:
+    """Inspect the chips with the tool that the dock opens."""
+    click(dock.inspect_button)
+    dialog = open_tool()
+    given = dialog.createProcessingParameters()
+    found["inspects"] = str(given.get("INPUT"))
+    dialog.setParameters({**given, "OUTPUT": str(FOLDER / "inspection.html")})
+    pause(0.3)
+    click(dialog.runButton())
+    wait_until(lambda: dialog.results(), 60)
+    found["inspection"] = {name: str(value) for name, value in dialog.results().items()}
+    dialog.close()
 
 
 def leave(dock: Any, found: dict[str, Any]) -> None:
@@ -244,6 +265,17 @@ def take_pictures(dock: Any, hand: Hand) -> None:
     """Photograph each way to draw, while it is done."""
     dock.samples.remove([sorted(dock.samples.layer.allFeatureIds())[-1]])  # the whole image
     wait_until(lambda: not iface.mapCanvas().isDrawing(), 10)
+    dock.bar.buttons["image"].trigger()
+    hand.move(0.5, 0.5)
+    pause(0.3)
+    photograph_screen("labelling-image")
+    take_segment(dock, hand)
+    dock.bar.buttons["rectangle"].trigger()
+    left, _, right, _ = RECTANGLES[0]
+    hand.drag([(left, 0.8), ((left + right) / 2, 0.85), (right, 0.9)], let_go=False)
+    photograph_screen("labelling-rectangle")
+    hand.key(Qt.Key.Key_Escape)
+    hand.let_go(right, 0.9)
     dock.bar.buttons["circle"].trigger()
     hand.drag([(0.5, 0.8), (0.53, 0.8), (0.56, 0.8)], let_go=False)
     photograph_screen("labelling-circle")
@@ -264,6 +296,20 @@ def take_pictures(dock: Any, hand: Hand) -> None:
     hand.move(*OUTLINE[-1])
     pause(0.5)
     photograph_screen("label_dock")
+    hand.key(Qt.Key.Key_Escape)
+
+
+def take_segment(dock: Any, hand: Hand) -> None:
+    """Gather segments, and photograph them before they are a sample."""
+    tool = dock.bar.tools["segment"]
+    dock.bar.buttons["segment"].trigger()
+    tool.set_reach(REACH)
+    for point in SEGMENTS:
+        hand.move(*point)
+        hand.click(*point, modifiers=Qt.KeyboardModifier.ShiftModifier)
+        wait_until(lambda: not tool.busy, 20)
+    pause(0.3)
+    photograph_screen("labelling-segment")
     hand.key(Qt.Key.Key_Escape)
 
 

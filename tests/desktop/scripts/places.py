@@ -21,9 +21,12 @@ PLACES = {
     "lassos": ((0.30, 0.78, 0.06), (0.82, 0.75, 0.05)),
     # Drawn for the picture, and not finished.
     "outline": ((0.46, 0.72), (0.56, 0.70), (0.60, 0.80), (0.52, 0.86), (0.45, 0.81)),
+    "segments": ((0.5, 0.72),),
+    "reach": 64,  # pixels
 }
 if OTHERS:
     PLACES.update(json.loads(Path(OTHERS).read_text(encoding="utf-8")))
 CIRCLES, RECTANGLES = PLACES["circles"], PLACES["rectangles"]
 POLYGONS, LASSOS = PLACES["polygons"], PLACES["lassos"]
 CLASSES, OUTLINE = PLACES["classes"], PLACES["outline"]
+SEGMENTS, REACH = PLACES["segments"], PLACES["reach"]
