@@ -98,4 +98,7 @@ def check_image(options: ExportOptions, raster: Raster, first: Raster) -> None:
 def check_folder(target: Path) -> None:
     """Raise :class:`InputError` when a folder is in use."""
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise InputError(f"'{target}' is not empty. Choose a new folder for the training data.")
+        raise InputError(
+            f"'{target}' is not empty, and an export does not add to what is there. Choose a new "
+            "folder, or empty this one; 'Train model' takes several folders at once."
+        )

@@ -13,7 +13,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,7 @@ RUN = 8  # neighbouring chips that are cut, and written, in one piece of work
 RUN_BYTES = 8 * 1024**2  # of the pixels of such a run
 AHEAD = 3  # runs under way a thread
 AHEAD_BYTES = 256 * 1024**2
+PATIENCE = 0.5  # seconds between two looks whether the user cancelled
 _Image = tuple[Path, Block, Frame]
 
 
@@ -135,9 +136,11 @@ class _Export:
             for pool in (readers, writers):
                 stack.callback(pool.shutdown, cancel_futures=True)
             stack.callback(self.stop)
-            images = _Waiting(writers, ahead)
+            images = _Waiting(writers, ahead, progress)
             for cutter, used in zip(self.cutters, self.used):
-                for cuts in _in_order(readers, cutter.cut, cutter.plan.runs(length), ahead):
+                for cuts in _in_order(
+                    readers, cutter.cut, cutter.plan.runs(length), ahead, progress
+                ):
                     phase.step(len(cuts))
                     work = []
                     for cut in cuts:
@@ -205,8 +208,9 @@ class _Export:
 class _Waiting:
     """Work in threads, a limited number of pieces at a time."""
 
-    def __init__(self, pool: ThreadPoolExecutor, limit: int) -> None:
+    def __init__(self, pool: ThreadPoolExecutor, limit: int, progress: Progress) -> None:
         self._pool = pool
+        self._progress = progress
         self._limit = limit
         self._futures: collections.deque[Future[None]] = collections.deque()
 
@@ -214,12 +218,12 @@ class _Waiting:
         """Begin a piece of work; wait for the oldest one when there are too many."""
         self._futures.append(self._pool.submit(function, *arguments))
         if len(self._futures) > self._limit:
-            self._futures.popleft().result()
+            _result(self._futures.popleft(), self._progress)
 
     def finish(self) -> None:
         """Wait for all; raise what one of them raised."""
         while self._futures:
-            self._futures.popleft().result()
+            _result(self._futures.popleft(), self._progress)
 
 
 def _place(scratch: Path) -> Path:
@@ -248,15 +252,24 @@ def _in_order(
     function: Callable[[list[Place]], list[Cut | None]],
     items: Iterable[list[Place]],
     ahead: int,
+    progress: Progress,
 ) -> Iterator[list[Cut | None]]:
     """Yield ``function(item)`` for every item in order, at most ``ahead`` of them under way."""
     waiting: collections.deque[Future] = collections.deque()
     for item in items:
         waiting.append(pool.submit(function, item))
         if len(waiting) >= ahead:
-            yield waiting.popleft().result()
+            yield _result(waiting.popleft(), progress)
     while waiting:
-        yield waiting.popleft().result()
+        yield _result(waiting.popleft(), progress)
+
+
+def _result(future: Future, progress: Progress) -> Any:
+    """Return the result of work in a thread; raise :class:`CancelledError` when cancelled."""
+    while not future.done():
+        progress.check()
+        wait([future], timeout=PATIENCE)
+    return future.result()
 
 
 def _row(folder: Path, image: Path, label: Path | None) -> str:

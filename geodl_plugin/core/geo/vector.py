@@ -33,6 +33,7 @@ FIELD_KINDS = {
     ogr.OFTReal: "real",
     ogr.OFTString: "text",
 }
+DISTINCT = ("integer", "real", "text")  # whose values a query returns as the layer does
 GEOMETRIES = {
     "Point": ogr.wkbPoint,
     "MultiPoint": ogr.wkbMultiPoint,
@@ -200,9 +201,23 @@ class VectorReader:
     def unique_values(self, field: str) -> list[Any]:
         """Return the different values of a field that are not empty, sorted."""
         name = self.field(field)
-        self._layer.ResetReading()
-        values = {feature.GetField(name) for feature in self._layer}
+        values = self._distinct(name) if self.fields[name] in DISTINCT else None
+        if values is None:
+            self._layer.ResetReading()
+            values = {feature.GetField(name) for feature in self._layer}
         return sorted(value for value in values if value is not None)
+
+    def _distinct(self, field: str) -> set[Any] | None:
+        """Return the values of a field as the file's own engine finds them, if it can."""
+        names = (each.replace('"', '""') for each in (field, self._layer.GetName()))
+        query = 'SELECT DISTINCT "{}" FROM "{}"'.format(*names)  # noqa: S608 # nosec B608: quoted
+        result = attempt(self._dataset.ExecuteSQL, query)
+        if result is None:
+            return None
+        try:
+            return {feature.GetField(0) for feature in result}
+        finally:
+            self._dataset.ReleaseResultSet(result)
 
 
 class VectorWriter:

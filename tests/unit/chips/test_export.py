@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import subprocess
+import time
 
 import numpy as np
 import pytest
@@ -12,12 +13,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from osgeo import gdal
 
+from geodl_plugin.core.chips import cutting
 from geodl_plugin.core.chips.export import export_chips
 from geodl_plugin.core.chips.folder import open_folder
 from geodl_plugin.core.chips.options import ExportOptions
 from geodl_plugin.core.errors import CancelledError, GeoDLError
 from geodl_plugin.core.geo.grid import GeoTransform
 from geodl_plugin.core.geo.raster import Raster
+from geodl_plugin.core.geo.sampling import read_frame
 from geodl_plugin.core.progress import Progress
 
 BOXES = [[10, 20, 50, 60], [100, 120, 140, 150], [350, 250, 395, 295]]
@@ -252,7 +255,7 @@ def test_a_used_folder_is_refused_and_stays_as_it_is(scene):
     scene.paint().label(BOXES, CLASSES)
     first = export(scene)
     before = sorted(str(each) for each in first.folder.rglob("*"))
-    with pytest.raises(GeoDLError, match="is not empty"):
+    with pytest.raises(GeoDLError, match=r"chips' is not empty, .* Choose a new folder, or empty"):
         export(scene)
     assert sorted(str(each) for each in first.folder.rglob("*")) == before
 
@@ -268,4 +271,24 @@ def test_a_cancelled_export_leaves_nothing(scene):
     scene.paint().label(BOXES, CLASSES)
     with pytest.raises(CancelledError):
         export(scene, Impatient(), empty_tiles=True)
+    assert sorted(each.name for each in scene.folder.iterdir()) == ["labels.gpkg", "ortho ü.tif"]
+
+
+def test_slow_sources_do_not_hold_up_a_cancelled_export(scene, monkeypatch):
+    class Cancelled(Progress):
+        began = time.monotonic()
+
+        def cancelled(self):
+            return time.monotonic() - self.began > 0.5
+
+    def slow(raster, frame):
+        time.sleep(0.6)
+        return read_frame(raster, frame)
+
+    monkeypatch.setattr(cutting, "read_frame", slow)
+    scene.paint().label(BOXES, CLASSES)
+    progress = Cancelled()
+    with pytest.raises(CancelledError):
+        export(scene, progress, empty_tiles=True, width=32, height=32, stride_x=8, stride_y=32)
+    assert time.monotonic() - progress.began < 0.5 + 2
     assert sorted(each.name for each in scene.folder.iterdir()) == ["labels.gpkg", "ortho ü.tif"]

@@ -184,7 +184,8 @@ def keywords() -> list[str]:
 
 def recognise(folder: Path) -> type[ChipFormat] | None:
     """Return the format of a folder that no description explains, if its layout tells."""
-    formats = (each for _, each in sorted(_formats().items()))
+    # Images without labels are what is left when no other format knows the labels.
+    formats = sorted(_formats().values(), key=lambda each: (each.label is NoLabel, each.keyword))
     return next((each for each in formats if each.recognises(folder)), None)
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 import json
-from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -80,55 +79,61 @@ class Coco(ChipFormat):
     # Reading
 
     @functools.cached_property
-    def _content(self) -> tuple[Path, dict[str, Any]]:
+    def _contents(self) -> list[tuple[Path, dict[str, Any]]]:
+        """The COCO files of the folder, one for each part that it is split into."""
         for pattern in PATTERNS:
-            for path in sorted(self.folder.glob(pattern)):
-                try:
-                    content = json.loads(path.read_text(encoding="utf-8-sig"))
-                except (OSError, ValueError) as error:
-                    raise TrainingDataError(f"'{path}' cannot be read: {error}.") from error
-                if isinstance(content, dict) and isinstance(content.get("images"), list):
-                    return path, content
+            found = [(path, _load(path)) for path in sorted(self.folder.glob(pattern))]
+            # Captions and key points of the same images lie beside the objects.
+            found = [each for each in found if isinstance(each[1].get("images"), list)]
+            objects = [each for each in found if each[0].name.startswith("instances")]
+            if found:
+                return objects or found
         raise TrainingDataError(f"'{self.folder}' holds no COCO file '{FILE}'.")
 
     @functools.cached_property
-    def _by_image(self) -> dict[str, list[dict[str, Any]]]:
-        path, content = self._content
-        names = {
-            each.get("id"): Path(str(each.get("file_name"))).name for each in content["images"]
-        }
-        found = defaultdict(list)
-        for annotation in content.get("annotations", []):
-            if annotation.get("image_id") not in names:
-                raise TrainingDataError(
-                    f"'{path}' has an annotation of the image {annotation.get('image_id')!r}, "
-                    "which it does not list."
-                )
-            found[names[annotation["image_id"]]].append(annotation)
+    def _images_of(self) -> dict[Path, tuple[Path, list[dict[str, Any]], dict[Any, str]]]:
+        """For each image the file that lists it, its annotations and that file's categories."""
+        found = {}
+        for path, content in self._contents:
+            categories = {each["id"]: str(each["name"]) for each in content.get("categories", [])}
+            of_image: dict[Any, list[dict[str, Any]]] = {
+                each.get("id"): [] for each in content["images"]
+            }
+            for annotation in content.get("annotations", []):
+                if annotation.get("image_id") not in of_image:
+                    raise TrainingDataError(
+                        f"'{path}' has an annotation of the image "
+                        f"{annotation.get('image_id')!r}, which it does not list."
+                    )
+                # A crowd is a region of objects that nobody told apart.
+                if not annotation.get("iscrowd"):
+                    of_image[annotation["image_id"]].append(annotation)
+            for each in content["images"]:
+                image = self._image(str(each.get("file_name", "")), path)
+                found[image] = (path, of_image[each.get("id")], categories)
         return found
 
-    @functools.cached_property
-    def _categories(self) -> dict[Any, str]:
-        return {each["id"]: str(each["name"]) for each in self._content[1].get("categories", [])}
+    def _image(self, name: str, path: Path) -> Path:
+        """Return where an image lies that a COCO file names."""
+        name = name.replace("\\", "/")
+        part = path.stem.rpartition("_")[2]  # "train2017" of "instances_train2017"
+        images = self.folder / "images"
+        bases = (images, path.parent, self.folder, images / part, self.folder / part)
+        places = [base / name for base in bases]
+        image = next((place for place in places if place.is_file()), places[0])
+        if not image.resolve().is_relative_to(self.folder.resolve()):
+            raise TrainingDataError(f"'{path}' names the image '{name}' outside its folder.")
+        return image
 
     def chips(self) -> list[Chip]:
-        path, content = self._content
-        found = []
-        for each in content["images"]:
-            name = str(each.get("file_name", "")).replace("\\", "/")
-            places = [base / name for base in (self.folder / "images", path.parent, self.folder)]
-            image = next((place for place in places if place.is_file()), places[0])
-            if not image.resolve().is_relative_to(self.folder.resolve()):
-                raise TrainingDataError(f"'{path}' names the image '{name}' outside its folder.")
-            found.append(Chip(image.stem, image, path))
-        return sorted(found, key=lambda chip: chip.name)
+        found = [Chip(image.stem, image, path) for image, (path, _, _) in self._images_of.items()]
+        return sorted(found, key=lambda chip: (chip.name, chip.image))
 
     def read(self, chip: Chip) -> InstanceLabel:
-        path = self._content[0]
         with Raster.open(chip.image) as image:
             shape = (image.height, image.width)
-        annotations = self._by_image.get(chip.image.name, [])
-        values = [self._value(each, path) for each in annotations]
+        path, annotations, categories = self._images_of[chip.image]
+        values = [self._value(each, categories, path) for each in annotations]
         rings = [_rings(each, path) for each in annotations]
         numbers = np.array(values, np.int64)
         if all(rings):
@@ -142,13 +147,25 @@ class Coco(ChipFormat):
         return InstanceLabel.of_masks(np.stack(masks), numbers)
 
     def class_names(self) -> set[str]:
-        return set(self._categories.values())
+        return {
+            str(each["name"])
+            for _, content in self._contents
+            for each in content.get("categories", [])
+        }
 
-    def _value(self, annotation: dict[str, Any], path: Path) -> int:
+    def _value(self, annotation: dict[str, Any], categories: dict[Any, str], path: Path) -> int:
         category = annotation.get("category_id")
-        name = self._categories.get(category, str(category))
+        name = categories.get(category, str(category))
         known = self.schema.by_name(name)
         return known.value if known is not None else value_of(str(category), self.schema, path)
+
+
+def _load(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError) as error:
+        raise TrainingDataError(f"'{path}' cannot be read: {error}.") from error
+    return content if isinstance(content, dict) else {}
 
 
 def _rings(annotation: dict[str, Any], path: Path) -> Rings:

@@ -1,7 +1,8 @@
 """PASCAL_VOC_rectangles: boxes in one XML file a chip.
 
 Everingham et al. 2010, "The PASCAL Visual Object Classes Challenge", as ArcGIS writes it:
-the name is the class value, coordinates have two decimals.
+the name is the class value, coordinates have two decimals. Sets of other programs name their
+folders as the challenge does, or hold images and labels side by side.
 """
 
 from __future__ import annotations
@@ -12,7 +13,14 @@ import numpy as np
 
 from .. import xml
 from ..labels import BoxLabel
-from . import Chip, ChipFormat, WrittenChip, files, label_of, value_of
+from . import IMAGE_SUFFIXES, Chip, ChipFormat, WrittenChip, files, folders, label_of, value_of
+
+PAIRS = (
+    ("images", "labels"),
+    ("JPEGImages", "Annotations"),
+    ("images", "Annotations"),
+    ("images", "annotations"),
+)  # folders of images and labels; upper and lower case are two on some systems
 
 
 class PascalVoc(ChipFormat):
@@ -24,7 +32,19 @@ class PascalVoc(ChipFormat):
 
     @classmethod
     def recognises(cls, folder: Path) -> bool:
-        return bool(files(folder / "labels", (cls.suffix,)))
+        return bool(cls(folder).label_files())
+
+    def chips(self) -> list[Chip]:
+        found = [
+            Chip(image.stem, image, label if label.is_file() else None)
+            for images, labels in self._places()
+            for image in files(images, IMAGE_SUFFIXES)
+            for label in (labels / f"{image.stem}{self.suffix}",)
+        ]
+        return sorted(found, key=lambda chip: (chip.name, chip.image))
+
+    def label_files(self) -> list[Path]:
+        return [path for _, labels in self._places() for path in _annotations(labels)]
 
     def write(self, chip: WrittenChip) -> Path:
         path = self.folder / "labels" / f"{chip.name}{self.suffix}"
@@ -45,5 +65,18 @@ class PascalVoc(ChipFormat):
         )
 
     def class_names(self) -> set[str]:
-        labels = files(self.folder / "labels", (self.suffix,))
-        return {name for path in labels for name, _ in xml.objects(path)}
+        return {name for path in self.label_files() for name, _ in xml.objects(path)}
+
+    def _places(self) -> list[tuple[Path, Path]]:
+        """Return the folders of images, each with that of their labels."""
+        pairs = [(self.folder / images, self.folder / labels) for images, labels in PAIRS]
+        paired = [pair for pair in pairs if pair[1].is_dir()]
+        if paired:
+            return paired[:1]
+        together = (self.folder, *folders(self.folder), *folders(self.folder / "images"))
+        return [(each, each) for each in together if _annotations(each)]
+
+
+def _annotations(folder: Path) -> list[Path]:
+    """Return the label files of a folder; GDAL's own files lie beside images, too."""
+    return [each for each in files(folder, (".xml",)) if not each.name.endswith(".aux.xml")]

@@ -20,6 +20,9 @@ from ..labels import InstanceLabel, Rings, ring_box
 from . import IMAGE_SUFFIXES, Chip, ChipFormat, WrittenChip, label_of, value_of
 
 FILE = "data.yaml"
+DEFINITIONS = (FILE, "data.yml", "dataset.yaml")
+LISTS = ("train.txt", "valid.txt", "val.txt", "test.txt")  # name images
+NAMES = ("obj.names", "classes.txt", "labels/classes.txt")  # one class a line, of older programs
 
 
 class Yolo(ChipFormat):
@@ -31,7 +34,7 @@ class Yolo(ChipFormat):
 
     @classmethod
     def recognises(cls, folder: Path) -> bool:
-        return any((folder / name).is_file() for name in (FILE, "data.yml"))
+        return any((folder / name).is_file() for name in (*DEFINITIONS, *NAMES))
 
     # Writing
 
@@ -59,18 +62,25 @@ class Yolo(ChipFormat):
 
     def chips(self) -> list[Chip]:
         found = []
-        for image in sorted(self.folder.rglob("*")):
-            parts = list(image.relative_to(self.folder).parts)
-            if image.suffix.lower() not in IMAGE_SUFFIXES or "images" not in parts:
-                continue
-            parts[parts.index("images")] = "labels"
-            label = self.folder.joinpath(*parts).with_suffix(self.suffix)
-            found.append(Chip(image.stem, image, label if label.is_file() else None))
-        return sorted(found, key=lambda chip: chip.name)
+        for image in self.folder.rglob("*"):
+            if image.suffix.lower() in IMAGE_SUFFIXES:
+                label = self._label_path(image)
+                found.append(Chip(image.stem, image, label if label.is_file() else None))
+        return sorted(found, key=lambda chip: (chip.name, chip.image))
 
     def label_files(self) -> list[Path]:
-        found = self.folder.rglob(f"*{self.suffix}")
-        return sorted(path for path in found if "labels" in path.relative_to(self.folder).parts)
+        folders = {self._label_path(chip.image).parent for chip in self.chips()}
+        others = {self.folder / name for name in (*NAMES, *LISTS)}
+        found = (path for folder in folders for path in folder.glob(f"*{self.suffix}"))
+        return sorted(set(found) - others)
+
+    def _label_path(self, image: Path) -> Path:
+        """Return the label of an image, in ``labels`` instead of ``images`` or beside it."""
+        parts = list(image.relative_to(self.folder).parts)
+        if "images" in parts:
+            # The last one counts: a folder further up may be called so, too.
+            parts[len(parts) - 1 - parts[::-1].index("images")] = "labels"
+        return self.folder.joinpath(*parts).with_suffix(self.suffix)
 
     def read(self, chip: Chip) -> InstanceLabel:
         with Raster.open(chip.image) as image:
@@ -91,8 +101,10 @@ class Yolo(ChipFormat):
     def _names(self) -> dict[int, str]:
         """The names of the class indices."""
         path = next(
-            each for each in (self.folder / FILE, self.folder / "data.yml") if each.exists()
+            each for name in (*DEFINITIONS, *NAMES) if (each := self.folder / name).is_file()
         )
+        if path.name not in DEFINITIONS:
+            return dict(enumerate(line.strip() for _, line in _lines(path)))
         names = _load_yaml(path).get("names")
         pairs = names.items() if isinstance(names, dict) else enumerate(names or [])
         return {int(position): str(name) for position, name in pairs}

@@ -1,0 +1,211 @@
+"""Training data as other programs lay it out."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from geodl_plugin.core.chips.folder import open_folder
+from geodl_plugin.core.chips.formats.coco import encode
+from geodl_plugin.core.chips.inspect import InspectionOptions, inspect
+from geodl_plugin.core.geo.grid import GeoTransform
+from geodl_plugin.core.geo.raster_writer import write_chip
+from geodl_plugin.core.progress import Progress
+
+KOLOVAI = Path(__file__).resolve().parents[4] / "shared" / "data" / "kolovai_voc"
+LABELIMG = """<annotation>
+	<folder>photos</folder><filename>{name}.png</filename><path>C:\\photos\\{name}.png</path>
+	<source><database>Unknown</database></source>
+	<size><width>60</width><height>40</height><depth>3</depth></size><segmented>0</segmented>
+	<object><name>car</name><pose>Unspecified</pose><truncated>0</truncated>
+		<difficult>0</difficult>
+		<bndbox><xmin>1</xmin><ymin>2</ymin><xmax>11</xmax><ymax>22</ymax></bndbox>
+		<part><name>wheel</name>
+			<bndbox><xmin>1</xmin><ymin>2</ymin><xmax>3</xmax><ymax>4</ymax></bndbox></part>
+	</object>
+</annotation>"""
+
+
+def picture(path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_chip(path, np.full((3, 40, 60), 9, np.uint8), GeoTransform(), "", "PNG")
+    path.with_suffix(".pgw").unlink()
+
+
+def text(path, content):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content, encoding="utf-8")
+
+
+def boxes_by_name(folder):
+    found = {}
+    for chip in folder.chips:
+        label = folder.read_label(chip)
+        names = [folder.schema.by_value(value).name for value in label.values]
+        key = chip.image.relative_to(folder.path).as_posix()
+        found[key] = [(n, np.round(b, 3).tolist()) for n, b in zip(names, label.boxes)]
+    return found
+
+
+@pytest.mark.skipif(
+    not KOLOVAI.is_dir(), reason="The real export 'kolovai_voc' is not beside the project."
+)
+def test_a_real_export_of_arcgis_is_what_its_own_statistics_say(tmp_path):
+    images, features = (
+        int(line.split("=")[1].split()[0])
+        for line in (KOLOVAI / "stats.txt").read_text().splitlines()[:2]
+    )
+    folder = open_folder(KOLOVAI)
+    assert folder.format == "PASCAL_VOC_rectangles"
+    assert folder.schema.names == ("Palm",)
+    assert (len(folder.chips), folder.width, folder.height) == (images, 448, 448)
+    assert sum(len(folder.read_label(chip).boxes) for chip in folder.chips) == features
+    options = InspectionOptions(str(KOLOVAI), str(tmp_path / "report.html"), rows=1)
+    assert inspect(options, Progress())["chips"] == images
+
+
+@pytest.mark.parametrize(
+    ("images", "labels"),
+    [
+        ("images", "labels"),
+        ("JPEGImages", "Annotations"),
+        ("images", "annotations"),
+        ("", ""),
+        ("train", "train"),
+    ],
+    ids=["two folders", "the challenge", "lower case", "side by side", "split, side by side"],
+)
+def test_pascal_voc_wherever_the_files_lie(tmp_path, images, labels):
+    for name in ("a", "b"):
+        picture(tmp_path / images / f"{name}.png")
+    text(tmp_path / labels / "a.xml", LABELIMG.format(name="a"))
+    folder = open_folder(tmp_path)
+    assert folder.format == "PASCAL_VOC_rectangles"
+    assert folder.schema.names == ("car",)
+    place = f"{images}/" if images else ""
+    first, second = (chip for chip in folder.chips)
+    assert (first.image, second.label) == (tmp_path / images / "a.png", None)
+    label = folder.read_label(first)
+    assert label.boxes.tolist() == [[1, 2, 11, 22]]
+    assert first.image.relative_to(tmp_path).as_posix() == f"{place}a.png"
+
+
+def test_yolo_of_roboflow_with_three_parts(tmp_path):
+    for part in ("train", "valid", "test"):
+        picture(tmp_path / part / "images" / "same_name.png")
+    text(tmp_path / "train/labels/same_name.txt", "0 0.5 0.5 0.2 0.4\n")
+    text(tmp_path / "valid/labels/same_name.txt", "1 0.1 0.1 0.5 0.1 0.5 0.9 0.1 0.9\n")
+    text(
+        tmp_path / "data.yaml",
+        "train: ../train/images\nval: ../valid/images\nnc: 2\nnames:\n  0: bus\n  1: car\n"
+        "roboflow:\n  license: CC BY 4.0\n",
+    )
+    text(tmp_path / "README.roboflow.txt", "hello")
+    folder = open_folder(tmp_path)
+    assert folder.format == "YOLO"
+    assert boxes_by_name(folder) == {
+        "train/images/same_name.png": [("bus", [24, 12, 36, 28])],
+        "valid/images/same_name.png": [("car", [6, 4, 30, 36])],
+        "test/images/same_name.png": [],
+    }
+    assert len(folder.reader.label_files()) == 2
+
+
+@pytest.mark.parametrize("place", ["obj_train_data", ""])
+def test_yolo_side_by_side_with_a_list_of_names(tmp_path, place):
+    picture(tmp_path / place / "a.png")
+    text(tmp_path / place / "a.txt", "1 0.5 0.5 0.2 0.4\n")
+    text(tmp_path / "obj.names", "bus\ncar\n")
+    text(tmp_path / "train.txt", "data/obj_train_data/a.png\n")
+    folder = open_folder(tmp_path)
+    assert list(boxes_by_name(folder).values()) == [[("car", [24, 12, 36, 28])]]
+    assert [each.name for each in folder.reader.label_files()] == ["a.txt"]
+
+
+def test_yolo_of_labelimg_with_its_classes_among_the_labels(tmp_path):
+    picture(tmp_path / "images" / "a.png")
+    text(tmp_path / "labels" / "a.txt", "0 0.5 0.5 0.2 0.4\n")
+    text(tmp_path / "labels" / "classes.txt", "bus\ncar\n")
+    folder = open_folder(tmp_path)
+    assert folder.format == "YOLO"
+    assert boxes_by_name(folder) == {"images/a.png": [("bus", [24, 12, 36, 28])]}
+    assert [each.name for each in folder.reader.label_files()] == ["a.txt"]
+
+
+def coco(images, annotations, categories=((3, "car"),)):
+    return json.dumps(
+        {
+            "info": {"description": "x"},
+            "licenses": [],
+            "images": [
+                {"id": number, "file_name": name, "width": 60, "height": 40}
+                for number, name in images
+            ],
+            "categories": [
+                {"id": number, "name": name, "supercategory": "none"} for number, name in categories
+            ],
+            "annotations": annotations,
+        }
+    )
+
+
+def annotation(image, box, **changes):
+    base = {"id": 1, "image_id": image, "category_id": 3, "bbox": box, "iscrowd": 0, "area": 1}
+    return {**base, **changes}
+
+
+def test_coco_in_sub_folders_with_runs_and_crowds(tmp_path):
+    mask = np.zeros((40, 60), bool)
+    mask[5:15, 10:30] = True
+    for name in ("north/0001.png", "south/0001.png"):
+        picture(tmp_path / "images" / name)
+    text(
+        tmp_path / "annotations" / "instances_default.json",
+        coco(
+            [(1, "north/0001.png"), (2, "south\\0001.png")],
+            [
+                annotation(1, [10, 5, 20, 10], segmentation=encode(mask)),
+                annotation(1, [0, 0, 60, 40], segmentation=encode(~mask), iscrowd=1),
+                annotation(2, [1, 2, 10, 20], segmentation=[[1, 2, 11, 2, 11, 22, 1, 22]]),
+            ],
+        ),
+    )
+    text(tmp_path / "annotations" / "captions_default.json", coco([(1, "north/0001.png")], []))
+    folder = open_folder(tmp_path)
+    assert boxes_by_name(folder) == {
+        "images/north/0001.png": [("car", [10, 5, 30, 15])],
+        "images/south/0001.png": [("car", [1, 2, 11, 22])],
+    }
+    assert (folder.read_label(folder.chips[0]).masks[0] == mask).all()
+
+
+def test_coco_of_roboflow_is_read_with_all_its_parts(tmp_path):
+    for part, category in (("train", 3), ("valid", 8)):
+        picture(tmp_path / part / "a.png")
+        text(
+            tmp_path / part / "_annotations.coco.json",
+            coco(
+                [(0, "a.png")],
+                [annotation(0, [1, 2, 10, 20], category_id=category)],
+                [(category, "car")],
+            ),
+        )
+    expected = [("car", [1, 2, 11, 22])]
+    assert boxes_by_name(open_folder(tmp_path)) == {
+        "train/a.png": expected,
+        "valid/a.png": expected,
+    }
+
+
+def test_coco_as_its_own_site_lays_it_out(tmp_path):
+    picture(tmp_path / "train2017" / "000000000139.png")
+    text(
+        tmp_path / "annotations" / "instances_train2017.json",
+        coco([(139, "000000000139.png")], [annotation(139, [1, 2, 10, 20])]),
+    )
+    assert boxes_by_name(open_folder(tmp_path)) == {
+        "train2017/000000000139.png": [("car", [1, 2, 11, 22])]
+    }
