@@ -59,6 +59,12 @@ def test_a_run_is_cancelled_and_leaves_nothing(window: Window) -> None:
     assert window.found["ended"]
 
 
+def test_the_model_is_let_loose_on_what_the_map_shows(window: Window) -> None:
+    """The extent is that of the map, in the coordinates of the image."""
+    assert window.found["asked"] == pytest.approx(window.found["shown"])
+    assert window.found["asked"][1] == pytest.approx(20.0)
+
+
 def test_what_the_model_finds_becomes_drafts(window: Window) -> None:
     """Classes join by name, clashes get another value; what is a sample already is left out."""
     assert window.found["found"].startswith("9 drafts were found. 1 more are samples already.")

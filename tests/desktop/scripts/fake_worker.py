@@ -83,7 +83,9 @@ def detect(options: dict) -> None:
 def main() -> None:
     """Play the scenario."""
     request = json.loads(sys.stdin.readline())
-    Path(os.environ["GEODL_FAKE_PID"]).write_text(str(os.getpid()), encoding="ascii")
+    pid = Path(os.environ["GEODL_FAKE_PID"])
+    pid.with_suffix(".json").write_text(json.dumps(request.get("options")), encoding="utf-8")
+    pid.write_text(str(os.getpid()), encoding="ascii")
     scenario = os.environ["GEODL_FAKE"]
     if request["task"] == "selftest":
         send(event="result", result=SELFTEST)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ sys.path.insert(0, os.environ["GEODL_TEST_SCRIPTS"])
 
 from driver import Heartbeat, alive, click, drive, pause, photograph_screen, wait_until
 from mouse import Hand
-from qgis.core import QgsProject
+from qgis.core import QgsProject, QgsRectangle
 from qgis.PyQt.QtCore import Qt
 from qgis.PyQt.QtTest import QTest
 from qgis.PyQt.QtWidgets import QApplication, QLineEdit
@@ -49,9 +50,21 @@ def find(dock: Any, found: dict[str, Any]) -> None:
     found["no_model"] = dock.notice.text
     panel.model.set_text(MODEL)
     os.environ["GEODL_FAKE"] = "stubborn"
+    whole = iface.mapCanvas().extent()
+    panel.area.setCurrentIndex(1)
+    panel.threshold.setValue(30)
+    scene = dock.sources.raster().extent()
+    iface.mapCanvas().setExtent(QgsRectangle(scene.center(), scene.center()).buffered(10))
     click(panel.find_button)
     wait_until(PID.exists, 20)
     pause(0.5)
+    options = json.loads(PID.with_suffix(".json").read_text(encoding="utf-8"))
+    west, south, east, north = options["extent"]
+    shown = iface.mapCanvas().extent().intersect(scene)
+    found["asked"] = [east - west, north - south, options["threshold"]]
+    found["shown"] = [shown.width(), shown.height(), 0.3]
+    iface.mapCanvas().setExtent(whole)
+    panel.area.setCurrentIndex(0)
     found["busy"] = [panel.cancel_button.isVisible(), panel.find_button.isVisible()]
     click(panel.cancel_button)
     found["cancelled"] = [wait_until(lambda: "Cancelled" in dock.notice.text, 8), len(rows())]
