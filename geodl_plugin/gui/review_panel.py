@@ -12,6 +12,7 @@ from qgis.PyQt.QtWidgets import (
     QLabel,
     QProgressBar,
     QPushButton,
+    QSizePolicy,
     QSpinBox,
     QToolButton,
     QVBoxLayout,
@@ -40,6 +41,9 @@ class ReviewPanel(QgsCollapsibleGroupBox):
         self.area = QComboBox()
         self.area.addItems([self.tr("Whole image"), self.tr("What the map shows")])
         self.area.setToolTip(self.tr("Where the model looks for objects."))
+        # Long words must not keep the dock from being narrow.
+        self.area.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self.area.setMinimumWidth(90)
         self.threshold = _percent(50, self.tr("What the model is less sure of is left out."))
         self.threshold.setPrefix(self.tr("from "))
         self.find_button = QPushButton(self.tr("Find objects"))
@@ -57,6 +61,8 @@ class ReviewPanel(QgsCollapsibleGroupBox):
         self.limit = _percent(80, self.tr("The confidence from which drafts are accepted."))
         self.accept_all = QPushButton()
         self.reject_all = QPushButton()
+        self.accept_all.setToolTip(self.tr("Accept all drafts that are at least as certain."))
+        self.reject_all.setToolTip(self.tr("Delete all drafts that are less certain."))
         self.limit.valueChanged.connect(self._name_buttons)
         self._name_buttons()
         self._arrange()
@@ -92,8 +98,8 @@ class ReviewPanel(QgsCollapsibleGroupBox):
 
     def _name_buttons(self) -> None:
         limit = self.limit.value()
-        self.accept_all.setText(self.tr("Accept all from {} %").format(limit))
-        self.reject_all.setText(self.tr("Reject all below {} %").format(limit))
+        self.accept_all.setText(self.tr("Accept ≥ {} %").format(limit))
+        self.reject_all.setText(self.tr("Reject < {} %").format(limit))
 
     def show_busy(self, busy: bool) -> None:
         """Show that the model is at work, or that it is not."""

@@ -65,6 +65,11 @@ def test_the_model_is_let_loose_on_what_the_map_shows(window: Window) -> None:
     assert window.found["asked"][1] == pytest.approx(20.0)
 
 
+def test_the_dock_keeps_its_width(window: Window) -> None:
+    """A map that moves while one looks at it is a nuisance."""
+    assert window.found["widths"][0] == window.found["widths"][1]
+
+
 def test_what_the_model_finds_becomes_drafts(window: Window) -> None:
     """Classes join by name, clashes get another value; what is a sample already is left out."""
     assert window.found["found"].startswith("9 drafts were found. 1 more are samples already.")

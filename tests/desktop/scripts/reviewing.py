@@ -55,16 +55,19 @@ def find(dock: Any, found: dict[str, Any]) -> None:
     panel.threshold.setValue(30)
     scene = dock.sources.raster().extent()
     iface.mapCanvas().setExtent(QgsRectangle(scene.center(), scene.center()).buffered(10))
+    pause(0.3)
+    shown = iface.mapCanvas().extent().intersect(scene)
+    widths = [dock.width(), iface.mapCanvas().width()]
     click(panel.find_button)
     wait_until(PID.exists, 20)
     pause(0.5)
     options = json.loads(PID.with_suffix(".json").read_text(encoding="utf-8"))
     west, south, east, north = options["extent"]
-    shown = iface.mapCanvas().extent().intersect(scene)
     found["asked"] = [east - west, north - south, options["threshold"]]
     found["shown"] = [shown.width(), shown.height(), 0.3]
     iface.mapCanvas().setExtent(whole)
     panel.area.setCurrentIndex(0)
+    found["widths"] = [widths, [dock.width(), iface.mapCanvas().width()]]
     found["busy"] = [panel.cancel_button.isVisible(), panel.find_button.isVisible()]
     click(panel.cancel_button)
     found["cancelled"] = [wait_until(lambda: "Cancelled" in dock.notice.text, 8), len(rows())]
