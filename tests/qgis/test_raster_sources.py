@@ -14,6 +14,8 @@ from osgeo import gdal
 from qgis.core import (
     QgsFeature,
     QgsGeometry,
+    QgsProcessingAlgRunnerTask,
+    QgsProcessingContext,
     QgsProcessingException,
     QgsProcessingFeedback,
     QgsProject,
@@ -35,8 +37,9 @@ WINDOW = (100, 200, 600, 400)  # col, row, width, height in the picture: with th
 
 
 @pytest.fixture(autouse=True)
-def tidy():
-    """Let go of layers that caught errors hold, before QGIS ends."""
+def tidy(tmp_path_factory, monkeypatch):
+    """Temporary files of one's own; layers that caught errors hold go before QGIS ends."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path_factory.mktemp("temp")))
     yield
     gc.collect()
 
@@ -208,7 +211,7 @@ def test_numbers_of_a_provider_with_pixels_of_its_own(provider, tmp_path):
 
 
 def scratch_folders():
-    return set(Path(tempfile.gettempdir()).glob("geodl-*"))
+    return list(Path(tempfile.gettempdir()).glob("geodl-*"))
 
 
 def test_chips_from_tiles_with_labels(run, server, tmp_path, qgis_new_project):
@@ -218,7 +221,6 @@ def test_chips_from_tiles_with_labels(run, server, tmp_path, qgis_new_project):
     feature.setAttributes([4])
     labels.dataProvider().addFeature(feature)
     QgsProject.instance().addMapLayer(labels)
-    before = scratch_folders()
     result = run(
         "exporttrainingdata",
         INPUT=["wms://" + server.xyz()],
@@ -233,7 +235,7 @@ def test_chips_from_tiles_with_labels(run, server, tmp_path, qgis_new_project):
         CELL_SIZE=CELL,
         OUTPUT=str(tmp_path / "chips"),
     )
-    assert scratch_folders() <= before
+    assert not scratch_folders()
     folder = open_folder(result["OUTPUT"])
     assert result["CHIP_COUNT"] == 2
     pixels, valid = expected(128, 128, 128, 128)
@@ -298,7 +300,6 @@ def test_samples_take_place_and_system_of_tiles_and_fetch_nothing(run, server, t
 def test_refusals_reach_the_user_and_leave_nothing(run, server, tmp_path):
     model = write_model(tmp_path / "canopy.dlpk", "TEST_PIXELS", bands=3)
     values = {"MODEL": model, "OUTPUT": str(tmp_path / "out.tif"), "CELL_SIZE": CELL}
-    before = scratch_folders()
     for source, changes, sentence in (
         (server.xyz(), {}, "Give an EXTENT"),
         (server.xyz(), {"CELL_SIZE": None}, "Give a CELL_SIZE"),
@@ -306,7 +307,7 @@ def test_refusals_reach_the_user_and_leave_nothing(run, server, tmp_path):
     ):
         with pytest.raises(QgsProcessingException, match=sentence):
             run("classifypixels", INPUT="wms://" + source, **{**values, **changes})
-    assert scratch_folders() <= before and not (tmp_path / "out.tif").exists()
+    assert not scratch_folders() and not (tmp_path / "out.tif").exists()
 
 
 def test_a_tool_is_cancelled_while_it_fetches(run, server, tmp_path):
@@ -345,3 +346,45 @@ def test_a_model_finds_drafts_on_tiles(run, server, tmp_path, monkeypatch):
     for each in found:
         xmin, xmax, ymin, ymax = each["geometry"].GetEnvelope()
         assert area.buffered(0.01).contains(QgsRectangle(xmin, ymin, xmax, ymax))
+
+
+@pytest.mark.parametrize("kind", ["xyz", "arcgis"])
+def test_a_layer_of_the_project_is_fetched_in_a_task(
+    provider, server, tmp_path, qgis_app, qgis_new_project, kind
+):
+    """As from the toolbox: the layer lives in the main thread, the tool runs in another."""
+    layer = layers_of(server)[kind]()
+    QgsProject.instance().addMapLayer(layer)
+
+    def run_task(layer, name):
+        answers = []
+        context, feedback = QgsProcessingContext(), QgsProcessingFeedback()
+        context.setProject(QgsProject.instance())
+        values = {
+            "INPUT": [layer.id()],
+            "FORMAT": "Export_Tiles",
+            "CELL_SIZE": CELL,
+            "EXTENT": Place.extent(*WINDOW),
+            "OUTPUT": str(tmp_path / name),
+        }
+        tool = qgis_app.processingRegistry().createAlgorithmById("geodl:exporttrainingdata")
+        task = QgsProcessingAlgRunnerTask(tool, values, context, feedback)
+        task.executed.connect(lambda *answer: answers.append(answer))
+        qgis_app.taskManager().addTask(task)
+        deadline = time.monotonic() + 60
+        while not answers and time.monotonic() < deadline:
+            qgis_app.processEvents()
+            time.sleep(0.01)
+        return (*answers[0], feedback.textLog())
+
+    good, results, _ = run_task(layer, "good")
+    assert good
+    folder = open_folder(results["OUTPUT"])
+    pixels, valid = expected(100, 200, 256, 256)
+    found = folder.read_image(folder.chips[0]).pixels
+    assert (found == np.where(valid, pixels, 0)).all()
+    if kind == "xyz":
+        broken = xyz(server, "broken")
+        QgsProject.instance().addMapLayer(broken)
+        good, _, log = run_task(broken, "bad")
+        assert not good and "cannot be fetched" in log
