@@ -19,6 +19,7 @@ from qgis.core import (
 )
 
 from ..core.learning.augmentation_settings import AUGMENTATIONS, PARAMETERS
+from ..core.learning.bands import WEIGHT_INIT_SCHEMES
 from ..core.learning.losses import LOSSES
 from ..core.learning.options import ALL_MONITORS, TrainingOptions
 from ..core.models.registry import model_types
@@ -30,6 +31,7 @@ INPUT = "INPUT"
 MODEL_TYPE = "MODEL_TYPE"
 BACKBONE = "BACKBONE"
 MODEL_ARGUMENTS = "MODEL_ARGUMENTS"
+PRETRAINED_MODEL = "PRETRAINED_MODEL"
 WEIGHTS = "WEIGHTS"
 MAX_EPOCHS = "MAX_EPOCHS"
 BATCH_SIZE = "BATCH_SIZE"
@@ -39,6 +41,9 @@ STOP_TRAINING = "STOP_TRAINING"
 FREEZE = "FREEZE"
 AUGMENTATION = "AUGMENTATION"
 CHIP_SIZE = "CHIP_SIZE"
+RESIZE_TO = "RESIZE_TO"
+EXTRACT_BANDS = "EXTRACT_BANDS"
+WEIGHT_INIT_SCHEME = "WEIGHT_INIT_SCHEME"
 AUGMENTATION_PARAMETERS = "AUGMENTATION_PARAMETERS"
 LOSS = "LOSS"
 CLASS_WEIGHTS = "CLASS_WEIGHTS"
@@ -92,7 +97,11 @@ class TrainModel(GeoDLAlgorithm):
                 self.tr("Training data"),
                 behavior=QgsProcessingParameterFile.Behavior.Folder,
             ),
-            self.tr("A folder that 'Export training data' made, or one like it."),
+            self.tr(
+                "A folder that 'Export training data' made, or one like it; or several of the "
+                "same bands and classes with ';' between. A folder called validation among or "
+                "in them holds the chips that validate."
+            ),
         )
         kinds = model_types()
         self.add(
@@ -124,6 +133,16 @@ class TrainModel(GeoDLAlgorithm):
                 "grids=[16,8];zooms=[1.0]. Known are:"
             )
             + f" {arguments}.",
+        )
+        self._add_text(
+            PRETRAINED_MODEL,
+            self.tr("Model to go on from"),
+            self.tr(
+                "A model package (.dlpk) or the name of an installed model. Type, backbone and "
+                "arguments are those of the model. Classes of the same name keep what it has "
+                "learnt, others are new; other bands are adapted."
+            ),
+            advanced=True,
         )
         self._add_text(
             WEIGHTS,
@@ -232,6 +251,33 @@ class TrainModel(GeoDLAlgorithm):
             ),
             advanced=True,
         )
+        self.add(
+            self._number(RESIZE_TO, self.tr("Resize to (pixels)"), _INTEGER, 0),
+            self.tr(
+                "Side to which chips are scaled inside the network, a multiple of 32: larger "
+                "than the chips for objects of few pixels. 0 leaves them as they are."
+            ),
+            advanced=True,
+        )
+        self._add_text(
+            EXTRACT_BANDS,
+            self.tr("Bands to learn from"),
+            self.tr(
+                "Names or positions with ';' between, where the first band is 0, for example "
+                "3;0;1. Empty takes all bands."
+            ),
+            advanced=True,
+        )
+        self._add_enum(
+            WEIGHT_INIT_SCHEME,
+            self.tr("Weights of further bands"),
+            list(WEIGHT_INIT_SCHEMES),
+            self.tr(
+                "Pretrained weights are for red, green and blue: the bands of these names, else "
+                "the first three, get them. Further bands start from random weights (RANDOM) or "
+                "from those of red (RED_BAND); ALL_RANDOM gives random ones to all."
+            ),
+        )
         self._add_enum(
             MONITOR,
             self.tr("Monitor"),
@@ -286,6 +332,7 @@ class TrainModel(GeoDLAlgorithm):
             model_type=self.parameterAsEnumString(parameters, MODEL_TYPE, context) or "",
             backbone=self.text(parameters, BACKBONE, context) or _DEFAULTS["backbone"],
             model_arguments=self.text(parameters, MODEL_ARGUMENTS, context),
+            pretrained_model=self.text(parameters, PRETRAINED_MODEL, context),
             weights=self.text(parameters, WEIGHTS, context) or _DEFAULTS["weights"],
             max_epochs=self.parameterAsInt(parameters, MAX_EPOCHS, context),
             batch_size=self.parameterAsInt(parameters, BATCH_SIZE, context),
@@ -301,6 +348,9 @@ class TrainModel(GeoDLAlgorithm):
             augmentation=self.parameterAsEnumString(parameters, AUGMENTATION, context),
             augmentation_parameters=self.text(parameters, AUGMENTATION_PARAMETERS, context),
             chip_size=self.parameterAsInt(parameters, CHIP_SIZE, context),
+            resize_to=self.parameterAsInt(parameters, RESIZE_TO, context),
+            extract_bands=self.text(parameters, EXTRACT_BANDS, context),
+            weight_init_scheme=self.parameterAsEnumString(parameters, WEIGHT_INIT_SCHEME, context),
             monitor=self.parameterAsEnumString(parameters, MONITOR, context),
             resume=self.parameterAsBool(parameters, RESUME, context),
             seed=self.parameterAsInt(parameters, SEED, context),

@@ -100,6 +100,7 @@ def read_model(definition: ModelDefinition, task: Task) -> Model:
         count,
         int(facts.get("class_count") or len(schema)),
         int(facts.get("chip_size") or definition.tile_size),
+        resize_to=int(facts.get("resize_to") or 0),
     )
     return Model(
         name=name,

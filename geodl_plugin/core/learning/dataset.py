@@ -92,6 +92,7 @@ class ChipStore:
         outlines: whether the pixels of every object are wanted, not only its box.
         dates: whether the second images are wanted, stacked onto the first ones.
         background: whether pixels without a class are learned as such; else they are ignored.
+        bands: positions of those that the network takes, of each date; none takes all.
     """
 
     def __init__(
@@ -101,7 +102,9 @@ class ChipStore:
         outlines: bool = False,
         dates: bool = False,
         background: bool = True,
+        bands: Sequence[int] | None = None,
     ) -> None:
+        self.bands = tuple(range(folder.band_count)) if bands is None else tuple(bands)
         self.folder = folder
         self.dates = dates
         self.background = background
@@ -118,7 +121,8 @@ class ChipStore:
         block = self.folder.read_dates(chip) if self.dates else self.folder.read_image(chip)
         label = self.folder.read_label(chip)
         check_fit(chip, block.valid.shape, label)
-        sample = make_sample(block.pixels, block.valid, label, self.class_values, self.outlines)
+        pixels = self._extract(block.pixels)
+        sample = make_sample(pixels, block.valid, label, self.class_values, self.outlines)
         if not self.background and sample.mask is not None:
             sample.mask[sample.mask == 0] = IGNORED
         self._facts[position] = ChipFacts.of(sample)
@@ -126,6 +130,14 @@ class ChipStore:
             self._kept[position] = sample
             self._bytes += sample.nbytes
         return sample
+
+    def _extract(self, pixels: np.ndarray) -> np.ndarray:
+        """Return the bands that the network takes, of each date."""
+        count = self.folder.band_count
+        if self.bands == tuple(range(count)):
+            return pixels
+        dates = range(0, len(pixels), count)
+        return pixels[[first + band for first in dates for band in self.bands]]
 
     def facts(self, position: int) -> ChipFacts:
         """Return what is known of a chip; it is read at most once for that."""

@@ -113,7 +113,7 @@ def describe(outcome: Outcome, weights_name: str) -> dict[str, Any]:
         "Description": preparation.kind.description,
         "ImageHeight": spec.chip_size,
         "ImageWidth": spec.chip_size,
-        "ExtractBands": list(range(spec.band_count)),
+        "ExtractBands": list(preparation.bands),
         "Classes": [class_to_json(each) for each in preparation.schema.classes],
         "ModelParameters": {"backbone": spec.backbone},
         "SupportsVariableTileSize": outcome.network.fixed_tile is None,
@@ -124,6 +124,8 @@ def describe(outcome: Outcome, weights_name: str) -> dict[str, Any]:
     for name in _COPIED:
         if name in folder.definition:
             definition[name] = folder.definition[name]
+    if spec.resize_to:
+        definition["resize_to"] = spec.resize_to
     definition.update(_scores(outcome))
     if spec.model_type in ("SSD", "RETINANET"):
         for name in ("grids", "zooms", "scales", "ratios"):
@@ -180,6 +182,7 @@ def _own(outcome: Outcome) -> dict[str, Any]:
         "band_names": list(folder.band_names),
         "class_count": spec.class_count,
         "chip_size": spec.chip_size,
+        "resize_to": spec.resize_to,
         "tile_step": outcome.network.tile_step,
         "normalization": preparation.normalization.as_json(),
         "dtype": folder.dtype,
@@ -200,6 +203,7 @@ def _own(outcome: Outcome) -> dict[str, Any]:
                 "unseen": split.unseen,
             },
             "weights": spec.weights if spec.weights in ("none", "imagenet") else "file",
+            "pretrained_model": preparation.pretrained.name if preparation.pretrained else "",
             "epochs": len(outcome.records),
             "best_epoch": outcome.best_epoch,
             "batch_size": outcome.batch_size,

@@ -230,4 +230,4 @@ def pair(preparation: Preparation, rates: tuple[float, ...]) -> tuple[float, flo
     if len(rates) == 2:
         return rates[0], rates[1]
     rate = rates[0] if rates else 1e-3
-    return (rate if preparation.spec.weights == "none" else rate / 10), rate
+    return (rate / 10 if preparation.encoder_knows else rate), rate

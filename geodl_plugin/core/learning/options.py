@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from ..errors import InputError
 from ..models.registry import Task
 from .augmentation_settings import settings_of
+from .bands import WEIGHT_INIT_SCHEMES
 from .classes import check_weights
 from .losses import DEFAULT_LOSS, LOSSES, OF_SINGLE_ANSWERS, terms
 
@@ -35,11 +36,13 @@ class TrainingOptions:
     """All options of a training, in types that JSON knows.
 
     Args:
-        input: the training-data folder.
+        input: the training-data folder, or several with ``;`` between; one called
+            ``validation`` among or in them holds the chips that validate.
         output: the folder that the model is written to.
         model_type: name in the registry; empty takes the one that fits the data.
         backbone: name of the encoder.
         model_arguments: the model type's own arguments, ``name=value;…``.
+        pretrained_model: a trained model to go on from, also with other classes.
         weights: ``imagenet``, ``none`` or a file with the encoder's weights.
         max_epochs: how many epochs to train at most.
         batch_size: chips in a step; 0 chooses.
@@ -54,6 +57,11 @@ class TrainingOptions:
         augmentation: ``DEFAULT``, ``NONE`` or ``CUSTOM``.
         augmentation_parameters: what a custom one changes, ``name=value;…``.
         chip_size: side of what the network sees, in pixels; 0 takes the chips' own.
+        resize_to: side to which these are scaled for the network, in pixels; 0 leaves them.
+        weight_init_scheme: what the bands besides red, green and blue start from: ``RANDOM``,
+            ``RED_BAND``, or ``ALL_RANDOM`` for all bands.
+        extract_bands: positions from 0, or names, of the bands to learn from, ``;`` between;
+            empty takes all.
         monitor: the score whose best epoch is kept.
         resume: whether to go on with an interrupted training in the output folder.
         seed: of all random choices.
@@ -66,6 +74,7 @@ class TrainingOptions:
     model_type: str = ""
     backbone: str = "resnet34"
     model_arguments: str = ""
+    pretrained_model: str = ""
     weights: str = "imagenet"
     max_epochs: int = 20
     batch_size: int = 0
@@ -79,6 +88,9 @@ class TrainingOptions:
     augmentation: str = "DEFAULT"
     augmentation_parameters: str = ""
     chip_size: int = 0
+    resize_to: int = 0
+    weight_init_scheme: str = "RANDOM"
+    extract_bands: str = ""
     monitor: str = "VALID_LOSS"
     resume: bool = True
     seed: int = 42
@@ -102,6 +114,16 @@ class TrainingOptions:
             raise InputError(
                 f"CHIP_SIZE={self.chip_size} is too small for a network. Use 32 at least, "
                 "or 0 for the chips' own size."
+            )
+        if self.resize_to < 0 or self.resize_to % 32:
+            raise InputError(
+                f"RESIZE_TO={self.resize_to} must be a multiple of 32 pixels, or 0 to leave the "
+                "chips as they are."
+            )
+        if self.weight_init_scheme not in WEIGHT_INIT_SCHEMES:
+            raise InputError(
+                f"There is no WEIGHT_INIT_SCHEME '{self.weight_init_scheme}'. "
+                f"Choose one of: {', '.join(WEIGHT_INIT_SCHEMES)}."
             )
         check_weights(self.class_weights)
         self.rates()

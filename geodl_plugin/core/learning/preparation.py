@@ -8,26 +8,22 @@ from typing import Any
 
 import numpy as np
 
-from ..arguments import parse
-from ..chips.folder import ChipFolder, open_folder
-from ..chips.problems import LEAST_SIDE, check_classes, check_size, nothing_labelled, teachable
-from ..errors import InputError, TrainingDataError
-from ..models.registry import ModelType, NetworkSpec, Task, default_model_type, model_type
+from ..chips.folder import ChipFolder
+from ..chips.problems import check_classes, nothing_labelled, teachable
+from ..errors import TrainingDataError
+from ..models.registry import ModelType, NetworkSpec, Task
 from ..progress import Phase
 from ..samples.schema import Schema
 from .augmentation_settings import settings_of
+from .bands import chosen_bands, colour_bands
 from .classes import BACKGROUND, learned, weights_of
+from .collection import Collection, open_collection
 from .dataset import ChipStore
+from .network_choice import choose_kind, choose_network
 from .normalization import Normalization, measure
 from .options import TrainingOptions
-from .split import Split, split_chips
-
-# Arguments that follow from the objects' sizes, and what they are called.
-_FITTED = {
-    "grids": "grids",
-    "anchor_sizes": "sides of the anchors in pixels",
-    "strides": "strides of the maps in pixels",
-}
+from .pretrained import Pretrained, read_pretrained
+from .split import Split, split_apart, split_chips
 
 
 @dataclass(frozen=True)
@@ -44,6 +40,7 @@ class Preparation:
         augmentation: its settings.
         notes: sentences for the user.
         class_weights: of the network's outputs, none where all weigh alike.
+        pretrained: the model to go on from, if there is one.
     """
 
     folder: ChipFolder
@@ -56,6 +53,22 @@ class Preparation:
     augmentation: dict[str, Any]
     notes: tuple[str, ...]
     class_weights: tuple[float, ...] | None = None
+    pretrained: Pretrained | None = None
+
+    @property
+    def bands(self) -> tuple[int, ...]:
+        """Positions, from 0, of the chips' bands that the network takes."""
+        return self.store.bands
+
+    @property
+    def colours(self) -> tuple[int, int, int]:
+        """Which of the network's bands are red, green and blue."""
+        return colour_bands([self.folder.band_names[band] for band in self.bands])
+
+    @property
+    def encoder_knows(self) -> bool:
+        """Whether the encoder starts from weights that mean something."""
+        return self.spec.weights != "none" or self.pretrained is not None
 
 
 def prepare(options: TrainingOptions, phase: Phase) -> Preparation:
@@ -63,55 +76,34 @@ def prepare(options: TrainingOptions, phase: Phase) -> Preparation:
 
     Raises:
         InputError: when an option does not fit the data.
+        ModelError: when there is no model to go on from.
         TrainingDataError: when the folder cannot be used.
     """
-    folder = open_folder(options.input)
-    kind = _kind(options, folder)
+    collection = open_collection(options.input)
+    folder = collection.folder
+    pretrained = read_pretrained(options.pretrained_model)
+    kind = choose_kind(options, folder, pretrained)
     options.monitor_of(kind.task)
     options.loss_of(kind.task)
-    arguments = parse(options.model_arguments, kind.arguments)
     schema, ignores = learned(_schema(folder), options.ignore_classes, kind.task)
-    side, notes = _side(options, folder)
+    bands = chosen_bands(options.extract_bands, folder.band_names)
     store = ChipStore(
         folder,
         schema.values,
         outlines=kind.task is Task.INSTANCES,
         dates=kind.task is Task.CHANGE,
         background=not ignores,
+        bands=bands,
     )
-    phase.total = len(folder.chips)
-    footprints = []
-    for position, chip in enumerate(folder.chips):
-        store.facts(position)
-        footprints.append(folder.footprint(chip))
-        phase.step()
-    footprints = _apart_without_georeference(np.array(footprints))
     outputs = output_names(schema, kind.task)
-    split = _split(options, kind.task, store, footprints, len(outputs))
+    split = _split(options, kind.task, store, _footprints(store, phase), outputs, collection)
     facts = [store.facts(position) for position in split.training]
     if not any(each.taught for each in facts):
         raise TrainingDataError(nothing_labelled(folder, len(facts)))
     amounts = sum(_padded(each.counts, len(outputs)) for each in facts)
     class_weights = weights_of(options.class_weights, amounts, outputs, kind.task)
-    normalization = measure(_images(store, split.training))
-    if kind.complete is not None:
-        arguments = kind.complete(arguments, np.concatenate([each.sizes for each in facts]), side)
-        for name, text in _FITTED.items():
-            if name in arguments:
-                notes.append(f"{kind.name} {text}: {arguments[name]}.")
-    spec = NetworkSpec(
-        kind.name,
-        options.backbone.strip() if kind.pretrained else "",
-        arguments,
-        folder.band_count,
-        len(schema),
-        side,
-        _weights(options, kind, notes),
-    )
-    notes = [split.describe(), *notes]
-    settings = settings_of(
-        options.augmentation, options.augmentation_parameters, folder.reference_system
-    )
+    sizes = np.concatenate([each.sizes for each in facts])
+    spec, notes = choose_network(options, folder, kind, pretrained, len(bands), len(schema), sizes)
     if class_weights is not None:
         weighed = ", ".join(f"{name} {w:.3g}" for name, w in zip(outputs, class_weights))
         notes.append(f"Class weights: {weighed}.")
@@ -121,17 +113,32 @@ def prepare(options: TrainingOptions, phase: Phase) -> Preparation:
         kind=kind,
         schema=schema,
         split=split,
-        normalization=normalization,
+        normalization=measure(_images(store, split.training)),
         spec=spec,
-        augmentation=settings,
-        notes=tuple(notes),
+        augmentation=settings_of(
+            options.augmentation, options.augmentation_parameters, folder.reference_system
+        ),
+        notes=(split.describe(), *notes),
         class_weights=class_weights,
+        pretrained=pretrained,
     )
+
+
+def _footprints(store: ChipStore, phase: Phase) -> np.ndarray:
+    """Read all chips and return their map bounds ``(n, 4)``."""
+    folder = store.folder
+    phase.total = len(folder.chips)
+    footprints = []
+    for position, chip in enumerate(folder.chips):
+        store.facts(position)
+        footprints.append(folder.footprint(chip))
+        phase.step()
+    return _apart_without_georeference(np.array(footprints))
 
 
 def _images(store: ChipStore, chosen: Sequence[int]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield pixels and validity of images; two dates are two images of the same bands."""
-    bands = store.folder.band_count
+    bands = len(store.bands)
     for position in chosen:
         sample = store[position]
         for first in range(0, len(sample.pixels), bands):
@@ -145,12 +152,21 @@ def output_names(schema: Schema, task: Task) -> list[str]:
 
 
 def _split(
-    options: TrainingOptions, task: Task, store: ChipStore, footprints: np.ndarray, outputs: int
+    options: TrainingOptions,
+    task: Task,
+    store: ChipStore,
+    footprints: np.ndarray,
+    outputs: Sequence[str],
+    collection: Collection,
 ) -> Split:
     """Split the chips; those of classes that are not learned have no side."""
     facts = [store.facts(position) for position in range(len(footprints))]
     used = [place for place, each in enumerate(facts) if each.taught or task is not Task.OBJECTS]
-    contents = np.array([_padded(facts[place].counts, outputs) for place in used])
+    if collection.validation:
+        apart = set(collection.validation)
+        chosen = [index for index, place in enumerate(used) if place in apart]
+        return split_apart(footprints[used], chosen).of(used)
+    contents = np.array([_padded(facts[place].counts, len(outputs)) for place in used])
     split = split_chips(footprints[used], options.validation_percentage, options.seed, contents)
     return split.of(used)
 
@@ -159,56 +175,11 @@ def _padded(counts: np.ndarray, length: int) -> np.ndarray:
     return np.pad(counts, (0, length - len(counts)))
 
 
-def _kind(options: TrainingOptions, folder: ChipFolder) -> ModelType:
-    """Return the model type; it must learn from the folder's format."""
-    if not options.model_type.strip():
-        return default_model_type(folder.format, folder.paired)
-    kind = model_type(options.model_type)
-    if kind.task is Task.CHANGE and not folder.paired:
-        raise InputError(
-            f"{kind.name} learns from images of two dates, but '{folder.path.name}' has no second "
-            "images. Export it again with a second raster (INPUT_2)."
-        )
-    if folder.format not in kind.formats:
-        raise InputError(
-            f"{kind.name} learns from {' or '.join(kind.formats)}, but '{folder.path.name}' holds "
-            f"{folder.format}. Choose another model type or export the data again."
-        )
-    return kind
-
-
-def _weights(options: TrainingOptions, kind: ModelType, notes: list[str]) -> str:
-    """Return where the encoder's weights come from; some types have none to start from."""
-    weights = options.weights.strip() or "none"
-    if kind.pretrained or weights == "none":
-        return weights
-    if weights != "imagenet":
-        raise InputError(
-            f"{kind.name} has an encoder of its own, which '{weights}' does not fit. "
-            "Set WEIGHTS=none."
-        )
-    notes.append(f"{kind.name} has an encoder of its own, which starts from random weights.")
-    return "none"
-
-
 def _schema(folder: ChipFolder) -> Schema:
     """Return the classes to train; the value 0 of pixels is the background, no class."""
     schema = teachable(folder)
     check_classes(folder, schema)
     return schema
-
-
-def _side(options: TrainingOptions, folder: ChipFolder) -> tuple[int, list[str]]:
-    """Return the side of what the network sees: a multiple of 32, the chips' own by default."""
-    check_size(folder)
-    smallest = min(folder.width, folder.height)
-    wanted = options.chip_size or smallest
-    side = wanted // LEAST_SIDE * LEAST_SIDE
-    if side == wanted:
-        return side, []
-    return side, [
-        f"The network sees {side} by {side} pixels, the multiple of {LEAST_SIDE} below {wanted}."
-    ]
 
 
 def _apart_without_georeference(footprints: np.ndarray) -> np.ndarray:

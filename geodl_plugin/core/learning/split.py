@@ -21,12 +21,14 @@ class Split:
         training, validation: positions in the folder's list.
         dropped: those that overlap a validation chip, used by neither.
         unseen: whether the validation chips were kept from training.
+        by_user: whether the user has chosen the validation chips.
     """
 
     training: tuple[int, ...]
     validation: tuple[int, ...]
     dropped: tuple[int, ...]
     unseen: bool = True
+    by_user: bool = False
 
     def of(self, positions: Sequence[int]) -> Split:
         """Return the split by positions in a longer list, of which these were split."""
@@ -35,6 +37,7 @@ class Split:
             tuple(positions[each] for each in self.validation),
             tuple(positions[each] for each in self.dropped),
             self.unseen,
+            self.by_user,
         )
 
     def describe(self) -> str:
@@ -44,10 +47,12 @@ class Split:
                 f"All {len(self.training)} chips train: none could be set apart for validation, "
                 "so the scores are of chips that the network has seen."
             )
-        text = (
-            f"{len(self.training)} chips train and {len(self.validation)} validate, "
-            "set apart in blocks of the map that hold about as much of each class as the rest"
+        how = (
+            "those of the validation folder"
+            if self.by_user
+            else "set apart in blocks of the map that hold about as much of each class as the rest"
         )
+        text = f"{len(self.training)} chips train and {len(self.validation)} validate, {how}"
         if self.dropped:
             text += f"; {len(self.dropped)} that overlap validation chips are left out"
         return text + "."
@@ -79,6 +84,20 @@ def split_chips(
     held = np.zeros((count, 0)) if contents is None else np.asarray(contents, float)
     clean = [draw for draw in draws if draw]
     return min(clean, key=lambda each: _cost(each, held), default=_seen(count))
+
+
+def split_apart(footprints: np.ndarray, validation: Sequence[int]) -> Split:
+    """Return the split of chips of which the user has set some apart for validation.
+
+    Training chips that overlap any of them are left out.
+    """
+    bounds = np.asarray(footprints, dtype=float).reshape(-1, 4)
+    chosen = np.zeros(len(bounds), bool)
+    chosen[list(validation)] = True
+    barred = _overlaps(bounds)[chosen].any(axis=0) & ~chosen
+    parts = (~chosen & ~barred, chosen, barred)
+    training, validating, dropped = (_positions(each) for each in parts)
+    return Split(training, validating, dropped, by_user=True)
 
 
 def _cost(split: Split, contents: np.ndarray) -> float:

@@ -14,6 +14,7 @@ import lightning.pytorch as pl
 import torch
 
 from ..errors import CancelledError
+from ..models.networks.weights import arrange_bands
 from ..models.registry import build_network
 from ..progress import Phase, Progress
 from .callbacks import HopelessError
@@ -25,6 +26,7 @@ from .losses import make_loss
 from .module import MODULES, LearningModule, ObjectModule, PixelModule
 from .options import TrainingOptions
 from .preparation import Preparation, prepare
+from .pretrained import transfer
 
 
 def train(options: TrainingOptions, progress: Progress) -> dict[str, Any]:
@@ -81,9 +83,9 @@ def _fit(
 
     def make_module() -> LearningModule:
         pl.seed_everything(options.seed, workers=True, verbose=False)
-        return _module(options, preparation, fresh)
+        return _module(options, preparation, fresh, progress)
 
-    if preparation.spec.weights == "none" and options.freeze_until() != 1:
+    if not preparation.encoder_knows and options.freeze_until() != 1:
         progress.info("The encoder starts from random weights, so all layers train from the start.")
     fitting = Fitting(options, preparation, hardware, progress, make_module, interrupted)
     try:
@@ -124,15 +126,24 @@ def _outcome(
     )
 
 
-def _module(options: TrainingOptions, preparation: Preparation, fresh: bool) -> LearningModule:
+def _module(
+    options: TrainingOptions, preparation: Preparation, fresh: bool, progress: Progress
+) -> LearningModule:
     """Return the module of the task, with the encoder frozen only where it knows something.
 
     One that goes on has its weights from the interrupted training: none are fetched.
     """
     spec = preparation.spec if fresh else dataclasses.replace(preparation.spec, weights="none")
     network = build_network(spec)
+    if fresh and preparation.pretrained is not None:
+        names = preparation.schema.names
+        progress.info(transfer(network, spec, preparation.pretrained, names))
+    elif spec.weights != "none":
+        colours = preparation.colours
+        if spec.band_count != 3 or colours != (0, 1, 2):
+            arrange_bands(network.encoder, spec.band_count, options.weight_init_scheme, colours)
     network.to(memory_format=torch.channels_last)
-    frozen_until = 1 if preparation.spec.weights == "none" else options.freeze_until()
+    frozen_until = options.freeze_until() if preparation.encoder_knows else 1
     names = preparation.schema.names
     cls = MODULES[preparation.kind.task]
     module = cls(network, names, pair(preparation, options.rates()), frozen_until)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +39,7 @@ class NetworkSpec:
         class_count: classes of the data, the background not counted.
         chip_size: side of the training chips, in pixels.
         weights: ``none``, ``imagenet`` or the path of a file with the encoder's weights.
+        resize_to: side to which images are scaled for the network, in pixels; 0 leaves them.
     """
 
     model_type: str
@@ -48,6 +49,7 @@ class NetworkSpec:
     class_count: int
     chip_size: int
     weights: str = "none"
+    resize_to: int = 0
 
 
 @dataclass(frozen=True)
@@ -178,4 +180,9 @@ def build_network(spec: NetworkSpec) -> nn.Module:
             f"{kind.name} has no argument '{unknown[0]}'. "
             f"It knows: {', '.join(sorted(kind.arguments)) or 'none'}."
         )
-    return kind.build(spec)
+    if not spec.resize_to or spec.resize_to == spec.chip_size:
+        return kind.build(spec)
+    from .networks.resized import ResizedNetwork
+
+    inner = kind.build(replace(spec, chip_size=spec.resize_to, resize_to=0))
+    return ResizedNetwork(inner, spec.chip_size, spec.resize_to)

@@ -89,3 +89,40 @@ def repeat_bands(weight: Tensor, band_count: int) -> Tensor:
     old = weight.shape[1]
     order = [index % old for index in range(band_count)]
     return weight[:, order] * (old / band_count)
+
+
+def arrange_bands(
+    encoder: nn.Module, band_count: int, scheme: str, colours: tuple[int, int, int]
+) -> None:
+    """Give a first convolution, loaded from weights for red, green and blue, its bands.
+
+    Those of the three colours keep their pretrained weights. The others get random ones
+    (``RANDOM``) or a copy of the red band's (``RED_BAND``); ``ALL_RANDOM`` gives all random ones.
+
+    Args:
+        encoder: whose weights were loaded by :func:`adapt_first_convolution`.
+        band_count: of the images.
+        scheme: as above.
+        colours: positions of the red, green and blue band.
+    """
+    first = next(
+        (
+            each
+            for each in encoder.modules()
+            if isinstance(each, nn.Conv2d) and each.in_channels == band_count
+        ),
+        None,
+    )
+    if first is None or band_count < 3:
+        return
+    weight = first.weight.detach()
+    random = torch.empty_like(weight)
+    nn.init.kaiming_normal_(random, mode="fan_out", nonlinearity="relu")
+    if scheme != "ALL_RANDOM":
+        # The first three bands were repeated and scaled down.
+        pretrained = weight[:, :3] * (band_count / 3)
+        if scheme == "RED_BAND":
+            random[:] = pretrained[:, :1]
+        random[:, list(colours)] = pretrained
+    with torch.no_grad():
+        first.weight.copy_(random)

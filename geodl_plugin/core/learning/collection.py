@@ -1,0 +1,111 @@
+"""One or several folders of training data as one, and chips that are set apart to validate."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..chips.folder import ChipFolder, open_folder
+from ..chips.formats import Chip, ChipFormat
+from ..chips.labels import Label
+from ..errors import InputError, TrainingDataError
+from ..samples.schema import ClassDefinition, Schema
+
+VALIDATION = "validation"
+
+
+@dataclass(frozen=True)
+class Collection:
+    """The chips of a training.
+
+    Attributes:
+        folder: all chips, those of several folders as if they lay in one.
+        validation: positions of the chips that were set apart by the user.
+    """
+
+    folder: ChipFolder
+    validation: tuple[int, ...] = ()
+
+
+class JoinedReader:
+    """Reads each chip's label by the reader of the folder that it comes from."""
+
+    second_image = ""
+
+    def __init__(self, folders: Sequence[ChipFolder]) -> None:
+        self.label = folders[0].reader.label
+        self._readers: dict[Path, ChipFormat] = {
+            chip.image: folder.reader for folder in folders for chip in folder.chips
+        }
+
+    def read(self, chip: Chip) -> Label:
+        """Read the label of a chip."""
+        return self._readers[chip.image].read(chip)
+
+
+def open_collection(text: str) -> Collection:
+    """Open training data.
+
+    Args:
+        text: a folder, or several with ``;`` between. One called ``validation`` among them,
+            or in one of them, holds the chips that validate.
+
+    Raises:
+        InputError: when the folders do not fit each other.
+        TrainingDataError: when one cannot be used.
+    """
+    paths = [Path(part.strip()).expanduser() for part in text.split(";") if part.strip()]
+    training = [path for path in paths if path.name.lower() != VALIDATION or len(paths) == 1]
+    apart = [path for path in paths if path not in training]
+    apart += [path / VALIDATION for path in training if (path / VALIDATION / "images").is_dir()]
+    if not training:
+        raise InputError("No folder of training data is given. Choose one.")
+    folders = [open_folder(path) for path in (*training, *apart)]
+    if len(folders) == 1:
+        return Collection(folders[0])
+    joined = _join(folders)
+    count = sum(len(folder.chips) for folder in folders[: len(training)])
+    return Collection(joined, tuple(range(count, len(joined.chips))) if apart else ())
+
+
+def _join(folders: Sequence[ChipFolder]) -> ChipFolder:
+    first = folders[0]
+    for other in folders[1:]:
+        for what, one, two in (
+            ("the format", first.format, other.format),
+            ("as bands", first.band_count, other.band_count),
+            ("the data type", first.dtype, other.dtype),
+        ):
+            if one != two:
+                raise InputError(
+                    f"'{first.path}' has {what} {one}, but '{other.path}' has {two}. Export them "
+                    "alike, or train on one of them."
+                )
+    names = ", ".join(folder.path.name for folder in folders)
+    return dataclasses.replace(
+        first,
+        path=Path(names),
+        schema=_join_schemas(folders),
+        chips=tuple(chip for folder in folders for chip in folder.chips),
+        width=min(folder.width for folder in folders),
+        height=min(folder.height for folder in folders),
+        reader=JoinedReader(folders),
+    )
+
+
+def _join_schemas(folders: Sequence[ChipFolder]) -> Schema:
+    """Return all classes; raise :class:`TrainingDataError` where two folders contradict."""
+    known: dict[int, tuple[ClassDefinition, ChipFolder]] = {}
+    for folder in folders:
+        for each in folder.schema.classes:
+            for other, where in known.values():
+                if (each.value == other.value) != (each.name == other.name):
+                    raise TrainingDataError(
+                        f"The class {each.value} '{each.name}' of '{folder.path}' contradicts "
+                        f"{other.value} '{other.name}' of '{where.path}'. Export both with the "
+                        "same values and names."
+                    )
+            known.setdefault(each.value, (each, folder))
+    return Schema.of(each for each, _ in known.values())

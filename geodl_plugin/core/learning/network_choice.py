@@ -1,0 +1,148 @@
+"""Which network is trained: from the options, the data and a model to go on from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..arguments import parse
+from ..chips.folder import ChipFolder
+from ..chips.problems import LEAST_SIDE, check_size
+from ..errors import InputError
+from ..models.registry import ModelType, NetworkSpec, Task, default_model_type, model_type
+from .options import TrainingOptions
+from .pretrained import Pretrained, refuse_other
+
+_DEFAULT_BACKBONE = TrainingOptions.backbone
+# Arguments that follow from the objects' sizes, and what they are called.
+_FITTED = {
+    "grids": "grids",
+    "anchor_sizes": "sides of the anchors in pixels",
+    "strides": "strides of the maps in pixels",
+}
+
+
+def choose_kind(
+    options: TrainingOptions, folder: ChipFolder, pretrained: Pretrained | None
+) -> ModelType:
+    """Return the model type; it must learn from the folder's format.
+
+    Raises:
+        InputError: when it does not, or is not that of the model to go on from.
+    """
+    if pretrained is not None:
+        if options.model_type.strip():
+            wanted = options.model_type.strip().upper()
+            refuse_other("MODEL_TYPE", wanted, pretrained, pretrained.kind.name)
+        kind = pretrained.kind
+    elif not options.model_type.strip():
+        return default_model_type(folder.format, folder.paired)
+    else:
+        kind = model_type(options.model_type)
+    if kind.task is Task.CHANGE and not folder.paired:
+        raise InputError(
+            f"{kind.name} learns from images of two dates, but '{folder.path.name}' has no second "
+            "images. Export it again with a second raster (INPUT_2)."
+        )
+    if folder.format not in kind.formats:
+        raise InputError(
+            f"{kind.name} learns from {' or '.join(kind.formats)}, but '{folder.path.name}' holds "
+            f"{folder.format}. Choose another model type or export the data again."
+        )
+    return kind
+
+
+def _weights(options: TrainingOptions, kind: ModelType, notes: list[str]) -> str:
+    """Return where the encoder's weights come from; some types have none to start from."""
+    weights = options.weights.strip() or "none"
+    if kind.pretrained or weights == "none":
+        return weights
+    if weights != "imagenet":
+        raise InputError(
+            f"{kind.name} has an encoder of its own, which '{weights}' does not fit. "
+            "Set WEIGHTS=none."
+        )
+    notes.append(f"{kind.name} has an encoder of its own, which starts from random weights.")
+    return "none"
+
+
+def choose_network(
+    options: TrainingOptions,
+    folder: ChipFolder,
+    kind: ModelType,
+    pretrained: Pretrained | None,
+    band_count: int,
+    class_count: int,
+    sizes: np.ndarray,
+) -> tuple[NetworkSpec, list[str]]:
+    """Return the network's shape, and sentences for the user.
+
+    Args:
+        options: of the training.
+        folder: of the chips.
+        kind: the model type.
+        pretrained: a model to go on from.
+        band_count, class_count: that the network takes and tells.
+        sizes: of the objects, ``(n, 2)`` in pixels.
+
+    Raises:
+        InputError: when an option does not fit the data or the model to go on from.
+    """
+    resize_to = options.resize_to or (pretrained.resize_to if pretrained else 0)
+    if resize_to and kind.task is Task.INSTANCES:
+        raise InputError(
+            f"RESIZE_TO={resize_to} is not for {kind.name}, whose outlines would be coarse. "
+            "Export larger or smaller chips instead."
+        )
+    side, notes = _side(options, folder, bool(resize_to))
+    arguments = _arguments(options, kind, pretrained, side)
+    if kind.complete is not None:
+        seen = resize_to or side
+        arguments = kind.complete(arguments, sizes * (seen / side), seen)
+        for name, text in _FITTED.items():
+            if name in arguments:
+                notes.append(f"{kind.name} {text}: {arguments[name]}.")
+    backbone = options.backbone.strip() if kind.pretrained else ""
+    if pretrained is not None:
+        if backbone not in ("", _DEFAULT_BACKBONE):
+            refuse_other("BACKBONE", backbone, pretrained, pretrained.backbone)
+        backbone, weights = pretrained.backbone, "none"
+    else:
+        weights = _weights(options, kind, notes)
+    spec = NetworkSpec(
+        kind.name, backbone, arguments, band_count, class_count, side, weights, resize_to
+    )
+    return spec, notes
+
+
+def _arguments(
+    options: TrainingOptions, kind: ModelType, pretrained: Pretrained | None, side: int
+) -> dict[str, Any]:
+    """Return the model type's arguments, those of the model to go on from where there is one."""
+    arguments = parse(options.model_arguments, kind.arguments)
+    if pretrained is None:
+        return arguments
+    known = {**kind.arguments, **pretrained.arguments}
+    for name, value in parse(options.model_arguments, known).items():
+        refuse_other(f"MODEL_ARGUMENTS {name}", value, pretrained, known[name])
+    if known.get("grids") and side != pretrained.chip_size:
+        # Their cells stay as large as they were.
+        known["grids"] = [round(grid * side / pretrained.chip_size) for grid in known["grids"]]
+    return known
+
+
+def _side(options: TrainingOptions, folder: ChipFolder, scaled: bool) -> tuple[int, list[str]]:
+    """Return the side of what the network sees: a multiple of 32, the chips' own by default.
+
+    Where chips are scaled afterwards, any side will do.
+    """
+    check_size(folder)
+    smallest = min(folder.width, folder.height)
+    wanted = options.chip_size or smallest
+    side = wanted // LEAST_SIDE * LEAST_SIDE
+    if side == wanted or scaled:
+        return wanted, []
+    return side, [
+        f"The network sees {side} by {side} pixels, the multiple of {LEAST_SIDE} below {wanted}."
+    ]

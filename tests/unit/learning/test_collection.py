@@ -1,0 +1,148 @@
+"""Several folders as one, validation folders, and the bands of chips."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+
+from geodl_plugin.core.errors import GeoDLError, InputError
+from geodl_plugin.core.learning.bands import chosen_bands, colour_bands
+from geodl_plugin.core.learning.collection import open_collection
+from geodl_plugin.core.learning.preparation import prepare
+from geodl_plugin.core.learning.train import train
+from geodl_plugin.core.models.networks.weights import adapt_first_convolution, arrange_bands
+from geodl_plugin.core.packages.archive import open_package
+from geodl_plugin.core.progress import Phase, Progress
+
+from .test_train import options
+
+TINY = {"backbone": "timm:mobilenetv3_small_050", "max_epochs": 1}
+
+
+def prepared(text, **more):
+    return prepare(options(text, "out", **more), Phase(Progress(), "Reading", 1, "chips"))
+
+
+def test_folders_are_joined_with_all_their_classes(make_folder):
+    one = make_folder("Classified_Tiles", values=(1, 2), name="one")
+    two = make_folder("Classified_Tiles", values=(2, 3), name="two", count=4)
+    found = prepared(f"{one} ; {two}")
+    assert len(found.folder.chips) == 10 and found.schema.values == (1, 2, 3)
+    assert found.store[0].mask.max() == 2 and found.store[9].mask.max() == 3
+    assert found.folder.path.name == "one, two"
+
+
+def test_a_validation_folder_validates(make_folder, tmp_path):
+    one = make_folder("Labeled_Tiles", values=(1, 2), name="one")
+    make_folder("Labeled_Tiles", values=(1, 2), name="one/validation", count=2, stride=6400)
+    split = prepared(str(one)).split
+    # The first chip of both lies in the same place: it must not train.
+    assert split.validation == (6, 7) and split.dropped == (0,)
+    assert (
+        split.training == (1, 2, 3, 4, 5) and "those of the validation folder" in split.describe()
+    )
+    other = make_folder("Labeled_Tiles", values=(1, 2), name="two")
+    (tmp_path / "Validation").symlink_to(one / "validation")
+    assert open_collection(f"{other};{tmp_path / 'Validation'}").validation == (6, 7)
+
+
+def test_a_model_of_several_folders_is_written(make_folder, tmp_path):
+    one = make_folder("Labeled_Tiles", values=(1, 2), name="one", side=32)
+    two = make_folder("Labeled_Tiles", values=(1, 2), name="two", side=32)
+    result = train(options(f"{one};{two}", tmp_path / "both", **TINY), Progress())
+    with open_package(result["model"]) as package:
+        assert package.definition.geodl["training"]["data"] == "one, two"
+
+
+@pytest.mark.parametrize(
+    ("more", "sentence"),
+    [
+        ({"data_format": "Labeled_Tiles"}, "has the format Classified_Tiles, but"),
+        ({"bands": 4}, "has as bands 3, but"),
+        ({"dtype": "uint16"}, "has the data type uint8, but"),
+    ],
+)
+def test_folders_that_do_not_fit_are_one_sentence(make_folder, more, sentence):
+    one = make_folder("Classified_Tiles", values=(1, 2), name="one")
+    two = make_folder(
+        **{"data_format": "Classified_Tiles", "values": (1, 2), "name": "two", **more}
+    )
+    with pytest.raises(GeoDLError, match=sentence):
+        open_collection(f"{one};{two}")
+
+
+def test_classes_that_contradict_are_one_sentence(make_folder):
+    one = make_folder("Classified_Tiles", values=(1, 2), name="one")
+    two = make_folder("Classified_Tiles", values=(1, 2), name="two")
+    file = two / "esri_model_definition.emd"
+    definition = json.loads(file.read_text())
+    definition["Classes"][1]["Name"] = "class 1"
+    definition["Classes"][0]["Name"] = "class 2"
+    file.write_text(json.dumps(definition))
+    with pytest.raises(GeoDLError, match=r"The class 1 'class 2' of .* contradicts 1 'class 1' of"):
+        open_collection(f"{one};{two}")
+    with pytest.raises(InputError, match="No folder"):
+        open_collection(" ; ")
+
+
+def test_bands_are_chosen_by_name_or_position():
+    names = ("Blue", "Green", "Red", "NIR")
+    assert chosen_bands("", names) == (0, 1, 2, 3)
+    assert chosen_bands("nir; 2,Green", names) == (3, 2, 1)
+    assert colour_bands(names) == (2, 1, 0)
+    assert colour_bands(("red edge", "near infrared", "x")) == (0, 1, 2)
+    with pytest.raises(InputError, match=r"names '4', but there is no such band. .* 0 Blue, 1"):
+        chosen_bands("4", names)
+    with pytest.raises(InputError, match="names a band twice"):
+        chosen_bands("NIR;3", names)
+
+
+def test_the_network_learns_from_the_chosen_bands(make_folder, tmp_path):
+    folder = make_folder("Classified_Tiles", bands=5, dtype="uint16", count=4)
+    found = prepared(folder, extract_bands="4;1")
+    assert found.spec.band_count == 2 and len(found.normalization.mean) == 2
+    raw = found.folder.read_image(found.folder.chips[0]).pixels
+    assert (found.store[0].pixels == raw[[4, 1]]).all()
+    result = train(options(folder, tmp_path / "two", extract_bands="4;1", **TINY), Progress())
+    with open_package(result["model"]) as package:
+        assert package.definition.extract_bands == (4, 1)
+        assert package.definition.geodl["image_bands"] == 5
+
+
+def first_weights(scheme, colours, bands=5):
+    torch.manual_seed(0)
+    pretrained = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3))
+    network = torch.nn.Sequential(torch.nn.Conv2d(bands, 4, 3))
+    adapt_first_convolution(network, pretrained.state_dict())
+    arrange_bands(network, bands, scheme, colours)
+    return pretrained[0].weight, network[0].weight
+
+
+def test_colours_keep_their_weights_and_other_bands_get_theirs():
+    old, new = first_weights("RANDOM", (2, 1, 0))
+    assert torch.allclose(new[:, [2, 1, 0]], old, atol=1e-6)
+    assert not torch.allclose(new[:, 3], new[:, 4]) and new[:, 3].abs().max() > 0
+    old, new = first_weights("RED_BAND", (2, 1, 0))
+    assert torch.allclose(new[:, [2, 1, 0]], old, atol=1e-6)
+    assert torch.allclose(new[:, 3], old[:, 0], atol=1e-6)
+    old, new = first_weights("ALL_RANDOM", (0, 1, 2))
+    assert not torch.allclose(new[:, :3], old, atol=1e-2)
+    old, new = first_weights("RANDOM", (2, 1, 0), bands=3)
+    assert torch.allclose(new, old[:, [2, 1, 0]], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("more", "sentence"),
+    [
+        ({"resize_to": 100}, "RESIZE_TO=100 must be a multiple of 32"),
+        ({"weight_init_scheme": "BLUE"}, "There is no WEIGHT_INIT_SCHEME 'BLUE'"),
+        ({"extract_bands": "nir"}, "EXTRACT_BANDS names 'nir'"),
+    ],
+)
+def test_wrong_input_is_one_sentence(make_folder, tmp_path, more, sentence):
+    folder = make_folder("Classified_Tiles", count=4)
+    with pytest.raises(InputError) as caught:
+        train(options(folder, tmp_path / "never", **more), Progress())
+    assert sentence in str(caught.value)

@@ -1,0 +1,117 @@
+"""Going on from a trained model, with other classes and bands."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from geodl_plugin.core.errors import GeoDLError
+from geodl_plugin.core.inference.engine import load_network
+from geodl_plugin.core.inference.model import read_model
+from geodl_plugin.core.learning.pretrained import _rows
+from geodl_plugin.core.learning.train import train
+from geodl_plugin.core.models.registry import Task
+from geodl_plugin.core.packages.archive import open_package
+from geodl_plugin.core.progress import Progress
+
+from .test_train import Recorder, options, weights_of
+
+TINY = {"backbone": "timm:mobilenetv3_small_050", "max_epochs": 1}
+# Nothing moves: what a training starts from is what it ends with.
+RESTING = {"max_epochs": 1, "learning_rate": "1e-12", "freeze": "true"}
+
+
+def test_rows_follow_their_classes():
+    old = torch.arange(8.0)[:, None]  # background, a, b, c of two anchors
+    new = torch.full((6, 1), -1.0)  # background, c, x of two anchors
+    rows = _rows(old, new, 2, ("a", "b", "c"), ("c", "x"), "head.weight")
+    assert rows[:, 0].tolist() == [0, 3, -1, 4, 7, -1]
+    boxes = _rows(
+        torch.arange(8.0), torch.full((12,), -1.0), 4, ("a",), ("x", "a"), "bbox_pred.bias"
+    )
+    assert boxes.tolist() == [0, 1, 2, 3, -1, -1, -1, -1, 4, 5, 6, 7]
+    with_box = torch.arange(7.0)  # background, a, b and a box
+    found = _rows(with_box, torch.full((6,), -1.0), 1, ("a", "b"), ("b",), "head.bias")
+    assert found.tolist() == [0, 2, 3, 4, 5, 6]
+    assert _rows(torch.zeros(5, 1), torch.zeros(6, 1), 2, ("a",), ("b",), "x") is None
+
+
+def trained(make_folder, tmp_path, data_format, **more):
+    folder = make_folder(data_format, values=(1, 2, 3), count=4, name="first")
+    return train(options(folder, tmp_path / "first_model", **{**TINY, **more}), Progress())
+
+
+@pytest.mark.parametrize("data_format", ["Classified_Tiles", "Labeled_Tiles"])
+def test_known_classes_keep_their_rows_and_new_ones_start_anew(make_folder, tmp_path, data_format):
+    first = trained(make_folder, tmp_path, data_format)
+    folder = make_folder(data_format, values=(2, 5), count=4, name="second")
+    progress = Recorder()
+    more = {"pretrained_model": first["model"], "backbone": "resnet34", **RESTING}
+    second = train(options(folder, tmp_path / "second_model", **more), progress)
+    assert any("classes it knows: class 2; new: class 5" in note for note in progress.notes)
+    old, new = (
+        weights_of(first["model"], tmp_path / "o"),
+        weights_of(second["model"], tmp_path / "n"),
+    )
+    head = next(name for name in old if old[name].shape != new[name].shape and old[name].dim() == 1)
+    start = int(data_format == "Classified_Tiles")
+    assert torch.allclose(new[head][start], old[head][start + 1], atol=1e-6)
+    if start:
+        assert torch.allclose(new[head][0], old[head][0], atol=1e-6)
+    with open_package(second["model"]) as package:
+        own = package.definition.geodl
+        assert own["backbone"] == TINY["backbone"] and own["class_count"] == 2
+        assert own["training"]["pretrained_model"] == "first_model.dlpk"
+
+
+def test_other_bands_are_adapted(make_folder, tmp_path):
+    first = trained(make_folder, tmp_path, "PASCAL_VOC_rectangles")
+    folder = make_folder("PASCAL_VOC_rectangles", values=(1, 2, 3), bands=4, name="second", count=4)
+    more = {"pretrained_model": first["model"], "backbone": "resnet34", **RESTING}
+    second = train(options(folder, tmp_path / "second_model", **more), Progress())
+    old, new = (
+        weights_of(first["model"], tmp_path / "o"),
+        weights_of(second["model"], tmp_path / "n"),
+    )
+    name = next(name for name in old if old[name].shape != new[name].shape)
+    assert torch.allclose(new[name][:, 3], old[name][:, 0] * 3 / 4, atol=1e-5)
+
+
+def test_what_does_not_fit_the_model_is_one_sentence(make_folder, tmp_path):
+    first = trained(make_folder, tmp_path, "Classified_Tiles")["model"]
+    folder = tmp_path / "first"
+    cases = {
+        "PRETRAINED_MODEL 'first_model.dlpk' has UNET": {"model_type": "FPN"},
+        "BACKBONE=resnet50, but PRETRAINED_MODEL": {"backbone": "resnet50"},
+        "There is no model 'nothing.dlpk'": {"pretrained_model": "nothing.dlpk"},
+        "but 'boxes' holds PASCAL_VOC_rectangles": {
+            "input": str(make_folder("PASCAL_VOC_rectangles", name="boxes"))
+        },
+    }
+    for sentence, more in cases.items():
+        values = {"pretrained_model": first, "backbone": "resnet34", **more}
+        source = values.pop("input", folder)
+        with pytest.raises(GeoDLError) as caught:
+            train(options(source, tmp_path / "never", **values), Progress())
+        assert sentence in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("data_format", "task"),
+    [("Classified_Tiles", Task.PIXELS), ("PASCAL_VOC_rectangles", Task.DETECTION)],
+)
+def test_chips_are_resized_inside_the_network(make_folder, tmp_path, data_format, task):
+    folder = make_folder(data_format, side=48, values=(1, 2), count=4)
+    more = {**TINY, "resize_to": 96}
+    result = train(options(folder, tmp_path / "resized", **more), Progress())
+    with open_package(result["model"]) as package:
+        model = read_model(package.definition, task)
+        network = load_network(model, package).eval()
+    assert model.chip_size == 48 and network.fixed_tile == 48
+    with torch.no_grad():
+        answer = network(torch.zeros(1, 3, 48, 48))
+    if task is Task.PIXELS:
+        assert answer.shape == (1, 3, 48, 48)
+    else:
+        boxes = network.detect(answer, (48, 48), 0.0)[0]["boxes"]
+        assert 24 < boxes.max() <= 48
