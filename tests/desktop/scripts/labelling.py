@@ -97,7 +97,7 @@ def use_qgis(dock: Any, hand: Hand, found: dict[str, Any]) -> None:
     snapping.setTolerance(14)
     project.setSnappingConfig(snapping)
     iface.mapCanvas().snappingUtils().setConfig(snapping)
-    pause(0.5)
+    pause(1.0)  # until the corners are indexed
     dock.bar.buttons["rectangle"].trigger()
     left, top, _, _ = RECTANGLES[1]
     hand.drag([(left + 0.008, top - 0.006), (left - 0.05, top - 0.05), (left - 0.08, top - 0.08)])

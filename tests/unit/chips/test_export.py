@@ -21,6 +21,7 @@ from geodl_plugin.core.errors import CancelledError, GeoDLError
 from geodl_plugin.core.geo.grid import GeoTransform
 from geodl_plugin.core.geo.raster import Raster
 from geodl_plugin.core.geo.sampling import read_frame
+from geodl_plugin.core.geo.vector import VectorWriter
 from geodl_plugin.core.progress import Progress
 
 BOXES = [[10, 20, 50, 60], [100, 120, 140, 150], [350, 250, 395, 295]]
@@ -75,6 +76,23 @@ def test_boxes_are_where_they_were_drawn(scene):
     assert boxes == [[10, 20, 50, 60], [100, 120, 128, 128]]
     assert label.values.tolist() == [1, 2]
     assert (result.chips, result.features) == (len(folder.chips), 3)
+
+
+def test_a_photo_is_labelled_where_qgis_shows_it(scene):
+    """Without a georeference the rows go down from 0, 0, and so do the labels."""
+    pixels = np.random.default_rng(1).integers(1, 250, (3, 128, 128)).astype(np.uint8)
+    memory = gdal.GetDriverByName("MEM").Create("", 128, 128, 3)
+    for index, band in enumerate(pixels):
+        memory.GetRasterBand(index + 1).WriteArray(band)
+    photo = str(scene.folder / "photo.png")
+    gdal.GetDriverByName("PNG").CreateCopy(photo, memory)
+    with VectorWriter(scene.labels, "", {"kind": str}) as writer:
+        corners = np.array([[10, -20], [50, -20], [50, -60], [10, -60]])
+        writer.write_polygon([corners], {"kind": "oak"})
+    folder = open_folder(export(scene, rasters=(photo,)).folder)
+    (chip,) = folder.chips
+    assert folder.read_label(chip).boxes.tolist() == [[10, 20, 50, 60]]
+    assert (folder.read_image(chip).pixels == pixels).all()
 
 
 def test_labels_in_another_system_fall_on_the_same_pixels(scene):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from osgeo import gdal, ogr, osr
 
-from geodl_plugin.core.errors import InputError, RasterError
+from geodl_plugin.core.errors import InputError, MissingLibraryError, RasterError
 from geodl_plugin.core.geo.grid import GeoTransform
 from geodl_plugin.core.geo.raster import Block
 from geodl_plugin.core.geo.shapes import polygon_of_rings
@@ -162,3 +163,18 @@ def test_a_worker_without_torch_answers(tmp_path):
     options = SegmentOptions(path, *place(GRIDS["north up"], LEFT + 20, TOP + 20), LARGEST)
     found = run_task("segment", options)
     assert found["pixels"] > 0 and len(found["rings"]) >= 1
+
+
+def test_a_missing_library_names_the_tool_that_installs_it(tmp_path):
+    """A Python without scikit-image, as an environment made before may be."""
+    path = write(tmp_path / "noise.tif", noise(1))
+    (tmp_path / "skimage").mkdir()
+    (tmp_path / "skimage" / "__init__.py").write_text("raise ModuleNotFoundError(name='skimage')")
+    program = tmp_path / "python"
+    program.write_text(f"#!/bin/sh\nPYTHONPATH='{tmp_path}' exec '{sys.executable}' \"$@\"\n")
+    program.chmod(0o755)
+    options = SegmentOptions(path, *place(GRIDS["north up"], LEFT + 20, TOP + 20))
+    with pytest.raises(
+        MissingLibraryError, match=r"scikit-image is not installed in .*'Set up deep"
+    ):
+        run_task("segment", options, python=str(program))
