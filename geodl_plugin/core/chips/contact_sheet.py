@@ -111,7 +111,7 @@ def side_by_side(block: Block, label: Label) -> tuple[Block, Label]:
 def figure(view: View, schema: Schema, limits: Limits) -> str:
     """Return a chip with its label drawn, its classes and its name, as HTML."""
     rows, cols = view.valid.shape
-    picture = _tinted(stretched(view.pixels, limits), view.label, schema)
+    picture = tinted(stretched(view.pixels, limits), view.label, schema)
     if not view.valid.all():
         picture = np.concatenate([picture, (view.valid * np.uint8(255))[np.newaxis]])
     scale = max(rows, cols) / 100
@@ -138,10 +138,10 @@ def _sample(view: View) -> np.ndarray:
     return pixels[:, :: max(pixels.shape[1] // _SAMPLE, 1)]
 
 
-def _tinted(picture: np.ndarray, label: Label, schema: Schema, tint: float = TINT) -> np.ndarray:
+def tinted(picture: np.ndarray, label: Label, schema: Schema, tint: float = TINT) -> np.ndarray:
     """Return the picture with masks tinted and their edges drawn."""
     if isinstance(label, PanopticLabel):
-        return _tinted(_tinted(picture, label.instances, schema, 0.0), label.mask, schema)
+        return tinted(tinted(picture, label.instances, schema, 0.0), label.mask, schema)
     result = picture.astype(np.float64)
     if isinstance(label, MaskLabel):
         for value in np.unique(label.values[label.values != 0]).tolist():

@@ -18,14 +18,18 @@ from ..errors import InputError
 from ..models.registry import Task
 from ..packages.archive import write_package
 from ..packages.definition import ModelDefinition, class_to_json
-from ..progress import Progress
+from ..progress import Phase, Progress
+from .examination import all_examples, examine
+from .hardware import choose_hardware
 from .metrics import Scores
 from .options import TrainingOptions
 from .preparation import Preparation
 from .rates import RateCurve
+from .views import Looks
 
 REPORT = "model_metrics.html"
 FORMAT_VERSION = 1
+EXAMINED = (0.98, 0.995)  # share of the whole task: the last look at the validation chips
 _COPIED = (
     "MetaDataMode",
     "ImageSpaceUsed",
@@ -71,11 +75,17 @@ def deliver(outcome: Outcome, progress: Progress) -> dict[str, Any]:
     Raises:
         InputError: when the folder cannot be written.
     """
+    from .pictures import CHARACTERISTICS, draw_all
     from .report import make_report
 
     folder = Path(outcome.options.output).expanduser().absolute()
     name = folder.name
-    report = make_report(outcome)
+    phase = Phase(progress, "Examining the model", 1, "chips", *EXAMINED)
+    hardware = choose_hardware(outcome.options.device, outcome.options.precision)
+    examination = examine(outcome.network, outcome.preparation, hardware, phase)
+    looks = Looks.at(outcome.preparation.folder, all_examples(examination))
+    pictures = draw_all(outcome, examination, looks)
+    report = make_report(outcome, examination, looks, pictures)
     weights = save(_plain_weights(outcome.network))
     definition = ModelDefinition(describe(outcome, f"{name}.safetensors"), name)
     progress.check()
@@ -83,7 +93,11 @@ def deliver(outcome: Outcome, progress: Progress) -> dict[str, Any]:
         folder.mkdir(parents=True, exist_ok=True)
         partial = folder / f".{REPORT}.part-{os.getpid()}"
         partial.write_text(report, encoding="utf-8")
-        files = {f"{name}.safetensors": weights, REPORT: report.encode("utf-8")}
+        files: dict[str, Path | bytes] = {
+            f"{name}.safetensors": weights,
+            REPORT: report.encode("utf-8"),
+            **{f"{CHARACTERISTICS}/{each}": content for each, content in pictures.items()},
+        }
         package = write_package(folder / f"{name}.dlpk", definition, files)
         shutil.move(str(partial), str(folder / REPORT))
     except OSError as error:

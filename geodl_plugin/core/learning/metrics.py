@@ -119,6 +119,15 @@ class DetectionScores:
         overlap = box_iou(found["boxes"][keep], truth["boxes"].to(found["boxes"]))
         return keep, overlap.cpu().numpy()
 
+    def ranked(self) -> list[tuple[np.ndarray, np.ndarray, int]]:
+        """Return for each class scores, best first, hits and the number of true objects."""
+        found = []
+        for entries, true in zip(self._found, self._true):
+            ordered = sorted(entries, key=lambda each: -each[0])
+            scores = np.array([score for score, _ in ordered], float)
+            found.append((scores, np.array([hit for _, hit in ordered], bool), true))
+        return found
+
     def compute(self) -> Scores:
         """Return average precision at IoU 0.5, and precision, recall and F1 at score 0.5."""
         rows, hits, told = [], 0, 0

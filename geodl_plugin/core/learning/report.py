@@ -1,99 +1,123 @@
-"""The training report: one HTML file that needs nothing else."""
+"""The training report: one HTML file that needs nothing else, readable on a phone."""
 
 from __future__ import annotations
 
-import base64
 import html
-import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .. import pages
+from ..assess.chart import curves_svg
+from ..chips import contact_sheet
+from ..chips.contact_sheet import View
+from ..geo.picture import data_address
 from ..progress import duration
+from .pictures import rate_picture
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
     from ..models.registry import NetworkSpec
     from .delivery import Outcome
+    from .examination import Calibration, Examination, Example
+    from .views import Looks
 
-_STYLE = """
-body { font: 15px/1.5 sans-serif; color: #222; max-width: 960px; margin: 2em auto; padding: 0 1em; }
-h1 { font-size: 1.6em; } h2 { font-size: 1.15em; margin-top: 2em; }
-table { border-collapse: collapse; margin: 0.5em 0; }
-th, td { border-bottom: 1px solid #ddd; padding: 0.25em 0.9em 0.25em 0; text-align: left; }
-td.number, th.number { text-align: right; } img { max-width: 100%; }
-tr.best { background: #e8f4ea; }
+_LARGEST_MATRIX = 30  # classes; a larger one is in nobody's interest
+_STYLE = (
+    contact_sheet.STYLE
+    + """
+img.chart { display: block; width: 100%; max-width: 40rem; height: auto; background: #fff;
+  border-radius: 6px; }
+.facts td:nth-child(2) { white-space: normal; overflow-wrap: anywhere; text-align: left; }
+.pair { margin: 0.8rem 0 1.2rem; }
+.pair > p { margin: 0 0 0.3rem; font-size: 0.9rem; overflow-wrap: anywhere; }
+.pair > div { display: grid; grid-template-columns: 1fr 1fr; gap: 0.6rem; max-width: 36rem; }
+.pair figure { margin: 0; min-width: 0; } .pair svg { border-radius: 4px; }
+.pair figcaption { font-size: 0.85rem; } .pair small { display: block; color: var(--soft); }
+tr.best { background: #3a9d5d33; }
 """
+)
 
 
-def make_report(outcome: Outcome) -> str:
-    """Return the report as an HTML page with its pictures inside."""
+def make_report(
+    outcome: Outcome, examination: Examination, looks: Looks, pictures: Mapping[str, bytes]
+) -> str:
+    """Return the report as an HTML page with its pictures inside.
+
+    Args:
+        outcome: of the training.
+        examination: of the validation chips.
+        looks: how chips are shown.
+        pictures: by name, as :func:`.pictures.draw_all` makes them.
+    """
     preparation = outcome.preparation
-    title = f"{preparation.spec.model_type} trained on {preparation.folder.path.name}"
-    label = outcome.score_name.replace("_", " ")
     parts = [
-        f"<h1>{html.escape(title)}</h1>",
-        f"<p>Best epoch {outcome.best_epoch} of {len(outcome.records)}: "
-        f"{label} {outcome.best_score:.3f}.</p>",
-        "<h2>What was trained on what</h2>",
-        _facts(outcome),
-        "<p>" + " ".join(html.escape(note) for note in preparation.notes) + "</p>",
-        "<h2>Losses and score by epoch</h2>",
-        _picture(lambda axes: _draw_losses(axes, outcome), "Losses by epoch"),
+        pages.lead(_sentence(outcome)),
+        pages.figures(_figures(outcome)),
+        pages.heading("What was trained on what"),
+        f'<div class="facts">{pages.table(["", ""], _facts(outcome))}</div>',
+        *(pages.note(each) for each in preparation.notes),
+        pages.heading("Losses, score and learning rate by epoch"),
+        _image(pictures["loss_graph.png"], "Losses, score and learning rate by epoch"),
     ]
-    if outcome.curve is not None:
-        parts += [
-            "<h2>Finding the learning rate</h2>",
-            _picture(lambda axes: _draw_rates(axes, outcome), "Loss by learning rate"),
-        ]
-    parts += ["<h2>Classes</h2>", _table(outcome.scores.classes)]
-    if outcome.scores.confusion is not None:
-        names = [row["class"] for row in outcome.scores.classes]
-        parts += ["<h2>Confusion matrix</h2>", _confusion(outcome.scores.confusion, names)]
-    parts += ["<h2>Epochs</h2>", _table(_epoch_rows(outcome), best=outcome.best_epoch - 1)]
+    rates = rate_picture(outcome)
+    if rates is not None:
+        parts += [pages.heading("Finding the learning rate"), _image(rates, "Loss by rate")]
+    parts += [pages.heading("Classes"), _table(outcome.scores.classes)]
+    parts += _confusion(outcome)
+    parts += _precision(outcome, examination)
+    parts += _calibration(examination.calibration)
+    parts += _examples(outcome, examination, looks)
+    parts += [pages.heading("Epochs"), _table(_epoch_rows(outcome), best=outcome.best_epoch - 1)]
+    title = f"{preparation.spec.model_type} trained on {preparation.folder.path.name}"
+    return pages.page(title, parts, _STYLE)
+
+
+def _sentence(outcome: Outcome) -> str:
+    label = outcome.score_name.replace("_", " ")
     return (
-        f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>'
-        f"{html.escape(title)}</title><style>{_STYLE}</style></head><body>\n"
-        + "\n".join(parts)
-        + "\n</body></html>\n"
+        f"Best epoch {outcome.best_epoch} of {len(outcome.records)}: "
+        f"{label} {outcome.best_score:.3f} on the validation chips."
     )
 
 
-def _facts(outcome: Outcome) -> str:
+def _figures(outcome: Outcome) -> dict[str, float | str | None]:
+    values = outcome.scores.values
+    names = ("average_precision", "miou", "accuracy", "f1_score", "precision", "recall")
+    found: dict[str, float | str | None] = {
+        name.replace("_", " ").replace("miou", "mean IoU"): values[name]
+        for name in names
+        if name in values
+    }
+    found["time"] = duration(outcome.seconds)
+    return found
+
+
+def _facts(outcome: Outcome) -> list[list[str]]:
     preparation, options = outcome.preparation, outcome.options
     spec, split = preparation.spec, preparation.split
     encoder, head = outcome.rates
     arguments = ", ".join(f"{name}={value}" for name, value in spec.arguments.items())
-    rows = [
-        ("Model type", _network(spec)),
-        ("Arguments", arguments or "none"),
-        ("Data", f"{len(preparation.folder.chips)} chips, {preparation.folder.format}"),
-        ("Bands", f"{spec.band_count} ({preparation.folder.dtype})"),
-        ("Classes", str(preparation.schema)),
-        ("Chip size", f"{spec.chip_size} pixels"),
-        (
+    return [
+        ["Model type", _network(spec)],
+        ["Arguments", arguments or "none"],
+        ["Data", f"{len(preparation.folder.chips)} chips, {preparation.folder.format}"],
+        ["Bands", f"{spec.band_count} ({preparation.folder.dtype})"],
+        ["Classes", str(preparation.schema)],
+        ["Chip size", f"{spec.chip_size} pixels"],
+        [
             "Chips",
             f"{len(split.training)} for training, {len(split.validation)} for validation, "
             f"{len(split.dropped)} left out",
-        ),
-        ("Batch size", str(outcome.batch_size)),
-        ("Learning rate", f"{head:.2g}" + (f" (encoder {encoder:.2g})" if encoder != head else "")),
-        ("Loss", options.loss),
-        (
-            "Augmentation",
-            f"{options.augmentation} {options.augmentation_parameters}".strip(),
-        ),
-        ("Monitor", options.monitor),
-        ("Seed", str(options.seed)),
-        ("Time", f"{duration(outcome.seconds)} on {outcome.hardware}"),
+        ],
+        ["Batch size", str(outcome.batch_size)],
+        ["Learning rate", f"{head:.2g}" + (f" (encoder {encoder:.2g})" if encoder != head else "")],
+        ["Loss", options.loss],
+        ["Augmentation", f"{options.augmentation} {options.augmentation_parameters}".strip()],
+        ["Monitor", options.monitor],
+        ["Seed", str(options.seed)],
+        ["Time", f"{duration(outcome.seconds)} on {outcome.hardware}"],
     ]
-    cells = "".join(
-        f"<tr><th>{html.escape(name)}</th><td>{html.escape(value)}</td></tr>"
-        for name, value in rows
-    )
-    return f"<table>{cells}</table>"
 
 
 def _network(spec: NetworkSpec) -> str:
@@ -101,52 +125,76 @@ def _network(spec: NetworkSpec) -> str:
     return f"{spec.model_type}{on}, starting from {spec.weights} weights"
 
 
-def _picture(draw: Any, text: str) -> str:
-    """Return an image tag that holds what ``draw`` puts on a pair of axes."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8, 3.6), dpi=100, tight_layout=True)
-    draw(figure.add_subplot())
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
-    data = base64.b64encode(buffer.getvalue()).decode("ascii")
-    return f'<img alt="{html.escape(text)}" src="data:image/png;base64,{data}">'
+def _image(content: bytes, text: str) -> str:
+    return f'<img class="chart" alt="{html.escape(text)}" src="{data_address(content)}">'
 
 
-def _draw_losses(axes: Axes, outcome: Outcome) -> None:
-    epochs = [record["epoch"] for record in outcome.records]
-    for key, name, color in (
-        ("train_loss", "training loss", "#1f6fb4"),
-        ("valid_loss", "validation loss", "#e07b00"),
+def _confusion(outcome: Outcome) -> list[str]:
+    matrix = outcome.scores.confusion
+    if matrix is None or len(matrix) > _LARGEST_MATRIX:
+        return []
+    names = [str(row["class"]) for row in outcome.scores.classes]
+    rows = [[name, *map(str, row)] for name, row in zip(names, matrix.tolist())]
+    return [
+        pages.heading("Confusion matrix"),
+        pages.table(["truth \\ told", *names], rows, diagonal=len(names)),
+    ]
+
+
+def _precision(outcome: Outcome, examination: Examination) -> list[str]:
+    colors = {each.name: each.color for each in outcome.preparation.schema.classes}
+    lines = {
+        name: (np.r_[0.0, curve.recall], np.r_[curve.precision[:1], curve.precision], colors[name])
+        for name, curve in examination.curves.items()
+        if len(curve.recall)
+    }
+    if not lines:
+        return []
+    return [pages.heading("Precision and recall"), curves_svg(lines, "recall", "precision")]
+
+
+def _calibration(calibration: Calibration) -> list[str]:
+    sure, right = calibration.curve()
+    if not len(sure):
+        return []
+    ends = np.array([0.0, 1.0])
+    lines = {
+        "this network": (sure, right, (31, 111, 180)),
+        "as sure as right": (ends, ends, (150, 150, 150)),
+    }
+    return [
+        pages.heading("Calibration"),
+        pages.note(
+            f"Of answers with a confidence, the share that is right; the two differ by "
+            f"{calibration.error:.3f} on average. Below the grey line the network is too sure."
+        ),
+        curves_svg(lines, "confidence", "share of right answers"),
+    ]
+
+
+def _examples(outcome: Outcome, examination: Examination, looks: Looks) -> list[str]:
+    parts = []
+    for title, examples in (
+        ("Best validation chips", examination.best),
+        ("Worst validation chips", examination.worst),
     ):
-        axes.plot(epochs, [record[key] for record in outcome.records], color=color, label=name)
-    axes.set_xlabel("epoch")
-    axes.set_ylabel("loss")
-    axes.set_ylim(bottom=0)
-    axes.axvline(outcome.best_epoch, color="#999999", linestyle=":", label="best epoch")
-    right = axes.twinx()
-    name = outcome.score_name.replace("_", " ")
-    scores = [record["score"] for record in outcome.records]
-    right.plot(epochs, scores, color="#2a8f3c", label=name)
-    right.set_ylabel(name)
-    right.set_ylim(0, 1)
-    lines = [*axes.get_lines(), *right.get_lines()]
-    axes.legend(lines, [line.get_label() for line in lines], loc="upper center", ncol=4, fontsize=8)
+        if examples:
+            parts += [pages.heading(title), pages.note(f"By the {examination.meaning}.")]
+            parts += [_pair(outcome, each, looks) for each in examples]
+    return parts
 
 
-def _draw_rates(axes: Axes, outcome: Outcome) -> None:
-    curve = outcome.curve
-    if curve is None:
-        return
-    axes.semilogx(curve.rates, curve.losses, color="#1f6fb4")
-    axes.axvline(curve.suggestion, color="#2a8f3c", label=f"chosen {curve.suggestion:.2g}")
-    axes.axvline(curve.steepest, color="#999999", linestyle=":", label="steepest fall")
-    axes.set_xlabel("learning rate")
-    axes.set_ylabel("loss")
-    axes.legend()
+def _pair(outcome: Outcome, example: Example, looks: Looks) -> str:
+    """Return a chip's truth and prediction side by side."""
+    shown = []
+    for name, label in (("truth", example.truth), ("prediction", example.told)):
+        pixels, label = looks.of(example, label)
+        view = View(name, pixels, np.ones(pixels.shape[1:], bool), label)
+        shown.append(contact_sheet.figure(view, outcome.preparation.schema, looks.limits))
+    return (
+        f'<div class="pair"><p>{html.escape(example.name)} · <b>{example.score:.2f}</b></p>'
+        f"<div>{''.join(shown)}</div></div>"
+    )
 
 
 def _epoch_rows(outcome: Outcome) -> list[dict[str, Any]]:
@@ -155,28 +203,16 @@ def _epoch_rows(outcome: Outcome) -> list[dict[str, Any]]:
 
 
 def _table(rows: Sequence[dict[str, Any]], best: int = -1) -> str:
+    """Return a table of dicts with the same keys, one row of it marked."""
     if not rows:
-        return "<p>None.</p>"
-    head = "".join(_cell("th", name.replace("_", " "), name != "class") for name in rows[0])
-    body = "".join(
-        f"<tr{' class=best' if index == best else ''}>"
-        + "".join(_cell("td", _text(value), not isinstance(value, str)) for value in row.values())
-        + "</tr>"
-        for index, row in enumerate(rows)
-    )
-    return f"<table><tr>{head}</tr>{body}</table>"
-
-
-def _confusion(matrix: np.ndarray, names: Sequence[str]) -> str:
-    rows = [
-        {"truth \\ told": name, **{other: int(n) for other, n in zip(names, row)}}
-        for name, row in zip(names, matrix)
-    ]
-    return _table(rows)
-
-
-def _cell(tag: str, text: str, number: bool) -> str:
-    return f"<{tag}{' class=number' if number else ''}>{html.escape(text)}</{tag}>"
+        return pages.note("None.")
+    cells = [[_text(value) for value in row.values()] for row in rows]
+    text = pages.table([name.replace("_", " ") for name in rows[0]], cells)
+    if best < 0:
+        return text
+    lines = text.split("\n")
+    lines[best + 2] = lines[best + 2].replace("<tr>", '<tr class="best">')
+    return "\n".join(lines)
 
 
 def _text(value: Any) -> str:
