@@ -87,6 +87,14 @@ def test_every_type_on_every_kind_of_band(make_folder, tmp_path, name, bands, dt
     assert progress.fractions == sorted(progress.fractions) and progress.fractions[-1] == 1
     report = Path(result["report"]).read_text(encoding="utf-8")
     assert "data:image/png;base64," in report and "http" not in report.split("</head>")[1]
+    for part in ("Best validation chips", "Calibration", "by epoch"):
+        assert f"<h2>{part}" in report or f"{part}</h2>" in report
+    with zipfile.ZipFile(result["model"]) as archive:
+        pictures = {each for each in archive.namelist() if each.startswith("ModelChar")}
+    wanted = {"loss_graph.png", "show_results.png"}
+    if name != "SSD":
+        wanted.add("confusion_matrix.png")
+    assert pictures == {f"ModelCharacteristics/{each}" for each in wanted}
     with open_package(result["model"]) as package:
         model = read_model(package.definition, FORMATS[name][1])
         assert model.schema.values == (7, 42)
@@ -157,7 +165,7 @@ def test_definition_speaks_to_arcgis_and_to_us(make_folder, tmp_path):
     ("more", "sentence"),
     [
         ({"model_type": "UNETT"}, "There is no model type 'UNETT'. Choose one of: "),
-        ({"model_type": "UNET"}, "UNET learns from Classified_Tiles, but 'chips' holds"),
+        ({"model_type": "UNET"}, "UNET learns from Classified_Tiles or"),
         ({"backbone": "resnet7"}, "There is no backbone 'resnet7'"),
         ({"learning_rate": "fast"}, "'fast' is no learning rate"),
         ({"learning_rate": "1e-3,1,2"}, "no learning rate"),
