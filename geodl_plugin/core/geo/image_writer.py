@@ -13,6 +13,7 @@ from ..errors import RasterError
 from .grid import GeoTransform, Window
 from .raster import attempt, last_error
 
+MOST_WAITING = 64 * 1024**2  # bytes
 BLOCK = 256  # side of the blocks of the file, that of most servers' tiles
 
 
@@ -48,6 +49,7 @@ class ImageWriter:
 
     def __init__(self, path: str | Path, layout: ImageLayout) -> None:
         self.path = Path(path)
+        self._waiting = 0  # bytes that GDAL may still hold
         options = [
             "TILED=YES",
             f"BLOCKXSIZE={BLOCK}",
@@ -79,13 +81,21 @@ class ImageWriter:
         data = np.ascontiguousarray(pixels)
         if attempt(self._dataset.WriteArray, data, window.col, window.row) != 0:
             raise RasterError(f"'{self.path}' cannot be written: {last_error()}.")
+        self._waiting += data.nbytes
+        if self._waiting > MOST_WAITING:
+            # GDAL's own limit is a share of the machine's memory.
+            self._flush()
 
     def finish(self) -> Path:
         """Write what is left and return the path."""
-        if attempt(self._dataset.FlushCache) not in (None, 0) or last_error():
-            raise RasterError(f"'{self.path}' cannot be written: {last_error()}.")
+        self._flush()
         self._dataset = None
         return self.path
+
+    def _flush(self) -> None:
+        if attempt(self._dataset.FlushCache) not in (None, 0) or last_error():
+            raise RasterError(f"'{self.path}' cannot be written: {last_error()}.")
+        self._waiting = 0
 
     def __enter__(self) -> ImageWriter:
         return self
