@@ -1,0 +1,223 @@
+"""Mean IoU of pixel networks that GeoDL trains, beside plain loops with the same library.
+
+Same data (the crowns of the Yellowstone trees; what is measured lies in the part that no
+training sees), same network, same batch size, same number of steps, three seeds. The plain
+loop is that of segmentation-models-pytorch's example of binary segmentation: Adam from 2e-4
+down a cosine, Dice loss, the last weights; images by the mean and spread of ImageNet, mirrored
+at random. GeoDL has its defaults, its learning rate is given. Neither starts from pretrained
+weights, so that it runs without a network.
+
+Usage: python tests/benchmarks/accuracy_pixels.py [--quick] [--data FOLDER]
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+import numpy as np
+import segmentation_models_pytorch as smp
+import torch
+from torch import Tensor
+
+from geodl_plugin.core.chips.export import export_chips
+from geodl_plugin.core.chips.folder import open_folder
+from geodl_plugin.core.chips.options import ExportOptions
+from geodl_plugin.core.inference.engine import load_network
+from geodl_plugin.core.inference.model import read_model
+from geodl_plugin.core.learning.batches import make_datasets
+from geodl_plugin.core.learning.options import TrainingOptions
+from geodl_plugin.core.learning.preparation import Preparation, prepare
+from geodl_plugin.core.learning.train import train
+from geodl_plugin.core.models.registry import Task
+from geodl_plugin.core.packages.archive import open_package
+from geodl_plugin.core.progress import Phase, Progress
+from tests.demo import imagery
+
+ROOT = Path(__file__).resolve().parents[2]
+NETWORKS = {"UNET": "Unet", "DEEPLAB": "DeepLabV3Plus"}  # ours, and the library's name
+IMAGENET = np.array([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]], np.float32)
+Predict = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long and how large to train; the stride of the chips says how many there are."""
+
+    stride: int = 256
+    backbone: str = "resnet34"
+    side: int = 256
+    epochs: int = 40
+    batch: int = 8
+    seeds: tuple[int, ...] = (1, 2, 3)
+
+
+QUICK = Plan(512, "resnet18", 64, 2)
+
+
+def make_chips(folder: Path, stride: int) -> tuple[Path, Path]:
+    """Return the folders of the chips to learn from and of those to measure by."""
+    source = folder / "download" / f"{imagery.NAME}.png"
+    if not source.exists():
+        imagery.fetch(folder / "download")
+    if not (folder / "data" / "canopy_lower.geojson").exists():
+        width, height, trees = imagery.read_trees(source.with_suffix(".xml"))
+        imagery.write_rasters(folder, folder / "yellowstone.tif", height)
+        imagery.write_layers(folder, width, height, trees)
+    data, chips = folder / "data", []
+    for raster, labels in (("upper", "crowns_upper"), ("lower", "canopy_lower")):
+        target = folder / f"chips_{raster}_{stride}"
+        if not target.exists():
+            options = ExportOptions(
+                (str(data / f"{raster}.tif"),),
+                str(data / f"{labels}.geojson"),
+                str(target),
+                format="Classified_Tiles",
+                stride_x=stride,
+                stride_y=stride,
+                empty_tiles=True,
+            )
+            export_chips(options, Progress())
+        chips.append(target)
+    return chips[0], chips[1]
+
+
+def told(chips: Path, output: Path, name: str, plan: Plan, seed: int) -> TrainingOptions:
+    """Return what GeoDL is told; the rest are its defaults."""
+    return TrainingOptions(
+        input=str(chips),
+        output=str(output),
+        model_type=name,
+        backbone=plan.backbone,
+        weights="none",
+        max_epochs=plan.epochs,
+        batch_size=plan.batch,
+        learning_rate="1e-3",
+        validation_percentage=0,  # all chips teach, as in the plain loop
+        stop_training=False,
+        chip_size=plan.side,
+        seed=seed,
+    )
+
+
+def by_geodl(options: TrainingOptions) -> Predict:
+    """Train as GeoDL does and return how its package predicts."""
+    with open_package(train(options, Progress())["model"]) as package:
+        model = read_model(package.definition, Task.PIXELS)
+        network = load_network(model, package).eval()
+
+    def predict(pixels: np.ndarray, valid: np.ndarray) -> np.ndarray:
+        mean, std = (np.array(each, np.float32)[:, None, None] for each in (model.mean, model.std))
+        image = np.where(valid, (pixels - mean) / std, 0).astype(np.float32)
+        return network(torch.from_numpy(image)[None]).argmax(1)[0].numpy() == 1
+
+    return predict
+
+
+def by_the_book(preparation: Preparation, plan: Plan, architecture: str, seed: int) -> Predict:
+    """Train by a plain loop on the same chips and return how the network predicts."""
+    torch.manual_seed(seed)
+    network = getattr(smp, architecture)(plan.backbone, encoder_weights=None, classes=1)
+    crops, _ = make_datasets(preparation)  # only to count the steps and find the chips
+    places = [position for position, _ in crops.places]
+    drop = len(places) % plan.batch == 1
+    steps = (len(places) + plan.batch - 1) // plan.batch - int(drop)
+    optimiser = torch.optim.Adam(network.parameters(), lr=2e-4)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(
+        optimiser, T_max=plan.epochs * steps, eta_min=1e-5
+    )
+    criterion = smp.losses.DiceLoss(smp.losses.BINARY_MODE, from_logits=True)
+    network.train()
+    for _ in range(plan.epochs):
+        order = torch.randperm(len(places)).tolist()
+        for step in range(steps):
+            chosen = order[step * plan.batch : (step + 1) * plan.batch]
+            images, masks = _batch(preparation, [places[each] for each in chosen], plan.side)
+            optimiser.zero_grad()
+            criterion(network(images), masks).backward()
+            optimiser.step()
+            schedule.step()
+    network.eval()
+    return lambda pixels, _: network(_as_imagenet(pixels)[None])[0, 0].numpy() > 0
+
+
+def _batch(preparation: Preparation, positions: list[int], side: int) -> tuple[Tensor, Tensor]:
+    images, masks = [], []
+    for position in positions:
+        sample = preparation.store[position]
+        rows, cols = sample.valid.shape
+        row, col = (int(torch.randint(each - side + 1, ())) for each in (rows, cols))
+        place = (..., slice(row, row + side), slice(col, col + side))
+        image, mask = _as_imagenet(sample.pixels[place]), torch.from_numpy(sample.mask[place] == 1)
+        for axis in (-1, -2):
+            if torch.rand(()) < 0.5:
+                image, mask = image.flip(axis), mask.flip(axis)
+        images.append(image)
+        masks.append(mask[None].float())
+    return torch.stack(images), torch.stack(masks)
+
+
+def _as_imagenet(pixels: np.ndarray) -> Tensor:
+    mean, std = IMAGENET[:, :, None, None]
+    return torch.from_numpy((pixels.astype(np.float32) / 255 - mean) / std)
+
+
+@torch.no_grad()
+def mean_iou(predict: Predict, chips: Path) -> float:
+    """Return the mean of the IoU of crowns and of all else, over all chips of a folder."""
+    folder = open_folder(chips)
+    counts = np.zeros((2, 2))
+    for chip in folder.chips:
+        block = folder.read_image(chip)
+        truth = folder.read_label(chip).values == imagery.TREE
+        found = predict(block.pixels, block.valid)
+        for one in (0, 1):
+            for other in (0, 1):
+                counts[one, other] += ((truth == one) & (found == other) & block.valid).sum()
+    hits = counts.diagonal()
+    return float((hits / (counts.sum(0) + counts.sum(1) - hits)).mean())
+
+
+def measure(plan: Plan, folder: Path) -> None:
+    """Train all and print a table."""
+    seen, unseen = make_chips(folder, plan.stride)
+    print(f"{plan.backbone}, {plan.side} pixels, {plan.epochs} epochs in batches of {plan.batch}")
+    print(f"\n{'mean IoU':<10}{'seed':>6}{'GeoDL':>9}{'plain':>9}{'seconds':>9}{'plain':>9}")
+    for name, architecture in NETWORKS.items():
+        ours, theirs = [], []
+        for seed in plan.seeds:
+            with tempfile.TemporaryDirectory() as output:
+                options = told(seen, Path(output) / "model", name, plan, seed)
+                began = time.monotonic()
+                ours.append(mean_iou(by_geodl(options), unseen))
+                between = time.monotonic()
+                preparation = prepare(options, Phase(Progress(), "Reading", 1, "chips"))
+                book = by_the_book(preparation, plan, architecture, seed)
+                theirs.append(mean_iou(book, unseen))
+                times = between - began, time.monotonic() - between
+            figures = f"{ours[-1]:>9.3f}{theirs[-1]:>9.3f}{times[0]:>9.0f}{times[1]:>9.0f}"
+            print(f"{name:<10}{seed:>6}{figures}", flush=True)
+        means = f"{statistics.mean(ours):>9.3f}{statistics.mean(theirs):>9.3f}"
+        print(f"{name:<10}{'mean':>6}{means}", flush=True)
+
+
+def main() -> int:
+    """Read the command line and measure."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="small networks, few steps")
+    parser.add_argument("--data", type=Path, default=ROOT / "build" / "accuracy")
+    given = parser.parse_args()
+    measure(QUICK if given.quick else Plan(), given.data)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
