@@ -10,10 +10,10 @@ import torch
 from osgeo import gdal
 
 from geodl_plugin.core.errors import GeoDLError
-from geodl_plugin.core.inference import change, pixels
+from geodl_plugin.core.inference import change, detect, pixels
 from geodl_plugin.core.inference.engine import load_network
 from geodl_plugin.core.inference.model import read_model
-from geodl_plugin.core.inference.options import ChangeOptions, PixelOptions
+from geodl_plugin.core.inference.options import ChangeOptions, DetectionOptions, PixelOptions
 from geodl_plugin.core.learning.train import train
 from geodl_plugin.core.models.registry import Task
 from geodl_plugin.core.packages.archive import open_package
@@ -118,6 +118,10 @@ def test_instances_by_segment_border_and_inner(make_folder, tmp_path, kind):
         with torch.no_grad():
             answer = network(torch.rand(1, bands, 64, 64))
     assert model.spec.arguments == {"border_width": 3} and answer["segment"].shape[1] == 3
+    source = raster_of(tmp_path / "ortho.tif", bands, dtype, 3)
+    output = str(tmp_path / "objects.gpkg")
+    given = DetectionOptions([source], result["model"], output, device="cpu", threshold=0.0)
+    assert detect.run(given, Progress())["object_count"] >= 0
 
 
 def test_panoptic_folders_teach_pixels_and_instances(make_folder, tmp_path):

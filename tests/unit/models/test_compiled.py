@@ -1,0 +1,35 @@
+"""Pixel networks as OpenVINO computes them: the same answers at any size."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from geodl_plugin.core.inference.engine import tensors
+from geodl_plugin.core.models.registry import NetworkSpec, build_network, model_type
+
+pytest.importorskip("openvino")
+
+from geodl_plugin.core.inference.openvino_network import CompiledNetwork
+
+TINY = "timm:mobilenetv3_small_050"
+SMALL = {"channels": [4, 6, 8, 10, 12], "decoder_atrous_rates": [2, 4, 6], "psp_out_channels": 16}
+
+
+# Those that take sizes from the image while they compute.
+@pytest.mark.parametrize("name", ["FCN", "UNETPLUSPLUS_DS", "PSPNET", "CHANGEDETECTOR"])
+def test_the_same_answers_at_other_sizes_than_that_of_the_example(name):
+    kind = model_type(name)
+    known = {key: value for key, value in SMALL.items() if key in kind.arguments}
+    network = build_network(NetworkSpec(name, TINY, {**kind.arguments, **known}, 3, 2, 128)).eval()
+    bands = 6 if name == "CHANGEDETECTOR" else 3
+    compiled = CompiledNetwork(network, torch.rand(1, bands, 64, 64), "float32")
+    for shape in ((2, 256, 128), (1, 64, 192)):
+        count, rows, cols = shape
+        images = torch.rand(count, bands, rows, cols)
+        with torch.inference_mode():
+            wanted = list(tensors(network(images)))
+        found = list(tensors(compiled(images)))
+        for one, other in zip(wanted, found):
+            assert one.shape == other.shape
+            assert torch.allclose(one, other, atol=1e-3)
