@@ -19,6 +19,7 @@ from .tiles import TileImage, TilePlan, TileReader, plan
 
 USUAL_TILE = 512  # pixels a side
 PADDING_SHARE = 4  # the default padding is a quarter of the tile
+LEAST_SIDE = 0.5  # pixels: a network may tell a box that is a line
 LEAST_DATA = 0.25  # share of a box that must have data: nothing is found in emptiness
 
 
@@ -67,13 +68,15 @@ def detect(
 def as_arrays(found: dict[str, Any]) -> Detections:
     """Return a network's detections of one tile as arrays, in the tile's pixels.
 
-    Where there are masks, the boxes are those around them; an empty one is no object.
+    Where there are masks, the boxes are those around them; an empty one is no object. Nor is
+    a box without a width or a height.
     """
     boxes = found["boxes"].float().cpu().numpy()
     scores = found["scores"].float().cpu().numpy()
     labels = found["labels"].cpu().numpy()
     if "masks" not in found:
-        return Detections.of(boxes, scores, labels)
+        flat = ((boxes[:, 2:] - boxes[:, :2]) < LEAST_SIDE).any(axis=1)
+        return Detections.of(boxes, scores, labels).take(~flat)
     masks = masks_of(found["masks"], found["windows"])
     seen = np.array([each is not None for each in masks], bool)
     kept = [each for each in masks if each is not None]

@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geodl_plugin.core.errors import CancelledError
 from geodl_plugin.core.geo.grid import GeoTransform
 from geodl_plugin.core.geo.vector import VectorReader, same_crs
-from geodl_plugin.core.inference.detect import detect, run
+from geodl_plugin.core.inference.detect import as_arrays, detect, run
 from geodl_plugin.core.inference.engine import Engine
 from geodl_plugin.core.inference.options import DetectionOptions
 from geodl_plugin.core.progress import Progress
@@ -212,6 +213,12 @@ def test_cancelling_leaves_nothing(tmp_path: Path) -> None:
         options = DetectionOptions([source], "", str(output), tile_size=64)
         detect(job, Engine(FindNumbers(), "cpu", "float32", 1), options, CancelLate(5))
     assert list(output.parent.iterdir()) == []
+
+
+def test_boxes_that_are_lines_or_points_are_no_objects() -> None:
+    boxes = torch.tensor([[1.0, 1, 9, 9], [4, 4, 4, 8], [4, 4, 8, 4], [5, 5, 5, 5]])
+    found = {"boxes": boxes, "scores": torch.ones(4), "labels": torch.arange(4)}
+    assert as_arrays(found).labels.tolist() == [0]
 
 
 def test_a_result_takes_the_place_of_an_older_one(tmp_path: Path) -> None:

@@ -60,6 +60,14 @@ def _instances(boxes: np.ndarray, values: np.ndarray, side: int) -> InstanceLabe
     return InstanceLabel.of_masks(masks, values)
 
 
+def _outlines(boxes: np.ndarray, values: np.ndarray, side: int) -> InstanceLabel:
+    rings = [
+        (np.array([[left, top], [right, top], [right, bottom - 1], [left, bottom]]),)
+        for left, top, right, bottom in boxes.tolist()
+    ]
+    return InstanceLabel(values, (side, side), tuple(rings))
+
+
 @pytest.fixture
 def make_folder(tmp_path: Path) -> Callable[..., Path]:
     """Return a function that writes a folder of chips that lie side by side."""
@@ -95,6 +103,9 @@ def make_folder(tmp_path: Path) -> Callable[..., Path]:
                 pixels[:, :8, :8] = np.nan if pixels.dtype.kind == "f" else 0
             label: Any = {
                 "PASCAL_VOC_rectangles": BoxLabel(boxes, labels),
+                "KITTI_rectangles": BoxLabel(boxes, labels),
+                "COCO": _outlines(boxes, labels, side),
+                "YOLO": _outlines(boxes, labels, side),
                 "Classified_Tiles": MaskLabel(mask),
                 "RCNN_Masks": _instances(boxes, labels, side),
                 "Panoptic_Segmentation": PanopticLabel(
@@ -113,6 +124,7 @@ def make_folder(tmp_path: Path) -> Callable[..., Path]:
                 pixels = first
             write_chip(image, pixels, transform, "", nodata=nodata)
             writer.write(WrittenChip(image.stem, image, label, pixels.shape, transform, ""))
+        writer.finish()
         definition = {
             "MetaDataMode": data_format,
             "ImageSpaceUsed": "MAP_SPACE",

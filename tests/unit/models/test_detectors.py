@@ -9,13 +9,16 @@ import pytest
 import torch
 from safetensors.torch import load, save
 from torch import Tensor, nn
+from torchvision.models.detection.image_list import ImageList
 from torchvision.ops import box_iou
 
 from geodl_plugin.core.errors import InputError
+from geodl_plugin.core.inference.engine import tensors
+from geodl_plugin.core.inference.openvino_network import CompiledNetwork
 from geodl_plugin.core.models.fcos import choose_strides
 from geodl_plugin.core.models.networks.paste import paste_masks
 from geodl_plugin.core.models.networks.pyramid import build_feature_pyramid
-from geodl_plugin.core.models.networks.stride_anchors import StrideAnchors, image_list
+from geodl_plugin.core.models.networks.stride_anchors import StrideAnchors
 from geodl_plugin.core.models.object_sizes import choose_anchor_sizes, strides_of
 from geodl_plugin.core.models.registry import NetworkSpec, build_network, model_type
 
@@ -81,7 +84,7 @@ def test_maps_are_as_fine_as_the_objects_are_small():
 def test_anchors_are_mirrored_with_the_image():
     anchors = StrideAnchors([8, 16], [[10.0, 12.5], [20.0, 25.0]], [0.5, 1.0])
     maps = [torch.zeros(1, 3, 8, 4, dtype=torch.bfloat16), torch.zeros(1, 3, 4, 2)]
-    found = anchors(image_list(torch.zeros(1, 3, 64, 32)), maps)
+    found = anchors(ImageList(torch.zeros(1, 3, 64, 32), [(64, 32)]), maps)
     assert len(found) == 1 and found[0].shape == ((32 + 8) * 4, 4)
     boxes = found[0]
     assert boxes.dtype == torch.float32
@@ -172,6 +175,22 @@ def test_a_validation_loss_is_the_same_each_time_and_half_precision_runs(name):
         assert float(total(network, images, targets)) == float(total(network, images, targets))
         assert network.detect(answer, (SIDE, SIDE), 0.01)[0]["boxes"].dtype == torch.float32
     assert torch.equal(torch.get_rng_state(), state) and not network.model.training
+
+
+@pytest.mark.parametrize("name", ["RETINANET", "SSD"])
+def test_openvino_answers_alike_at_any_size(name):
+    pytest.importorskip("openvino")
+    arguments = {**model_type("SSD").arguments, "grids": [8, 4]}
+    spec = NetworkSpec("SSD", TINY, arguments, BANDS, 2, SIDE) if name == "SSD" else spec_of(name)
+    network = build_network(spec).eval()
+    compiled = CompiledNetwork(network, torch.randn(1, BANDS, SIDE, SIDE), "float32")
+    images = torch.randn(2, BANDS, 96, 128)
+    with torch.inference_mode():
+        answers = network(images), compiled(images)
+        for one, other in zip(*map(tensors, answers)):
+            assert torch.allclose(one, other, atol=1e-3)
+        found = [network.detect(each, (96, 128), 0.02)[0] for each in answers]
+    assert abs(len(found[0]["scores"]) - len(found[1]["scores"])) <= 2
 
 
 def test_pretrained_batch_norms_keep_their_statistics():

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torchvision.ops import box_convert, box_iou
 
 
-@dataclass(frozen=True)
-class Anchors:
+class Anchors(NamedTuple):
     """Boxes from which objects are told by a shift and a scale.
 
     Attributes:
@@ -59,7 +58,7 @@ def grid_anchors(
         shapes: ``(k, 2)``, width and height of each anchor in cells.
         device: where the tensors live.
     """
-    size = torch.tensor(cell, device=device)
+    size = torch.tensor(cell, dtype=torch.float32, device=device)
     y, x = torch.meshgrid(
         torch.arange(rows, device=device), torch.arange(cols, device=device), indexing="ij"
     )

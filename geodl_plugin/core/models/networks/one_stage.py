@@ -11,7 +11,7 @@ from torchvision.models.detection import FCOS, RetinaNet
 from torchvision.models.detection.retinanet import RetinaNetHead
 
 from .pyramid import FeaturePyramid, group_norm
-from .stride_anchors import StrideAnchors, image_list
+from .stride_anchors import StrideAnchors
 
 MOST_DETECTIONS = 1000  # per image, after suppression
 CANDIDATES = 2000  # per map, before suppression
@@ -42,38 +42,61 @@ class OneStageDetector(nn.Module):
         """The part that pretrained weights are for."""
         return self.model.backbone.encoder
 
-    def forward(self, images: Tensor) -> dict[str, Any]:
-        """Return what the heads say of every anchor, the ``anchors`` and how many a map has."""
-        features = list(self.model.backbone(images).values())
-        outputs = {name: value.float() for name, value in self.model.head(features).items()}
-        counts = self.model.anchor_generator.num_anchors_per_location()
-        outputs["anchors"] = self.model.anchor_generator(image_list(images[:1]), features)[0]
-        outputs["levels"] = [
-            each.shape[-2] * each.shape[-1] * count for each, count in zip(features, counts)
-        ]
+    def forward(self, images: Tensor) -> dict[str, list[Tensor]]:
+        """Return what each head says of the anchors, ``(b, rows, cols · k, numbers)`` a map.
+
+        There are ``cls_logits``, ``bbox_regression`` and, of FCOS, ``bbox_ctrness``.
+        """
+        outputs: dict[str, list[Tensor]] = {}
+        for feature in self.model.backbone(images).values():
+            for name, value in self.model.head([feature]).items():
+                batch, _, numbers = value.shape
+                shaped = value.reshape(batch, feature.shape[-2], -1, numbers)
+                outputs.setdefault(name, []).append(shaped.float())
         return outputs
 
-    def loss(self, outputs: dict[str, Any], targets: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+    def loss(
+        self, outputs: dict[str, list[Tensor]], targets: list[dict[str, Tensor]]
+    ) -> dict[str, Tensor]:
         """Return the parts of the loss.
 
         Args:
             outputs: what :meth:`forward` returned.
             targets: one per image: ``boxes`` ``(n, 4)`` in pixels, ``labels`` ``(n,)``.
         """
-        anchors = [outputs["anchors"]] * len(targets)
+        anchors = self._anchors(outputs)
+        levels = [len(each) for each in anchors]
+        joined = {
+            name: torch.cat([each.flatten(1, 2) for each in maps], 1)
+            for name, maps in outputs.items()
+        }
         wanted = [
             {"boxes": each["boxes"].float(), "labels": each["labels"]}
             for each in map(solid, targets)
         ]
-        return self.model.compute_loss(wanted, outputs, anchors, *self._levels(outputs))
+        return self._loss(wanted, joined, [torch.cat(anchors)] * len(targets), levels)
 
-    def _levels(self, outputs: dict[str, Any]) -> tuple[Any, ...]:
-        """Return what else the loss needs to know."""
-        return ()
+    def _loss(
+        self,
+        targets: list[dict[str, Tensor]],
+        outputs: dict[str, Tensor],
+        anchors: list[Tensor],
+        levels: list[int],
+    ) -> dict[str, Tensor]:
+        """Return torchvision's loss; not every detector asks how many anchors a map has."""
+        return self.model.compute_loss(targets, outputs, anchors)
+
+    def _anchors(self, outputs: dict[str, list[Tensor]]) -> tuple[Tensor, ...]:
+        """Return the anchors ``(n, 4)`` of each map."""
+        generator = self.model.anchor_generator
+        maps = outputs["cls_logits"]
+        counts = generator.num_anchors_per_location()
+        shapes = [(each.shape[1], each.shape[2] // count) for each, count in zip(maps, counts)]
+        return generator.of_maps(shapes, maps[0].device)
 
     @torch.no_grad()
     def detect(
-        self, outputs: dict[str, Any], image_size: tuple[int, int], threshold: float
+        self, outputs: dict[str, list[Tensor]], image_size: tuple[int, int], threshold: float
     ) -> list[dict[str, Tensor]]:
         """Return for each image ``boxes`` ``(n, 4)``, ``scores`` and ``labels`` ``(n,)``.
 
@@ -82,16 +105,11 @@ class OneStageDetector(nn.Module):
             image_size: height and width of the images, to which boxes are clipped.
             threshold: least score, 0 to 1.
         """
-        levels = outputs["levels"]
-        split = {
-            name: list(value.split(levels, 1))
-            for name, value in outputs.items()
-            if name not in ("anchors", "levels")
-        }
-        anchors = list(outputs["anchors"].split(levels))
-        count = len(outputs["cls_logits"])
+        flat = {name: [each.flatten(1, 2) for each in maps] for name, maps in outputs.items()}
+        count = len(flat["cls_logits"][0])
+        anchors = [list(self._anchors(outputs))] * count
         self.model.score_thresh = threshold
-        return self.model.postprocess_detections(split, [anchors] * count, [image_size] * count)
+        return self.model.postprocess_detections(flat, anchors, [image_size] * count)
 
 
 class RetinaNetDetector(OneStageDetector):
@@ -128,8 +146,14 @@ class FcosDetector(OneStageDetector):
         points = StrideAnchors(backbone.strides, [[each] for each in backbone.strides], [1.0])
         super().__init__(FCOS(backbone, class_count, anchor_generator=points, **arguments))
 
-    def _levels(self, outputs: dict[str, Any]) -> tuple[Any, ...]:
-        return (outputs["levels"],)
+    def _loss(
+        self,
+        targets: list[dict[str, Tensor]],
+        outputs: dict[str, Tensor],
+        anchors: list[Tensor],
+        levels: list[int],
+    ) -> dict[str, Tensor]:
+        return self.model.compute_loss(targets, outputs, anchors, levels)
 
 
 def solid(target: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -44,21 +44,22 @@ class StrideAnchors(AnchorGenerator):
 
     def forward(self, image_list: ImageList, feature_maps: list[Tensor]) -> list[Tensor]:
         """Return all anchors ``(n, 4)`` of every image, map by map."""
-        self.set_cell_anchors(torch.float32, feature_maps[0].device)
+        shapes = [(value.shape[-2], value.shape[-1]) for value in feature_maps]
+        anchors = torch.cat(self.of_maps(shapes, feature_maps[0].device))
+        return [anchors] * len(image_list.image_sizes)
+
+    def of_maps(
+        self, shapes: Sequence[tuple[int, int]], device: torch.device
+    ) -> tuple[Tensor, ...]:
+        """Return the anchors ``(n, 4)`` of maps of these rows and columns."""
+        self.set_cell_anchors(torch.float32, device)
         found = []
-        for value, stride, cell in zip(feature_maps, self.strides, self.cell_anchors):
-            rows, cols = value.shape[-2:]
+        for (rows, cols), stride, cell in zip(shapes, self.strides, self.cell_anchors):
             y, x = torch.meshgrid(
-                torch.arange(rows, device=value.device),
-                torch.arange(cols, device=value.device),
+                torch.arange(rows, device=device),
+                torch.arange(cols, device=device),
                 indexing="ij",
             )
             centres = (torch.stack([x, y, x, y], -1).reshape(-1, 1, 4) + 0.5) * stride
             found.append((centres + cell).reshape(-1, 4))
-        return [torch.cat(found)] * len(image_list.image_sizes)
-
-
-def image_list(images: Tensor) -> ImageList:
-    """Return images ``(b, c, h, w)`` as torchvision's detectors hand them around."""
-    size = (int(images.shape[-2]), int(images.shape[-1]))
-    return ImageList(images, [size] * len(images))
+        return tuple(found)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.models.detection import FasterRCNN, MaskRCNN
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor
+from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredictor
 from torchvision.models.detection.rpn import concat_box_prediction_layers
 from torchvision.ops import MultiScaleRoIAlign
@@ -19,7 +20,7 @@ from torchvision.ops import MultiScaleRoIAlign
 from .one_stage import LEAST_STEP, solid
 from .paste import paste_masks
 from .pyramid import FeaturePyramid, group_norm
-from .stride_anchors import StrideAnchors, image_list
+from .stride_anchors import StrideAnchors
 
 BOX_POOL, MASK_POOL = 7, 14  # cells that a proposal is divided into
 SAMPLES = 2  # of the map in each cell, along each side
@@ -93,7 +94,6 @@ class TwoStageDetector(nn.Module):
             "features": {name: value.float() for name, value in features.items()},
             "objectness": [each.float() for each in objectness],
             "shifts": [each.float() for each in shifts],
-            "size": (int(images.shape[-2]), int(images.shape[-1])),
         }
 
     def loss(self, outputs: dict[str, Any], targets: list[dict[str, Tensor]]) -> dict[str, Tensor]:
@@ -112,11 +112,17 @@ class TwoStageDetector(nn.Module):
             )
         with self._mode(True), self._same_draws(outputs["objectness"][0].device):
             proposals, losses = self._propose(outputs, wanted)
-            sizes = [outputs["size"]] * len(proposals)
+            sizes = [self._size(outputs)] * len(proposals)
             _, more = self.model.roi_heads(
                 OrderedDict(outputs["features"]), proposals, sizes, wanted
             )
         return {**losses, **more}
+
+    def _size(self, outputs: dict[str, Any]) -> tuple[int, int]:
+        """Return height and width of the images, told from the finest map."""
+        rows, cols = outputs["objectness"][0].shape[-2:]
+        stride = self.model.backbone.strides[0]
+        return rows * stride, cols * stride
 
     @contextlib.contextmanager
     def _mode(self, losses: bool) -> Iterator[None]:
@@ -154,7 +160,7 @@ class TwoStageDetector(nn.Module):
         rpn = self.model.rpn
         levels = [each[0].numel() for each in outputs["objectness"]]
         first = outputs["objectness"][0]
-        images = image_list(first.new_empty(len(first), 0, *outputs["size"]))
+        images = ImageList(first, [self._size(outputs)] * len(first))
         anchors = rpn.anchor_generator(images, outputs["objectness"])
         objectness, shifts = concat_box_prediction_layers(
             list(outputs["objectness"]), list(outputs["shifts"])
