@@ -11,17 +11,20 @@ import stat
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
+from typing import Union
 
 from ..errors import ModelError
 from .definition import ModelDefinition, read_definition
+from .seven_zip import SIGNATURE, Entry, SevenZip
 from .store import locate
 
 SIZE_LIMIT = 20 * 1024**3  # bytes of a package's files together, unpacked
 RATIO_LIMIT = 1000  # unpacked to packed size of a file; weights hardly shrink
-DAMAGE = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error)
-SEVEN_ZIP = b"7z\xbc\xaf\x27\x1c"
+# RuntimeError: a password, or a way of packing that Python does not know.
+DAMAGE = (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
+Archive = Union[zipfile.ZipFile, SevenZip]
 
 
 class Package:
@@ -80,7 +83,7 @@ def open_package(model: str | Path) -> Package:
         return Package(path.name, read_definition(path), path.parent, temporary=False)
     folder = Path(tempfile.mkdtemp(prefix="geodl-model-"))
     try:
-        with _open_zip(path) as archive:
+        with _open_archive(path) as archive:
             entries = _checked(archive, path.name)
             name = _definition_name(entries, path.name)
             _unpack(archive, entries, folder, path.name)
@@ -104,10 +107,12 @@ def peek_definition(model: str | Path) -> ModelDefinition:
     path = locate(text)
     if path.suffix.lower() == ".emd":
         return read_definition(path)
-    with _open_zip(path) as archive:
+    with _open_archive(path) as archive:
         name = _definition_name(_checked(archive, path.name), path.name)
         try:
             content = archive.read(name).decode("utf-8-sig")
+        except ModelError:
+            raise
         except DAMAGE as error:
             raise ModelError(f"'{path.name}' is damaged: {error}. Get it again.") from error
     return ModelDefinition.from_json(content, path.name)
@@ -121,7 +126,7 @@ def package_files(model: str | Path) -> dict[str, int]:
     path = locate(text)
     if path.suffix.lower() == ".emd":
         return {}
-    with _open_zip(path) as archive:
+    with _open_archive(path) as archive:
         return {each.filename: each.file_size for each in _checked(archive, path.name)}
 
 
@@ -135,12 +140,14 @@ def check_package(path: Path, name: str) -> None:
     Raises:
         ModelError: when it is damaged, not safe, or lacks the weights that it names.
     """
-    with _open_zip(path, name) as archive:
+    with _open_archive(path, name) as archive:
         entries = _checked(archive, name)
         definition_name = _definition_name(entries, name)
         try:
             damaged = archive.testzip()
             content = archive.read(definition_name).decode("utf-8-sig")
+        except ModelError:
+            raise
         except DAMAGE as error:
             raise ModelError(f"'{name}' is damaged: {error}. Get it again.") from error
     if damaged:
@@ -184,14 +191,12 @@ def write_package(
     return path
 
 
-def _open_zip(path: Path, name: str = "") -> zipfile.ZipFile:
+def _open_archive(path: Path, name: str = "") -> Archive:
     name = name or path.name
     try:
         with path.open("rb") as file:
-            start = file.read(6)
-        if start == SEVEN_ZIP:
-            raise ModelError(f"'{name}' is packed with 7-Zip. Unpack it and choose its .emd file.")
-        return zipfile.ZipFile(path)
+            start = file.read(len(SIGNATURE))
+        return SevenZip(path, name) if start == SIGNATURE else zipfile.ZipFile(path)
     except (zipfile.BadZipFile, OSError) as error:
         raise ModelError(
             f"'{name}' is not a model package: {error}. "
@@ -199,7 +204,7 @@ def _open_zip(path: Path, name: str = "") -> zipfile.ZipFile:
         ) from error
 
 
-def _checked(archive: zipfile.ZipFile, name: str) -> list[zipfile.ZipInfo]:
+def _checked(archive: Archive, name: str) -> Sequence[zipfile.ZipInfo | Entry]:
     entries = [entry for entry in archive.infolist() if not entry.is_dir()]
     total = sum(entry.file_size for entry in entries)
     bomb = any(entry.file_size > RATIO_LIMIT * (entry.compress_size + 1024) for entry in entries)
@@ -208,7 +213,8 @@ def _checked(archive: zipfile.ZipFile, name: str) -> list[zipfile.ZipInfo]:
     for entry in entries:
         inside = PurePosixPath(entry.filename.replace("\\", "/"))
         link = stat.S_ISLNK(entry.external_attr >> 16)
-        if inside.is_absolute() or ".." in inside.parts or ":" in inside.parts[0] or link:
+        drive = any(":" in part for part in inside.parts[:1])
+        if inside.is_absolute() or not inside.parts or ".." in inside.parts or drive or link:
             raise ModelError(
                 f"'{name}' holds '{entry.filename}', which would leave the package. Do not use it."
             )
@@ -216,16 +222,19 @@ def _checked(archive: zipfile.ZipFile, name: str) -> list[zipfile.ZipInfo]:
 
 
 def _unpack(
-    archive: zipfile.ZipFile, entries: list[zipfile.ZipInfo], folder: Path, name: str
+    archive: Archive, entries: Sequence[zipfile.ZipInfo | Entry], folder: Path, name: str
 ) -> None:
+    if isinstance(archive, SevenZip):
+        archive.extractall(folder)
+        return
     try:
         for entry in entries:
-            archive.extract(entry, folder)
+            archive.extract(entry.filename, folder)
     except DAMAGE as error:
         raise ModelError(f"'{name}' is damaged: {error}. Get it again.") from error
 
 
-def _definition_name(entries: list[zipfile.ZipInfo], name: str) -> str:
+def _definition_name(entries: Sequence[zipfile.ZipInfo | Entry], name: str) -> str:
     found = [entry.filename for entry in entries if entry.filename.lower().endswith(".emd")]
     if len(found) != 1:
         raise ModelError(

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import json
+import pickle
+import random
 import stat
 import zipfile
 
 import pytest
 
 from geodl_plugin.core.errors import ModelError
-from geodl_plugin.core.packages.archive import open_package, peek_definition, write_package
+from geodl_plugin.core.packages.archive import (
+    check_package,
+    open_package,
+    peek_definition,
+    write_package,
+)
 from geodl_plugin.core.packages.definition import ModelDefinition, read_definition
 
 VALUES = {
@@ -81,6 +88,79 @@ def test_a_bomb_is_refused(tmp_path):
         open_package(path)
 
 
+def test_an_entry_without_a_name_is_refused(tmp_path):
+    path = pack(tmp_path / "evil.dlpk", [("a.emd", "{}"), (".", "x")])
+    with pytest.raises(ModelError, match="would leave the package"):
+        open_package(path)
+
+
+def test_a_package_with_a_password_is_a_sentence(tmp_path):
+    path = pack(tmp_path / "secret.dlpk", [("a.emd", json.dumps(VALUES))])
+    content = bytearray(path.read_bytes())
+    for place in (content.index(b"PK\x03\x04") + 6, content.index(b"PK\x01\x02") + 8):
+        content[place] |= 1  # the bit that says so
+    path.write_bytes(content)
+    for read in (open_package, peek_definition):
+        with pytest.raises(ModelError, match=r"is damaged: .*password"):
+            read(path)
+
+
+def test_weights_that_would_run_code_are_refused(tmp_path):
+    """Pickled weights are never unpickled: a .safetensors that is a pickle is no weights."""
+    from geodl_plugin.core.inference.engine import load_network
+    from geodl_plugin.core.inference.model import read_model
+    from geodl_plugin.core.models.registry import Task
+    from tests.unit.inference.support import write_model
+
+    trap = tmp_path / "sprung"
+    own = open_package(write_model(tmp_path / "own.dlpk", "TEST_PIXELS"))
+    weights = pickle.dumps(Trap(str(trap)))
+    path = tmp_path / "evil.dlpk"
+    with own as package:
+        write_package(path, package.definition, {package.definition.model_file: weights})
+    with open_package(path) as package:
+        model = read_model(package.definition, Task.PIXELS)
+        with pytest.raises(ModelError, match=r"weights of 'evil.dlpk' do not fit"):
+            load_network(model, package)
+    assert not trap.exists()
+
+
+class Trap:
+    """Touches a file when it is unpickled."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def __reduce__(self):
+        return (open, (self.path, "w"))
+
+
+def test_packages_of_seven_zip_are_read_where_they_can_be(tmp_path):
+    py7zr = pytest.importorskip("py7zr")
+    (tmp_path / "a.emd").write_text(json.dumps(VALUES))
+    (tmp_path / "weights.safetensors").write_bytes(random.Random(0).randbytes(3_000_000))
+    path = tmp_path / "a.dlpk"
+    with py7zr.SevenZipFile(path, "w") as archive:
+        archive.write(tmp_path / "a.emd", "a.emd")
+        archive.write(tmp_path / "weights.safetensors", "weights.safetensors")
+    assert peek_definition(path).tile_size == 256
+    with open_package(path) as package:
+        assert package.file("weights.safetensors").stat().st_size == 3_000_000
+    check_package(path, "a.dlpk")
+    (tmp_path / "link").symlink_to("a.emd")
+    evil = tmp_path / "evil.dlpk"
+    with py7zr.SevenZipFile(evil, "w") as archive:
+        archive.write(tmp_path / "a.emd", "a.emd")
+        archive.write(tmp_path / "link", "link")
+    with pytest.raises(ModelError, match="would leave the package"):
+        open_package(evil)
+    content = bytearray(path.read_bytes())
+    content[100] ^= 0xFF
+    path.write_bytes(content)
+    with pytest.raises(ModelError, match=r"cannot be unpacked|is damaged"):
+        check_package(path, "a.dlpk")
+
+
 def test_a_damaged_package_is_refused_and_leaves_nothing(tmp_path, monkeypatch):
     unpacked = tmp_path / "unpacked"
     unpacked.mkdir()
@@ -100,7 +180,7 @@ def test_a_damaged_package_is_refused_and_leaves_nothing(tmp_path, monkeypatch):
     ("content", "message"),
     [
         (b"no zip", "not a model package"),
-        (b"7z\xbc\xaf\x27\x1c....", "7-Zip"),
+        (b"7z\xbc\xaf\x27\x1c....", "Unpack it"),
         (b"", "not a model package"),
     ],
 )
