@@ -32,6 +32,7 @@ class Model:
         image_bands: how many bands the training images had, 0 if not known.
         crop_mode: FIXED_SIZE or BOUNDING_BOX: how an object becomes an image.
         blacken: whether an object's surroundings are blackened.
+        several_labels: whether an object may have several classes.
         map_space: whether the images are maps, or photographs with an up and a down.
     """
 
@@ -47,6 +48,7 @@ class Model:
     image_bands: int = 0
     crop_mode: str = FIXED_SIZE
     blacken: bool = False
+    several_labels: bool = False
     map_space: bool = True
     _scale: tuple[np.ndarray, np.ndarray] = field(init=False, repr=False, compare=False)
 
@@ -114,6 +116,7 @@ def read_model(definition: ModelDefinition, task: Task) -> Model:
         cell_size=_cell_size(facts.get("cell_size")),
         image_bands=int(facts.get("image_bands") or 0),
         crop_mode=_crop_mode(crop, definition),
+        several_labels=bool(facts.get("several_labels")),
         blacken=bool(crop.get("blacken", definition.values.get("BlackenAroundFeature", False))),
         map_space=str(definition.values.get("ImageSpaceUsed") or "").upper() != "PIXEL_SPACE",
     )

@@ -15,11 +15,12 @@ from ..models.registry import Task
 from ..progress import Phase, Progress
 from .checks import CONFIDENCE_FIELD, Job, open_features, open_job
 from .crops import CropReader, Subject, subjects
-from .engine import Engine, open_engine
+from .engine import Decode, Engine, open_engine
 from .options import ObjectOptions
 from .pipeline import hold_cache, read_ahead
 
 FIELD_TYPES = {"integer": int, "real": float, "text": str}
+Answer = tuple[tuple[int, ...], float]  # indices of classes, the largest probability
 WAITING = 4  # batches of features that may wait for their images, those without any too
 
 
@@ -40,6 +41,7 @@ def classify(
 ) -> dict[str, Any]:
     """Classify features with a network that is ready."""
     side = job.model.chip_size
+    decode = several_above(options.score_threshold) if job.model.several_labels else best
     hold_cache(job.raster, side)
     engine.expect(reader.count, side, side)
     phase = Phase(progress, "Classifying objects", reader.count, "features", stop=0.99)
@@ -52,9 +54,9 @@ def classify(
             waiting.append(entry)
             images = sum(image is not None for _, image in waiting)
             if images >= engine.batch_size or len(waiting) >= WAITING * engine.batch_size:
-                _flush(waiting, engine, side, writer, phase)
+                _flush(waiting, engine, side, decode, writer, phase)
                 waiting = []
-        _flush(waiting, engine, side, writer, phase)
+        _flush(waiting, engine, side, decode, writer, phase)
     missing = writer.count - writer.classified
     if missing:
         progress.warn(
@@ -68,21 +70,35 @@ def _flush(
     waiting: list[tuple[Subject, np.ndarray | None]],
     engine: Engine,
     side: int,
+    decode: Decode,
     writer: FeatureWriter,
     phase: Phase,
 ) -> None:
     """Compute the images that wait and write all features that wait."""
     images = [fit(image, side) for _, image in waiting if image is not None]
-    answers = iter(engine.infer(images, best) if images else ())
+    answers = iter(engine.infer(images, decode) if images else ())
     for subject, image in waiting:
         writer.write(subject, None if image is None else next(answers))
     phase.step(len(waiting))
 
 
-def best(_: Any, logits: torch.Tensor) -> list[tuple[int, float]]:
+def best(_: Any, logits: torch.Tensor) -> list[Answer]:
     """Return the index of the most probable class and its probability, for each image."""
     probability, index = logits.softmax(1).max(1)
-    return list(zip(index.tolist(), probability.tolist()))
+    return [((place,), chance) for place, chance in zip(index.tolist(), probability.tolist())]
+
+
+def several_above(threshold: float) -> Decode:
+    """Return what gives each image all labels of a least probability, and the largest one."""
+
+    def decode(_: Any, logits: torch.Tensor) -> list[Answer]:
+        answers = []
+        for chances in logits.sigmoid().tolist():
+            found = tuple(place for place, chance in enumerate(chances) if chance >= threshold)
+            answers.append((found, max(chances)))
+        return answers
+
+    return decode
 
 
 def fit(image: np.ndarray, side: int) -> np.ndarray:
@@ -120,7 +136,7 @@ class FeatureWriter:
         """How many features were written."""
         return self._writer.count
 
-    def write(self, subject: Subject, answer: tuple[int, float] | None) -> None:
+    def write(self, subject: Subject, answer: Answer | None) -> None:
         """Write a feature with the answer for it, if there is one."""
         values = dict(subject.feature.attributes)
         for name in self._texts:
@@ -128,8 +144,9 @@ class FeatureWriter:
                 values[name] = str(values[name])
         values[self._class_field] = values[CONFIDENCE_FIELD] = None
         if answer is not None:
-            index, probability = answer
-            values[self._class_field] = self._schema.classes[index].name
+            indices, probability = answer
+            names = [self._schema.classes[index].name for index in indices]
+            values[self._class_field] = ",".join(names)
             values[CONFIDENCE_FIELD] = round(100 * probability, 2)
             self.classified += 1
         geometry = subject.feature.geometry

@@ -113,10 +113,12 @@ class ObjectOptions(InferenceOptions):
     Attributes:
         features: ``[path, layer]`` of the features to classify.
         class_field: name of the field for the class.
+        score_threshold: least score of a label, 0 to 1, of models that give several.
     """
 
     features: list[str] = field(default_factory=list)
     class_field: str = "ClassLabel"
+    score_threshold: float = 0.5
 
 
 # What a tool's ARGUMENTS may set, by task; the rest of the options are parameters of the tool.
@@ -137,7 +139,7 @@ PIXEL_ARGUMENTS = (
     "blend",
     "skip_unreadable",
 )
-OBJECT_ARGUMENTS = ("batch_size",)
+OBJECT_ARGUMENTS = ("batch_size", "score_threshold")
 
 
 def argument_defaults(options: type[InferenceOptions], names: tuple[str, ...]) -> dict[str, Any]:

@@ -10,8 +10,6 @@ import torch
 from torchvision.transforms import v2
 from torchvision.tv_tensors import BoundingBoxes, Image, Mask
 
-from .augmentation_settings import settings_of
-
 
 class QuarterTurn(v2.Transform):
     """Turns everything by 90 degrees with probability one half, without resampling."""
@@ -73,8 +71,58 @@ class Light(v2.Transform):
     _transform = transform
 
 
+class BandNoise(v2.Transform):
+    """Adds noise to a normalised image, of another strength in each band.
+
+    Args:
+        most: the largest standard deviation, in those of the bands.
+    """
+
+    def __init__(self, most: float) -> None:
+        super().__init__()
+        self.most = most
+
+    def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
+        """Change an image; leave boxes and masks."""
+        if not isinstance(inpt, Image):
+            return inpt
+        strength = torch.rand(len(inpt), 1, 1) * self.most
+        return Image(inpt.as_subclass(torch.Tensor) + torch.randn(inpt.shape) * strength)
+
+    _transform = transform
+
+
+class BandBlur(v2.Transform):
+    """Blurs an image, each band another way, as the bands of sensors are.
+
+    Args:
+        most: the largest standard deviation of the blur, in pixels.
+    """
+
+    def __init__(self, most: float) -> None:
+        super().__init__()
+        self.most = most
+
+    def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
+        """Change an image; leave boxes and masks."""
+        if not isinstance(inpt, Image):
+            return inpt
+        bands = []
+        for band in inpt.as_subclass(torch.Tensor):
+            sigma = float(torch.rand(())) * self.most
+            side = 2 * min(math.ceil(3 * sigma), min(band.shape) - 1) + 1
+            blurred = v2.functional.gaussian_blur(band[None], [side, side], [max(sigma, 1e-3)] * 2)
+            bands.append(blurred[0])
+        return Image(torch.stack(bands))
+
+    _transform = transform
+
+
 def make_augmentation(settings: Mapping[str, Any]) -> v2.Transform | None:
-    """Return the augmentation of settings from :func:`settings_of`, ``None`` for none."""
+    """Return the augmentation of settings from :func:`settings_of`, ``None`` for none.
+
+    The zoom is left to the data set, which cuts the smaller window that is enlarged.
+    """
     moves: list[v2.Transform] = []
     if settings["mirror_x"]:
         moves.append(v2.RandomHorizontalFlip(0.5))
@@ -84,9 +132,8 @@ def make_augmentation(settings: Mapping[str, Any]) -> v2.Transform | None:
         moves.append(QuarterTurn())
     if settings["brightness"] > 0 or settings["contrast"] > 1:
         moves.append(Light(settings["brightness"], settings["contrast"]))
+    if settings["blur"] > 0:
+        moves.append(BandBlur(settings["blur"]))
+    if settings["noise"] > 0:
+        moves.append(BandNoise(settings["noise"]))
     return v2.Compose(moves) if moves else None
-
-
-def default_augmentation(reference_system: str) -> v2.Transform | None:
-    """Return the augmentation that chips get unless the user wants another."""
-    return make_augmentation(settings_of("DEFAULT", "", reference_system))

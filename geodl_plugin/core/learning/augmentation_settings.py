@@ -16,6 +16,17 @@ PARAMETERS: dict[str, Any] = {
     "turn": True,
     "brightness": 0.1,
     "contrast": 1.5,
+    "zoom": 1.5,
+    "noise": 0.0,
+    "blur": 0.0,
+}
+# The least and the most of the numbers.
+LIMITS = {
+    "brightness": (0.0, 0.499),
+    "contrast": (1.0, 10.0),
+    "zoom": (1.0, 4.0),
+    "noise": (0.0, 2.0),
+    "blur": (0.0, 10.0),
 }
 UPRIGHT = {"mirror_y": False, "turn": False}
 
@@ -44,8 +55,7 @@ def settings_of(augmentation: str, parameters: str, reference_system: str) -> di
     if augmentation == "NONE":
         return {name: False if value is True else 0.0 for name, value in defaults.items()}
     settings = parse(parameters, defaults)
-    if not 0 <= settings["brightness"] < 0.5:
-        raise InputError(f"brightness={settings['brightness']} is not between 0 and 0.5.")
-    if not 1 <= settings["contrast"] <= 10:
-        raise InputError(f"contrast={settings['contrast']} is not between 1 and 10.")
+    for name, (least, most) in LIMITS.items():
+        if not least <= settings[name] <= most:
+            raise InputError(f"{name}={settings[name]} is not between {least:g} and {most:g}.")
     return settings

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
@@ -28,10 +29,15 @@ def make_datasets(preparation: Preparation) -> tuple[CropDataset, CropDataset]:
         "normalization": preparation.normalization,
         # An object fills its chip: a random part of it might not show the object.
         "centred": preparation.kind.task is Task.OBJECTS,
+        "label_count": len(preparation.schema) if preparation.several_labels else 0,
     }
     augmentation = make_augmentation(preparation.augmentation)
     training = CropDataset(
-        chosen=preparation.split.training, random=True, augmentation=augmentation, **common
+        chosen=preparation.split.training,
+        random=True,
+        augmentation=augmentation,
+        zoom=preparation.augmentation["zoom"],
+        **common,
     )
     return training, CropDataset(chosen=preparation.split.validation, **common)
 
@@ -64,12 +70,24 @@ def make_loaders(
         training.places *= 2
     size = min(batch_size, len(training))
     drop_last = len(training) % size == 1 and len(training) > 1
-    order = EpochOrder(len(training), seed)
+    order = EpochOrder(len(training), seed, _frequencies(preparation, training))
     order.set_epoch(epoch)
     return (
         DataLoader(training, size, sampler=order, drop_last=drop_last, **common),
         DataLoader(validation, min(batch_size, len(validation)), **common),
     )
+
+
+def _frequencies(preparation: Preparation, training: CropDataset) -> list[float] | None:
+    """Return how often each chip is drawn where rare classes are drawn more often.
+
+    A chip counts as its rarest class does; all classes are then seen about equally often.
+    """
+    if not preparation.spec.arguments.get("oversample"):
+        return None
+    counts = [preparation.store.facts(position).counts for position, _ in training.places]
+    total = np.sum([np.pad(each, (0, len(preparation.schema) - len(each))) for each in counts], 0)
+    return [float(1 / total[np.nonzero(each)[0]].min()) for each in counts]
 
 
 def choose_batch_size(module: LearningModule, preparation: Preparation, hardware: Hardware) -> int:

@@ -11,6 +11,7 @@ from ..models.registry import Task
 from ..samples.schema import Schema
 
 BACKGROUND = "background"
+SEVERAL_LABELS = "MultiLabeled_Tiles"  # the format of chips with more than one class
 WEIGHTINGS = ("none", "balanced")
 _WITH_BACKGROUND = (Task.PIXELS, Task.CHANGE)
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision.ops import masks_to_boxes
+from torchvision.transforms import v2
 from torchvision.tv_tensors import BoundingBoxes, Image, Mask
 
 from ..chips.folder import ChipFolder
@@ -35,7 +36,7 @@ class Sample:
         pixels: ``(bands, rows, cols)`` in native units.
         valid: ``(rows, cols)``.
         boxes: ``(n, 4)`` for detection.
-        labels: ``(n,)`` indices of the boxes, or ``(1,)`` of the chip.
+        labels: ``(n,)`` indices of the boxes, or of the classes of the chip.
         mask: ``(rows, cols)`` indices, for pixels.
         instances: ``(n, rows, cols)`` bool, the pixels of every object, for instances.
     """
@@ -169,7 +170,7 @@ def make_sample(
         mask = mask_indices(label.values, class_values)
         return Sample(pixels, valid, no_boxes, np.zeros(0, np.int64), mask)
     known = [value for value in label.values if value in class_values]
-    index = np.searchsorted(class_values, known[:1]).astype(np.int64)
+    index = np.searchsorted(class_values, sorted(set(known))).astype(np.int64)
     return Sample(pixels, valid, no_boxes, index)
 
 
@@ -209,6 +210,8 @@ class CropDataset(Dataset):
         random: whether crops are drawn at random, for training, or lie side by side.
         augmentation: moves image, boxes and mask, or none.
         centred: one crop from the middle of each chip, for chips that are one object.
+        zoom: by how much a crop may be enlarged at most.
+        label_count: of chips with several labels; 0 where each has one.
     """
 
     def __init__(
@@ -220,7 +223,12 @@ class CropDataset(Dataset):
         random: bool = False,
         augmentation: Callable[..., Any] | None = None,
         centred: bool = False,
+        zoom: float = 1.0,
+        label_count: int = 0,
     ) -> None:
+        self.centred = centred
+        self.zoom = zoom
+        self.label_count = label_count
         self.store = store
         self.side = side
         self.normalization = normalization
@@ -247,30 +255,44 @@ class CropDataset(Dataset):
         position, origin = self.places[place]
         sample = self.store[position]
         with seeded(seed):
+            width = self._zoomed()
             if origin is None:
                 rows, cols = sample.valid.shape
-                origin = (_draw(cols - self.side), _draw(rows - self.side))
-            return self._cut(sample, *origin)
+                origin = (_draw(cols - width), _draw(rows - width))
+            else:
+                margin = (self.side - width) // 2
+                origin = (origin[0] + margin, origin[1] + margin)
+            return self._cut(sample, *origin, width)
 
-    def _cut(self, sample: Sample, col: int, row: int) -> tuple[Tensor, Any]:
-        """Return the image ``(bands, side, side)`` and the target of one crop."""
-        valid = _window(sample.valid, col, row, self.side, False)
-        pixels = _window(sample.pixels, col, row, self.side, 0)
+    def _zoomed(self) -> int:
+        """Return the side of the window to cut: smaller than that of the crop for a zoom."""
+        if self.zoom <= 1:
+            return self.side
+        factor = 1 + (self.zoom - 1) * float(torch.rand(()))
+        return max(round(self.side / factor), 1)
+
+    def _cut(self, sample: Sample, col: int, row: int, width: int) -> tuple[Tensor, Any]:
+        """Return the image ``(bands, side, side)`` and the target of one window."""
+        valid = _window(sample.valid, col, row, width, False)
+        pixels = _window(sample.pixels, col, row, width, 0)
         image = Image(torch.from_numpy(self.normalization.apply(pixels, valid)))
         if sample.mask is not None:
-            mask = _window(sample.mask, col, row, self.side, IGNORED).copy()
+            mask = _window(sample.mask, col, row, width, IGNORED).copy()
             mask[~valid] = IGNORED
             parts: tuple[Any, ...] = (image, Mask(torch.from_numpy(mask)))
         elif sample.instances is not None:
-            masks = _window(sample.instances, col, row, self.side, False)
+            masks = _window(sample.instances, col, row, width, False)
             keep = _worth_keeping(masks, sample.instances)
             parts = (image, Mask(torch.from_numpy(masks[keep].astype(np.uint8))))
-        elif len(sample.boxes) or not len(sample.labels):
-            boxes, keep = crop_boxes(sample.boxes, col, row, self.side, self.side)
-            size = (self.side, self.side)
-            parts = (image, BoundingBoxes(boxes, format="XYXY", canvas_size=size))
-        else:
+        elif self.centred:
             parts = (image,)
+        else:
+            boxes, keep = crop_boxes(sample.boxes, col, row, width, width)
+            size = (width, width)
+            parts = (image, BoundingBoxes(boxes, format="XYXY", canvas_size=size))
+        if width != self.side:
+            enlarged = v2.Resize((self.side, self.side), antialias=False)(*parts)
+            parts = enlarged if isinstance(enlarged, tuple) else (enlarged,)
         if self.augmentation is not None:
             moved = self.augmentation(*parts)
             parts = moved if isinstance(moved, tuple) else (moved,)
@@ -282,6 +304,10 @@ class CropDataset(Dataset):
         if rest:
             labels = torch.from_numpy(sample.labels[keep])
             return image, {"boxes": rest[0].reshape(-1, 4).float(), "labels": labels}
+        if self.label_count:
+            several = torch.zeros(self.label_count)
+            several[torch.from_numpy(sample.labels)] = 1
+            return image, several
         return image, torch.tensor(int(sample.labels[0]))
 
 

@@ -206,6 +206,7 @@ def _own(outcome: Outcome) -> dict[str, Any]:
             "mode": str(folder.definition.get("CropTileMode") or "Fixed_Size"),
             "blacken": bool(folder.definition.get("BlackenAroundFeature") or False),
         },
+        "several_labels": preparation.several_labels,
         "seed": options.seed,
         "training": {
             "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),

@@ -83,6 +83,35 @@ class ConfusionScores:
         return Scores(values, rows, self.matrix.copy())
 
 
+class LabelScores:
+    """Counts labels that were told against labels that are true, each by itself."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self.names = list(names)
+        self.counts = np.zeros((4, len(names)), np.int64)  # hits, false, missed, rightly not told
+
+    def update(self, predicted: np.ndarray, truth: np.ndarray) -> None:
+        """Count labels ``(n, labels)``, true or not."""
+        told, true = predicted.astype(bool), truth > 0
+        cases = (told & true, told & ~true, ~told & true, ~told & ~true)
+        self.counts += np.stack([case.sum(axis=0) for case in cases])
+
+    def compute(self) -> Scores:
+        """Return the scores; accuracy is the share of right answers to whether a label holds."""
+        rows = []
+        for name, (hits, false, missed, rest) in zip(self.names, self.counts.T.tolist()):
+            row = {"class": name, "count": hits + missed}
+            row.update(_ratios(hits, hits + false, hits + missed))
+            row["accuracy"] = (hits + rest) / max(hits + false + missed + rest, 1)
+            rows.append(row)
+        met = [row for row in rows if row["count"]]
+        names = ("accuracy", "f1_score", "precision", "recall")
+        values = {
+            name: float(np.mean([row[name] for row in met])) if met else 0.0 for name in names
+        }
+        return Scores(values, rows)
+
+
 class DetectionScores:
     """Collects detections and true boxes of images, then matches them class by class."""
 

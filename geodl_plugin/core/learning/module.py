@@ -11,10 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from ..models.registry import Task
-from .losses import cross_entropy
-from .metrics import ConfusionScores, DetectionScores, InstanceScores, Scores
+from .losses import DEFAULT_LOSS, cross_entropy, labels_loss
+from .metrics import ConfusionScores, DetectionScores, InstanceScores, LabelScores, Scores
 
 _LEAST_SCORE = 0.05  # of a detection, for the precision–recall curve
+_SURE = 0.5  # least score of one of several labels
+_MIXTURE = 0.4  # of the beta distribution: mostly one image with a little of another
 _WEIGHT_DECAY = 1e-2
 
 
@@ -183,6 +185,25 @@ class ObjectModule(LearningModule):
 
     own_score = "accuracy"
     criterion = staticmethod(cross_entropy)
+    mixup = False
+
+    def training_step(self, batch: tuple[Tensor, Any], index: int) -> Tensor:
+        """Return the loss of a batch, of mixtures of its images where these are wanted.
+
+        Zhang et al. 2018, arXiv:1710.09412.
+        """
+        if not self.mixup:
+            return super().training_step(batch, index)
+        images, targets = batch
+        chance = torch.distributions.Beta(_MIXTURE, _MIXTURE).sample().to(images.device)
+        others = torch.randperm(len(images), device=images.device)
+        mixed = images * chance + images[others] * (1 - chance)
+        loss, answer = self.step_loss((mixed, targets))
+        with torch.autocast(images.device.type, enabled=False):
+            other = self.loss(answer, targets[others])
+        loss = loss * chance + other * (1 - chance)
+        self.training_losses.append(loss.detach())
+        return loss
 
     def make_collector(self) -> ConfusionScores:
         return ConfusionScores(self.class_names, with_overlap=False)
@@ -192,6 +213,19 @@ class ObjectModule(LearningModule):
 
     def collect(self, images: Tensor, answer: Tensor, targets: Tensor) -> None:
         self.collector.update(numpy_of(answer.argmax(1)), numpy_of(targets))
+
+
+class LabelsModule(ObjectModule):
+    """Trains a network that gives whole chips several labels."""
+
+    own_score = "f1_score"
+    criterion = staticmethod(labels_loss(DEFAULT_LOSS))
+
+    def make_collector(self) -> LabelScores:
+        return LabelScores(self.class_names)
+
+    def collect(self, images: Tensor, answer: Tensor, targets: Tensor) -> None:
+        self.collector.update(numpy_of(answer.sigmoid() >= _SURE), numpy_of(targets))
 
 
 MODULES: dict[Task, type[LearningModule]] = {

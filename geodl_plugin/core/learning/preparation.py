@@ -16,7 +16,7 @@ from ..progress import Phase
 from ..samples.schema import Schema
 from .augmentation_settings import settings_of
 from .bands import chosen_bands, colour_bands
-from .classes import BACKGROUND, learned, weights_of
+from .classes import BACKGROUND, SEVERAL_LABELS, learned, weights_of
 from .collection import Collection, open_collection
 from .dataset import ChipStore
 from .network_choice import choose_kind, choose_network
@@ -64,6 +64,11 @@ class Preparation:
     def colours(self) -> tuple[int, int, int]:
         """Which of the network's bands are red, green and blue."""
         return colour_bands([self.folder.band_names[band] for band in self.bands])
+
+    @property
+    def several_labels(self) -> bool:
+        """Whether a chip may have several classes."""
+        return self.folder.format == SEVERAL_LABELS
 
     @property
     def encoder_knows(self) -> bool:

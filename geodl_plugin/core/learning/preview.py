@@ -17,7 +17,9 @@ from ..chips.survey import Survey
 from ..geo.raster import Block
 from ..models.registry import Task, default_model_type
 from ..progress import Progress
-from .augment import default_augmentation
+from .augment import make_augmentation
+from .augmentation_settings import settings_of
+from .classes import SEVERAL_LABELS
 from .dataset import ChipStore, CropDataset
 from .normalization import Normalization
 
@@ -50,6 +52,7 @@ def augmented(found: Survey, task: Task, seed: int) -> Look:
     side = min(folder.width, folder.height) // LEAST_SIDE * LEAST_SIDE
     deviation = np.where(found.bands.deviation > 0, found.bands.deviation, 1.0)
     normalization = Normalization(tuple(found.bands.mean.tolist()), tuple(deviation.tolist()))
+    settings = settings_of("DEFAULT", "", folder.reference_system)
 
     def look(position: int) -> tuple[Block, Label]:
         torch.manual_seed(seed + position)
@@ -59,8 +62,10 @@ def augmented(found: Survey, task: Task, seed: int) -> Look:
             side,
             normalization,
             random=True,
-            augmentation=default_augmentation(folder.reference_system),
+            augmentation=make_augmentation(settings),
             centred=task is Task.OBJECTS,
+            zoom=settings["zoom"],
+            label_count=len(values) if folder.format == SEVERAL_LABELS else 0,
         )
         image, target = crops[0]
         dates = len(image) // folder.band_count

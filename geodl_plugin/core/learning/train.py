@@ -22,8 +22,8 @@ from .checkpoint import Interrupted, discard, find_interrupted, mark, refuse_oth
 from .delivery import Outcome, deliver
 from .fitting import READ, TRAINED, Fitted, Fitting, pair
 from .hardware import Hardware, choose_hardware
-from .losses import make_loss
-from .module import MODULES, LearningModule, ObjectModule, PixelModule
+from .losses import labels_loss, make_loss
+from .module import MODULES, LabelsModule, LearningModule, ObjectModule, PixelModule
 from .options import TrainingOptions
 from .preparation import Preparation, prepare
 from .pretrained import transfer
@@ -145,10 +145,13 @@ def _module(
     network.to(memory_format=torch.channels_last)
     frozen_until = options.freeze_until() if preparation.encoder_knows else 1
     names = preparation.schema.names
-    cls = MODULES[preparation.kind.task]
+    cls = LabelsModule if preparation.several_labels else MODULES[preparation.kind.task]
     module = cls(network, names, pair(preparation, options.rates()), frozen_until)
     if isinstance(module, (PixelModule, ObjectModule)):
-        module.criterion = make_loss(options.loss, preparation.class_weights)
+        make = labels_loss if preparation.several_labels else make_loss
+        module.criterion = make(options.loss, preparation.class_weights)
+    if isinstance(module, ObjectModule):
+        module.mixup = bool(spec.arguments.get("mixup"))
     return module
 
 

@@ -1,4 +1,4 @@
-"""A classifier of whole chips: one class for an object."""
+"""A classifier of whole chips: one class for an object, or several labels."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ if TYPE_CHECKING:
 @register(
     "FEATURE_CLASSIFIER",
     task=Task.OBJECTS,
-    formats=("Labeled_Tiles", "Imagenet"),
-    description="One class for each chip, that is, for each object.",
+    formats=("Labeled_Tiles", "MultiLabeled_Tiles", "Imagenet"),
+    # Both are habits of the training and change nothing in the network.
+    arguments={"mixup": False, "oversample": False},
+    description="One class for each chip, that is, for each object; several of MultiLabeled_Tiles.",
 )
 def build(spec: NetworkSpec) -> nn.Module:
     """Return the classifier of ``spec``."""

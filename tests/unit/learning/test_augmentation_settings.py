@@ -35,6 +35,20 @@ def test_light_alone_moves_nothing():
     assert torch.equal(changed.flatten().argsort(), image.flatten().argsort())
 
 
+@pytest.mark.parametrize("name", ["noise", "blur"])
+def test_each_band_is_noisy_and_blurred_in_its_own_way(name):
+    torch.manual_seed(3)
+    alone = f"{LIGHT_ONLY};brightness=0;contrast=1;{name}=2"
+    augmentation = make_augmentation(settings_of("CUSTOM", alone, "MAP_SPACE"))
+    band = torch.rand(1, 32, 32)
+    mask = torch.arange(32 * 32).reshape(32, 32)
+    changed, same = augmentation(Image(band.repeat(5, 1, 1)), Mask(mask))
+    assert (same == mask).all() and changed.shape == (5, 32, 32)
+    spread = changed.std(dim=(1, 2))
+    assert len({round(float(each), 4) for each in spread}) == 5
+    assert (spread > band.std()).all() if name == "noise" else (spread < band.std()).all()
+
+
 @pytest.mark.parametrize(
     ("augmentation", "parameters", "message"),
     [
@@ -42,7 +56,10 @@ def test_light_alone_moves_nothing():
         ("DEFAULT", "turn=false", "are for AUGMENTATION=CUSTOM"),
         ("CUSTOM", "spin=true", "There is no argument 'spin'"),
         ("CUSTOM", "turn=maybe", "'maybe' is no value for 'turn'"),
-        ("CUSTOM", "brightness=0.5", "not between 0 and 0.5"),
+        ("CUSTOM", "brightness=0.5", "not between 0 and 0.499"),
+        ("CUSTOM", "zoom=0.5", "zoom=0.5 is not between 1 and 4"),
+        ("CUSTOM", "noise=-1", "noise=-1.0 is not between 0 and 2"),
+        ("CUSTOM", "blur=11", "blur=11.0 is not between 0 and 10"),
         ("CUSTOM", "contrast=0.5", "not between 1 and 10"),
     ],
 )

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from torchvision.tv_tensors import BoundingBoxes, Image, Mask
 
 from geodl_plugin.core.chips.folder import open_folder
-from geodl_plugin.core.learning.augment import default_augmentation
+from geodl_plugin.core.learning.augment import make_augmentation
+from geodl_plugin.core.learning.augmentation_settings import settings_of
 from geodl_plugin.core.learning.dataset import (
     IGNORED,
     ChipStore,
@@ -91,7 +92,7 @@ def test_augmentation_moves_image_boxes_and_mask_together(seed, bands):
     image = torch.zeros(bands, 32, 32)
     image[:, 4:10, 6:20] = 5.0
     boxes = BoundingBoxes([[6.0, 4, 20, 10]], format="XYXY", canvas_size=(32, 32))
-    moved, box, mask = default_augmentation("MAP_SPACE")(
+    moved, box, mask = make_augmentation(settings_of("DEFAULT", "", "MAP_SPACE"))(
         Image(image), boxes, Mask((image[0] > 0).long())
     )
     bright = moved.as_subclass(torch.Tensor)[0] > moved.min() + 1
@@ -106,5 +107,5 @@ def test_up_stays_up_in_pixel_space():
     image = torch.zeros(1, 8, 8)
     image[:, 0] = 5.0
     for _ in range(20):
-        moved = default_augmentation("PIXEL_SPACE")(Image(image))
+        moved = make_augmentation(settings_of("DEFAULT", "", "PIXEL_SPACE"))(Image(image))
         assert (moved[:, 0] > moved[:, 1:].max() + 1).all()

@@ -25,8 +25,8 @@ def tiles(tmp_path):
     for number in range(3):
         pixels = np.random.default_rng(number).integers(900, 1100, (4, 70, 70)).astype(np.uint16)
         values = np.zeros((1, 70, 70), np.uint8)
-        values[0, :20, :20] = 4
-        pixels[:, :20, :20] += 2000
+        values[0, :40, :40] = 4
+        pixels[:, :40, :40] += 2000
         for folder, array in (("images", pixels), ("labels", values)):
             (tmp_path / folder).mkdir(exist_ok=True)
             write_chip(tmp_path / folder / f"{number}.tif", array, GeoTransform(), "")
@@ -34,6 +34,12 @@ def tiles(tmp_path):
         '{"MetaDataMode": "Classified_Tiles", "Classes": [{"Value": 4, "Name": "Roof"}]}'
     )
     return tmp_path
+
+
+def matches(band: np.ndarray, roof: np.ndarray) -> bool:
+    """Return whether the bright part is the roof, but for the edge that a zoom has smoothed."""
+    bright = band > (band[roof].mean() + band[~roof].mean()) / 2
+    return (bright == roof).mean() > 0.97
 
 
 def test_labels_move_with_the_pixels(tiles):
@@ -45,7 +51,7 @@ def test_labels_move_with_the_pixels(tiles):
         assert block.pixels.shape == (4, 64, 64)
         roof = label.values == 4
         assert set(np.unique(label.values)) == {0, 4}
-        assert block.pixels[:, roof].min() > block.pixels[:, ~roof].max()
+        assert matches(block.pixels[0], roof)
         corners.add(tuple(np.argwhere(roof)[0]))
         again, _ = look(position)
         assert np.array_equal(again.pixels, block.pixels)
@@ -95,7 +101,7 @@ def test_both_dates_are_moved_together(tiles):
         difference = block.pixels[4:] - block.pixels[:4]
         assert np.ptp(difference) < 1 and difference.mean() > 100
         roof = label.values == 4
-        assert block.pixels[:, roof].min() > block.pixels[:4, ~roof].max()
+        assert matches(block.pixels[0], roof)
 
 
 @pytest.mark.parametrize("augment", [False, True])
