@@ -13,13 +13,14 @@ from qgis.core import (
     QgsProcessingParameterRasterDestination,
 )
 
+from ..core.arguments import arguments_of
 from ..core.errors import InputError, RasterError
 from ..core.inference.checks import open_change, with_background
 from ..core.inference.options import PIXEL_ARGUMENTS, ChangeOptions
 from ..core.models.registry import Task
 from ..core.progress import Progress
 from .inference import InferenceAlgorithm
-from .parameters import read_layers
+from .parameters import add_input, add_model, read_layers
 from .styling import ClassRasterStyler
 
 
@@ -44,7 +45,7 @@ class DetectChange(InferenceAlgorithm):
     ARGUMENT_NAMES = PIXEL_ARGUMENTS
 
     def add_parameters(self) -> None:
-        self.add_model_parameters()
+        add_input(self)
         self.add(
             QgsProcessingParameterMultipleLayers(
                 self.INPUT_2,
@@ -56,6 +57,7 @@ class DetectChange(InferenceAlgorithm):
                 "system. They are resampled to the grid of the first date."
             ),
         )
+        add_model(self, self.MODEL_TASK, arguments_of(self.OPTIONS, self.ARGUMENT_NAMES))
         self.add_limits()
         self.add(
             QgsProcessingParameterRasterDestination(self.OUTPUT, self.tr("Change")),

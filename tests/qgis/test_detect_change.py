@@ -55,6 +55,26 @@ def test_what_has_changed_has_its_class(
     assert layer.extent() == before.extent()
 
 
+def test_both_dates_are_brought_to_a_cell_size(
+    run: Callable[..., Any], dates: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work_here(monkeypatch)
+    model = write_model(tmp_path / "change.dlpk", "TEST_CHANGE")
+    output = str(tmp_path / "change.tif")
+    run(
+        "detectchange",
+        INPUT=dates[0],
+        INPUT_2=dates[1],
+        MODEL=model,
+        CELL_SIZE=1.0,
+        OUTPUT=output,
+    )
+    dataset = gdal.Open(output)
+    assert (dataset.RasterXSize, dataset.RasterYSize) == (75, 75)
+    found = dataset.ReadAsArray()
+    assert (found[30:35, 10:15] == 3).all() and (found == 3).sum() <= 49
+
+
 def test_wrong_input_is_one_sentence(
     run: Callable[..., Any], dates: tuple[str, str], tmp_path: Path
 ) -> None:
