@@ -104,10 +104,17 @@ class Examination:
 
 @dataclass(frozen=True)
 class _Answer:
-    """What was said of one chip: how good it is, and in the form of a target."""
+    """What was said of one chip.
+
+    Attributes:
+        score: how good it is.
+        target: what was said, in the form of a target.
+        tie: decides between answers of equal score.
+    """
 
     score: float
     target: Any
+    tie: float = 0.0
 
 
 def examine(
@@ -156,27 +163,33 @@ class _Extremes:
     """Keeps the few best and worst answers of many."""
 
     def __init__(self) -> None:
-        self._best: list[tuple[float, int, _Answer]] = []
-        self._worst: list[tuple[float, int, _Answer]] = []
+        self._best: list[tuple[float, float, int, _Answer]] = []
+        self._worst: list[tuple[float, float, int, _Answer]] = []
 
     def add(self, place: int, answer: _Answer) -> None:
-        """Take an answer; of equal ones the first stays."""
-        for heap, key in ((self._best, answer.score), (self._worst, -answer.score)):
-            entry = (key, -place, answer)
-            if len(heap) < KEPT:
-                heapq.heappush(heap, entry)
-            elif entry[:2] > heap[0][:2]:
-                heapq.heapreplace(heap, entry)
+        """Take an answer; of equal ones the first is best and the last is worst."""
+        _keep(self._best, (answer.score, answer.tie, -place, answer))
+        _keep(self._worst, (-answer.score, -answer.tie, place, answer))
 
     def chosen(self) -> tuple[list[tuple[int, _Answer]], list[tuple[int, _Answer]]]:
         """Return the best and the worst with their places; no chip is in both."""
-        worst = [(-place, answer) for _, place, answer in sorted(self._worst, reverse=True)]
-        best = [(-place, answer) for _, place, answer in sorted(self._best, reverse=True)]
-        if len(worst) < KEPT:  # all chips are in both lists
+        best, worst = (
+            [(abs(place), answer) for _, _, place, answer in sorted(each, reverse=True)]
+            for each in (self._best, self._worst)
+        )
+        if len(best) < KEPT:  # all chips are in both lists
             half = (len(best) + 1) // 2
             return best[:half], worst[: len(worst) - half]
         shown = {place for place, _ in best}
         return best, [each for each in worst if each[0] not in shown]
+
+
+def _keep(heap: list[Any], entry: tuple[float, float, int, _Answer]) -> None:
+    """Put an entry into a heap of a few that keeps the largest."""
+    if len(heap) < KEPT:
+        heapq.heappush(heap, entry)
+    elif entry[:3] > heap[0][:3]:
+        heapq.heapreplace(heap, entry)
 
 
 def _example(validation: Any, preparation: Preparation, place: int, answer: _Answer) -> Example:
@@ -259,8 +272,9 @@ class _DetectionJudge(_Judge):
             kept = torch.as_tensor(kept).cpu()
             chosen = kept[found["scores"].cpu()[kept] >= SURE]
             nothing = not len(chosen) and not len(truth["labels"])
-            score = 1.0 if nothing else own.compute().values["f1_score"]
-            yield _Answer(score, _taken(found, chosen))
+            values = own.compute().values
+            score = 1.0 if nothing else values["f1_score"]
+            yield _Answer(score, _taken(found, chosen), values["average_precision"])
 
     def curves(self) -> dict[str, Curve]:
         return {

@@ -25,6 +25,7 @@ CHARACTERISTICS = "ModelCharacteristics"
 BLUE, ORANGE, GREEN, GREY = "#1f6fb4", "#e07b00", "#2a8f3c", "#999999"
 _SHOWN = 2  # of the best and of the worst chips each
 _LARGEST_MATRIX = 40  # classes; a larger one is not readable
+_WILD = 6  # times the median, from which a loss is beyond the picture
 _VALUES = 12  # classes up to which the cells tell their numbers
 
 
@@ -49,6 +50,12 @@ def rate_picture(outcome: Outcome) -> bytes | None:
     if outcome.curve is None:
         return None
     return _png((6.4, 3.4), lambda figure: _draw_rates(figure.add_subplot(), outcome))
+
+
+def words(name: str) -> str:
+    """Return the name of a score as people write it."""
+    known = {"miou": "mean IoU", "iou": "IoU", "f1_score": "F1 score", "dice": "Dice"}
+    return known.get(name, name.replace("_", " "))
 
 
 def _png(size: tuple[float, float], draw: Callable[[Figure], None]) -> bytes:
@@ -77,9 +84,9 @@ def _draw_epochs(figure: Figure, outcome: Outcome) -> None:
 
     line(losses, "train_loss", BLUE, "training")
     line(losses, "valid_loss", ORANGE, "validation")
-    losses.set_ylim(bottom=0)
+    _limit(losses, outcome)
     losses.set_ylabel("loss")
-    name = outcome.score_name.replace("_", " ")
+    name = words(outcome.score_name)
     line(score, "score", GREEN, name)
     score.set_ylim(0, 1)
     score.set_ylabel(name)
@@ -93,6 +100,17 @@ def _draw_epochs(figure: Figure, outcome: Outcome) -> None:
         axes.axvline(outcome.best_epoch, color=GREY, linestyle=":", label="best epoch")
         axes.grid(alpha=0.25)
     losses.legend()
+
+
+def _limit(axes: Axes, outcome: Outcome) -> None:
+    """Let a few wild epochs leave the picture: they would press all others flat."""
+    losses = [record[key] for record in outcome.records for key in ("train_loss", "valid_loss")]
+    known = [each for each in losses if np.isfinite(each)]
+    top = 1.05 * max(known, default=1.0)
+    usual = _WILD * float(np.median(known)) if known else top
+    axes.set_ylim(0, min(top, usual) or 1.0)
+    if top > usual:
+        axes.set_title(f"losses above {usual:.3g} are cut off", fontsize=9, loc="right")
 
 
 def _draw_rates(axes: Axes, outcome: Outcome) -> None:

@@ -14,7 +14,7 @@ from ..chips import contact_sheet
 from ..chips.contact_sheet import View
 from ..geo.picture import data_address
 from ..progress import duration
-from .pictures import rate_picture
+from .pictures import rate_picture, words
 
 if TYPE_CHECKING:
     from ..models.registry import NetworkSpec
@@ -74,7 +74,7 @@ def make_report(
 
 
 def _sentence(outcome: Outcome) -> str:
-    label = outcome.score_name.replace("_", " ")
+    label = words(outcome.score_name)
     return (
         f"Best epoch {outcome.best_epoch} of {len(outcome.records)}: "
         f"{label} {outcome.best_score:.3f} on the validation chips."
@@ -85,9 +85,7 @@ def _figures(outcome: Outcome) -> dict[str, float | str | None]:
     values = outcome.scores.values
     names = ("average_precision", "miou", "accuracy", "f1_score", "precision", "recall")
     found: dict[str, float | str | None] = {
-        name.replace("_", " ").replace("miou", "mean IoU"): values[name]
-        for name in names
-        if name in values
+        words(name): values[name] for name in names if name in values
     }
     found["time"] = duration(outcome.seconds)
     return found
@@ -122,7 +120,8 @@ def _facts(outcome: Outcome) -> list[list[str]]:
 
 def _network(spec: NetworkSpec) -> str:
     on = f" on {spec.backbone}" if spec.backbone else ""
-    return f"{spec.model_type}{on}, starting from {spec.weights} weights"
+    weights = "random" if spec.weights == "none" else spec.weights
+    return f"{spec.model_type}{on}, starting from {weights} weights"
 
 
 def _image(content: bytes, text: str) -> str:
@@ -207,7 +206,7 @@ def _table(rows: Sequence[dict[str, Any]], best: int = -1) -> str:
     if not rows:
         return pages.note("None.")
     cells = [[_text(value) for value in row.values()] for row in rows]
-    text = pages.table([name.replace("_", " ") for name in rows[0]], cells)
+    text = pages.table([words(name) for name in rows[0]], cells)
     if best < 0:
         return text
     lines = text.split("\n")

@@ -146,10 +146,10 @@ def test_few_chips_are_shown_once_each():
     best, worst = extremes.chosen()
     assert [place for place, _ in best] == [1] and [place for place, _ in worst] == [0]
     for place in range(2, 100):
-        extremes.add(place, _Answer(0.7, None))
+        extremes.add(place, _Answer(0.7, None, tie=float(place == 50)))
     best, worst = extremes.chosen()
-    assert [place for place, _ in best] == [1, 2, 3]
-    assert worst[0][0] == 0 and len(best) + len(worst) <= 2 * KEPT
+    assert [place for place, _ in best] == [1, 50, 2]
+    assert [place for place, _ in worst] == [0, 99, 98]
 
 
 def test_calibration_counts_every_answer():
