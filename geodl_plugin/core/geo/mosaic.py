@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Sequence
+from html import escape
 from pathlib import Path
-from xml.sax.saxutils import escape
 
 from osgeo import gdal
 
@@ -52,7 +52,7 @@ def join(paths: tuple[str, ...]) -> gdal.Dataset:
     # What does not fit, GDAL leaves out with a warning: the result would only look right.
     used = _text_of(dataset)
     for source, path in zip(sources, paths):
-        if reason and escape(source, {'"': "&quot;"}) not in used:
+        if reason and escape(source, quote=False).replace('"', "&quot;") not in used:
             raise RasterError(
                 f"'{Path(path).name}' cannot be joined to '{first.name}' ({reason}). Convert them "
                 "to one data type and north up, or use the processing mode SEPARATE."
