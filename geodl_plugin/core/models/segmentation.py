@@ -72,6 +72,13 @@ class Architecture:
                 _check_counts(each, value, self.arguments[each], arguments)
             if each == "decoder_atrous_rates" and not (_whole(value) and len(value) == 3):
                 raise InputError(f"{each}={value} must be three whole numbers, like [12,24,36].")
+        # The attention has a sixteenth of the channels inside.
+        narrow = arguments.get("decoder_attention_type") == "scse"
+        if narrow and min(arguments["decoder_channels"]) < 16:
+            raise InputError(
+                f"decoder_channels={arguments['decoder_channels']} must be 16 at least for "
+                "decoder_attention_type=scse."
+            )
 
     def complete(self, name: str, arguments: Mapping[str, Any], chip_size: int) -> dict[str, Any]:
         """Return the arguments with what follows from others; raise :class:`InputError`."""
@@ -247,7 +254,7 @@ def _enter(name: str, architecture: Architecture) -> None:
             spec,
             arguments,
             least_tile(architecture.library_name, arguments),
-            architecture.sees_whole_tile,
+            architecture.sees_whole_tile or arguments.get("decoder_attention_type") is not None,
         )
 
     register(

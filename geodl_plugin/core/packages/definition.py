@@ -17,6 +17,7 @@ TASKS = {
     "imageclassification": "ImageClassification",
     "objectclassification": "ObjectClassification",
     "changedetection": "ChangeDetection",
+    "changedetector": "ChangeDetection",
     "instancedetection": "InstanceDetection",
     "panopticsegmenter": "PanopticSegmenter",
     "superresolution": "SuperResolution",

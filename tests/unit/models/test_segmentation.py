@@ -118,6 +118,13 @@ def test_shallow_encoders_answer_at_full_size(name, depth):
         assert network(torch.rand(1, 3, side, side)).shape[-2:] == (side, side)
 
 
+def test_what_pools_over_the_tile_says_so():
+    assert build_network(spec_of("DEEPLAB")).sees_whole_tile
+    assert not build_network(spec_of("UNET")).sees_whole_tile
+    attentive = {"decoder_attention_type": "scse", "decoder_channels": [16] * 5}
+    assert build_network(spec_of("UNET", **attentive)).sees_whole_tile
+
+
 def test_a_shallow_unet_gets_fitting_channels_by_itself():
     assert completed("UNET", encoder_depth=3)["decoder_channels"] == [64, 32, 16][-3:]
 
@@ -139,6 +146,11 @@ def test_atrous_rates_and_stride_are_those_asked_for():
         ("UNET", {"encoder_depth": 6}, "encoder_depth=6 does not work with UNET"),
         ("UNET", {"decoder_channels": [16, 8]}, "as many whole numbers as encoder_depth=5"),
         ("UNET", {"decoder_attention_type": "cbam"}, "Choose one of: none, scse"),
+        (
+            "UNET",
+            {"decoder_attention_type": "scse", "decoder_channels": [32, 16, 16, 16, 8]},
+            "must be 16 at least for decoder_attention_type=scse",
+        ),
         ("FPN", {"decoder_merge_policy": "sum"}, "Choose one of: add, cat"),
         ("FPN", {"decoder_pyramid_channels": 48}, "must be a multiple of 32"),
         ("FPN", {"decoder_dropout": 1.5}, "decoder_dropout=1.5 must be at least 0"),
