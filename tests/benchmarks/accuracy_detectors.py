@@ -1,0 +1,262 @@
+"""Average precision of detectors that GeoDL trains, beside plain loops with torchvision.
+
+Same data (the Yellowstone trees; what is measured lies in the part that no training sees), same
+backbone, same batch size, same number of steps, three seeds. The plain loops are those of
+torchvision's references for detection: its SSD, RetinaNet and Faster R-CNN on its own feature
+pyramid with their default anchors and losses, SGD with momentum 0.9 at the references' rates
+scaled by the batch, a linear warm-up, a tenth of the rate after 16 and after 22 of 26 parts of
+the training, images mirrored at random, the last weights. GeoDL has its defaults, its learning
+rate is given. Neither starts from pretrained weights, so that it runs without a network.
+
+Usage: python tests/benchmarks/accuracy_detectors.py [--quick] [--data FOLDER] [--only NAME]
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torchmetrics.detection import MeanAveragePrecision
+from torchvision.models.detection import FasterRCNN, RetinaNet
+from torchvision.models.detection.anchor_utils import DefaultBoxGenerator
+from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
+from torchvision.models.detection.ssd import SSD
+from torchvision.ops import batched_nms
+
+from geodl_plugin.core.chips.export import export_chips
+from geodl_plugin.core.chips.folder import open_folder
+from geodl_plugin.core.chips.options import ExportOptions
+from geodl_plugin.core.geo.raster import Block
+from geodl_plugin.core.inference.engine import load_network
+from geodl_plugin.core.inference.model import read_model
+from geodl_plugin.core.learning.options import TrainingOptions
+from geodl_plugin.core.learning.train import train
+from geodl_plugin.core.models.registry import Task
+from geodl_plugin.core.packages.archive import open_package
+from geodl_plugin.core.progress import Progress
+from tests.demo import imagery
+
+ROOT = Path(__file__).resolve().parents[2]
+# The rates of torchvision's references, for 16 images a step (SSD: 32).
+RATES = {"SSD": 0.002 / 32, "RETINANET": 0.01 / 16, "FASTERRCNN": 0.02 / 16}
+WARM_UP, FIRST_STEP, SECOND_STEP = 0.1, 16 / 26, 22 / 26  # shares of the training
+LEAST_SCORE, NMS_OVERLAP = 0.02, 0.3
+Predict = Callable[[Block], "dict[str, Tensor]"]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long and how large to train; the stride of the chips says how many there are."""
+
+    stride: int = 128
+    backbone: str = "resnet34"
+    side: int = 256
+    epochs: int = 20
+    batch: int = 8
+    seeds: tuple[int, ...] = (1, 2, 3)
+
+
+QUICK = Plan(256, "resnet18", 128, 2, 8, (1,))
+
+
+def make_chips(folder: Path, plan: Plan) -> tuple[Path, Path]:
+    """Return the folders of the chips to learn from and of those to measure by."""
+    source = folder / "download" / f"{imagery.NAME}.png"
+    if not source.exists():
+        imagery.fetch(folder / "download")
+    if not (folder / "data" / "trees_lower.geojson").exists():
+        width, height, trees = imagery.read_trees(source.with_suffix(".xml"))
+        imagery.write_rasters(folder, folder / "yellowstone.tif", height)
+        imagery.write_layers(folder, width, height, trees)
+    data, chips = folder / "data", []
+    for part, stride in (("upper", plan.stride), ("lower", plan.side)):
+        target = folder / f"trees_{part}_{plan.side}_{stride}"
+        if not target.exists():
+            options = ExportOptions(
+                (str(data / f"{part}.tif"),),
+                str(data / f"trees_{part}.geojson"),
+                str(target),
+                width=plan.side,
+                height=plan.side,
+                stride_x=stride,
+                stride_y=stride,
+                min_overlap=0.3,  # less of a tree cannot be told from its surroundings
+            )
+            export_chips(options, Progress())
+        chips.append(target)
+    return chips[0], chips[1]
+
+
+def by_geodl(chips: Path, output: Path, name: str, plan: Plan, seed: int) -> Predict:
+    """Train as GeoDL does and return how its package predicts; all not told is its default."""
+    options = TrainingOptions(
+        input=str(chips),
+        output=str(output),
+        model_type=name,
+        backbone=plan.backbone,
+        weights="none",
+        max_epochs=plan.epochs,
+        batch_size=plan.batch,
+        learning_rate="1e-3",
+        validation_percentage=0,  # all chips teach, as in the plain loop
+        stop_training=False,
+        seed=seed,
+    )
+    with open_package(train(options, Progress())["model"]) as package:
+        model = read_model(package.definition, Task.DETECTION)
+        network = load_network(model, package).eval()
+
+    def predict(block: Block) -> dict[str, Tensor]:
+        answer = network(torch.from_numpy(model.normalise(block))[None])
+        found = network.detect(answer, block.valid.shape, LEAST_SCORE)[0]
+        keep = batched_nms(found["boxes"], found["scores"], found["labels"], NMS_OVERLAP)
+        return {name: value[keep] for name, value in found.items()}
+
+    return predict
+
+
+def plain_network(name: str, plan: Plan) -> nn.Module:
+    """Return torchvision's detector as its documentation builds it, for one class."""
+    backbone = resnet_fpn_backbone(
+        backbone_name=plan.backbone,
+        weights=None,
+        norm_layer=nn.BatchNorm2d,  # frozen ones would never learn what they stand for
+        trainable_layers=5,
+    )
+    if name == "SSD":
+        anchors = DefaultBoxGenerator([[2], [2, 3], [2, 3], [2, 3], [2]])
+        return SSD(backbone, anchors, (plan.side, plan.side), 2, score_thresh=LEAST_SCORE)
+    size = {"min_size": plan.side, "max_size": plan.side}
+    if name == "RETINANET":
+        return RetinaNet(backbone, 2, score_thresh=LEAST_SCORE, **size)
+    return FasterRCNN(backbone, 2, box_score_thresh=LEAST_SCORE, **size)
+
+
+def by_the_book(chips: Path, name: str, plan: Plan, seed: int) -> Predict:
+    """Train by a plain loop on the same chips and return how the network predicts."""
+    torch.manual_seed(seed)
+    network = plain_network(name, plan).train()
+    samples = _samples(chips)
+    rate = RATES[name] * plan.batch
+    optimiser = torch.optim.SGD(network.parameters(), lr=rate, momentum=0.9, weight_decay=5e-4)
+    # A last batch of a single chip is left out by both.
+    size = min(plan.batch, len(samples))
+    steps = (len(samples) + size - 1) // size - int(len(samples) % size == 1)
+    total = steps * plan.epochs
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimiser, lambda step: _share_of_rate((step + 1) / total)
+    )
+    for _ in range(plan.epochs):
+        order = torch.randperm(len(samples)).tolist()
+        for step in range(steps):
+            batch = [_mirrored(*samples[each]) for each in order[step * size : (step + 1) * size]]
+            images, targets = map(list, zip(*batch))
+            loss = torch.stack(list(network(images, targets).values())).sum()
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            schedule.step()
+    network.eval()
+
+    def predict(block: Block) -> dict[str, Tensor]:
+        found = network([_as_image(block)])[0]
+        return {**found, "labels": found["labels"] - 1}
+
+    return predict
+
+
+def _share_of_rate(done: float) -> float:
+    if done < WARM_UP:
+        return done / WARM_UP
+    return 1.0 if done < FIRST_STEP else 0.1 if done < SECOND_STEP else 0.01
+
+
+def _samples(chips: Path) -> list[tuple[Tensor, dict[str, Tensor]]]:
+    folder = open_folder(chips)
+    samples = []
+    for chip in folder.chips:
+        boxes = torch.tensor(np.asarray(folder.read_label(chip).boxes), dtype=torch.float32)
+        boxes = boxes.reshape(-1, 4)
+        target = {"boxes": boxes, "labels": torch.ones(len(boxes), dtype=torch.int64)}
+        samples.append((_as_image(folder.read_image(chip)), target))
+    return samples
+
+
+def _as_image(block: Block) -> Tensor:
+    return torch.from_numpy(block.pixels.astype(np.float32) / 255)
+
+
+def _mirrored(image: Tensor, target: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+    if torch.rand(()) < 0.5:
+        return image, target
+    boxes = target["boxes"].clone()
+    boxes[:, [0, 2]] = image.shape[-1] - boxes[:, [2, 0]]
+    return image.flip(-1), {**target, "boxes": boxes}
+
+
+@torch.no_grad()
+def average_precision(predict: Predict, chips: Path) -> float:
+    """Return COCO's average precision at IoU 0.5 over all chips of a folder."""
+    metric = MeanAveragePrecision(
+        iou_thresholds=[0.5],
+        max_detection_thresholds=[1, 10, 300],
+        backend="faster_coco_eval",
+    )
+    folder = open_folder(chips)
+    for chip in folder.chips:
+        boxes = torch.tensor(np.asarray(folder.read_label(chip).boxes), dtype=torch.float32)
+        truth = {"boxes": boxes.reshape(-1, 4), "labels": torch.zeros(len(boxes), dtype=torch.int)}
+        metric.update([predict(folder.read_image(chip))], [truth])
+    return float(metric.compute()["map"])
+
+
+def measure(plan: Plan, folder: Path, names: list[str]) -> None:
+    """Train all and print a table."""
+    seen, unseen = make_chips(folder, plan)
+    count = len(open_folder(seen).chips)
+    print(
+        f"{plan.backbone}, {count} chips of {plan.side} pixels, {plan.epochs} epochs in batches "
+        f"of {plan.batch}"
+    )
+    print(f"\n{'AP50':<12}{'seed':>6}{'GeoDL':>9}{'plain':>9}{'seconds':>9}{'plain':>9}")
+    for name in names:
+        ours, theirs = [], []
+        for seed in plan.seeds:
+            with tempfile.TemporaryDirectory() as output:
+                began = time.monotonic()
+                geodl = by_geodl(seen, Path(output) / "model", name, plan, seed)
+            between = time.monotonic()
+            book = by_the_book(seen, name, plan, seed)
+            times = between - began, time.monotonic() - between
+            ours.append(average_precision(geodl, unseen))
+            theirs.append(average_precision(book, unseen))
+            figures = f"{ours[-1]:>9.3f}{theirs[-1]:>9.3f}{times[0]:>9.0f}{times[1]:>9.0f}"
+            print(f"{name:<12}{seed:>6}{figures}", flush=True)
+        means = f"{statistics.mean(ours):>9.3f}{statistics.mean(theirs):>9.3f}"
+        print(f"{name:<12}{'mean':>6}{means}", flush=True)
+
+
+def main() -> int:
+    """Read the command line and measure."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="a small network, few steps")
+    parser.add_argument("--data", type=Path, default=ROOT / "build" / "accuracy")
+    parser.add_argument("--only", choices=sorted(RATES), action="append", help="one of the three")
+    given = parser.parse_args()
+    measure(QUICK if given.quick else Plan(), given.data, given.only or list(RATES))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
