@@ -283,7 +283,8 @@ class TrainModel(GeoDLAlgorithm):
             self.tr("Monitor"),
             list(ALL_MONITORS),
             self.tr(
-                "The score whose best epoch is kept. Average precision is for detectors, "
+                "The score whose best epoch is kept. Average precision is for detectors, by the "
+                "boxes, or by the masks of models that outline; "
                 "MIOU and DICE are for pixels, accuracy for pixels and objects."
             ),
         )

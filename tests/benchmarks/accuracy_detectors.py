@@ -31,7 +31,7 @@ from torchmetrics.detection import MeanAveragePrecision
 from torchvision.models.detection import FasterRCNN, RetinaNet
 from torchvision.models.detection.anchor_utils import DefaultBoxGenerator
 from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
-from torchvision.models.detection.ssd import SSD
+from torchvision.models.detection.ssd import SSD, SSDHead
 from torchvision.ops import batched_nms
 
 from geodl_plugin.core.chips.export import export_chips
@@ -136,7 +136,9 @@ def plain_network(name: str, plan: Plan) -> nn.Module:
     )
     if name == "SSD":
         anchors = DefaultBoxGenerator([[2], [2, 3], [2, 3], [2, 3], [2]])
-        return SSD(backbone, anchors, (plan.side, plan.side), 2, score_thresh=LEAST_SCORE)
+        head = SSDHead([backbone.out_channels] * 5, anchors.num_anchors_per_location(), 2)
+        size = (plan.side, plan.side)
+        return SSD(backbone, anchors, size, 2, head=head, score_thresh=LEAST_SCORE)
     size = {"min_size": plan.side, "max_size": plan.side}
     if name == "RETINANET":
         return RetinaNet(backbone, 2, score_thresh=LEAST_SCORE, **size)

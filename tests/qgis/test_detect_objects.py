@@ -86,6 +86,29 @@ def test_squares_land_exactly_where_they_are(
     assert layer.renderer().classAttribute() == "Class"
 
 
+def test_models_that_give_masks_give_outlines(
+    run: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work_here(monkeypatch)
+    model = write_model(tmp_path / "crowns.dlpk", "TEST_OUTLINES")
+    pixels = np.zeros((1, 200, 300), np.uint16)
+    y, x = np.mgrid[:200, :300]
+    pixels[0][np.hypot(x - 127, y - 60) < 12] = 1
+    pixels[0][np.hypot(x - 127, y - 60) < 3] = 0  # a hole
+    pixels[0][np.hypot(x - 150.5, y - 60) < 12] = 10_002  # touches, of another class
+    source = write_raster(tmp_path / "crowns.tif", pixels)
+    output = str(tmp_path / "outlines.gpkg")
+    assert run(
+        "detectobjects", INPUT=source, MODEL=model, ARGUMENTS="tile_size=64", OUTPUT=output
+    ) == {"OUTPUT": output, "OBJECT_COUNT": 2}
+    layer = load(output)
+    found = {each["Class"]: each.geometry() for each in layer.getFeatures()}
+    for name, number in (("Tree", 1), ("Car", 10_002)):
+        assert found[name].isGeosValid()
+        assert found[name].area() == pytest.approx(0.25 * (pixels == number).sum())
+    assert [each.value() for each in layer.renderer().categories()] == ["Tree", "Car"]
+
+
 def test_every_parameter_has_its_effect(
     run: Callable[..., Any], source: str, model: str, tmp_path: Path
 ) -> None:

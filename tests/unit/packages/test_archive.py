@@ -225,6 +225,19 @@ def test_the_wrong_task_names_the_right_tool():
         definition.require_task("ImageClassification")
 
 
+def test_models_of_outlines_serve_detection_and_not_the_other_way_round():
+    for spelt, task in (
+        ("InstanceDetection", "ObjectDetection"),
+        ("instance detection", "InstanceDetection"),
+        ("ObjectionDetection", "ObjectDetection"),
+    ):
+        ModelDefinition({"ModelType": spelt}, "trees.dlpk").require_task(task)
+    with pytest.raises(ModelError, match=r"outlines objects. Use the tool 'Detect objects'"):
+        ModelDefinition({"ModelType": "InstanceDetection"}, "a").require_task("ImageClassification")
+    with pytest.raises(ModelError, match="detects objects"):
+        ModelDefinition({"ModelType": "ObjectDetection"}, "a").require_task("InstanceDetection")
+
+
 def test_a_file_outside_the_models_folder_is_refused(tmp_path):
     (tmp_path / "secret.txt").write_text("x")
     folder = tmp_path / "model"
