@@ -2,8 +2,8 @@
 
 Prints a table: GeoDL, a shell loop of gdal_translate, gdal_retile, and the limit – the same
 bytes read once and written once with GDAL in a thread per core. The machines that run this
-are shared: GeoDL and the limit take turns, and processor time, which neighbours disturb
-less, stands beside the time of the clock. Then the cost of a feature with few and with many
+are shared: all take turns, and processor time, which neighbours disturb less, stands beside
+the time of the clock. Then the cost of a feature with few and with many
 labels, and the peak memory with few and with many chips.
 
 Usage: python tests/benchmarks/export.py [side of the raster in chips, default 100]
@@ -34,7 +34,7 @@ from geodl_plugin.core.progress import Progress
 
 CHIP = 256
 ROUNDS = 3
-LOOP = 200  # chips of the shell loop, which is too slow for all
+LOOP = 100  # chips of the shell loop in a round; it is too slow for all
 DENSE = 30  # side, in chips, of the raster that a million labels lie on
 LABELS = (1, 10_000, 1_000_000)
 OPTIONS = ["COMPRESS=DEFLATE", "ZLEVEL=1", "PREDICTOR=2"]  # those of the export
@@ -156,24 +156,26 @@ def compare_speed(folder: Path, side: int) -> None:
     make_raster(raster, side)
     make_labels(labels, LABELS[1], side)
     count = side * side
-    turns: dict[str, list[tuple[float, float]]] = {"GeoDL": [], "limit": []}
+    turns: dict[str, list[tuple[float, float]]] = {}
     for turn in range(ROUNDS):
-        turns["GeoDL"].append(measure(ours(raster, labels, folder / "ours")))
+        found = {"GeoDL": measure(ours(raster, labels, folder / "ours"))}
         if turn == 0:
             texts = [each.read_bytes() for each in sorted((folder / "ours/labels").iterdir())]
-        turns["limit"].append(measure(limit(raster, folder / "limit", side, texts)))
+        found["limit"] = measure(limit(raster, folder / "limit", side, texts))
         if turn == 0:
             same = same_bytes(folder / "ours" / "images", folder / "limit")
-        for each in ("ours", "limit"):
+        found["gdal_retile"] = measure(retile(raster, folder / "retile"))
+        part = measure(loop(raster, folder / "loop", side))
+        found["loop of gdal_translate"] = (part[0] * count / LOOP, part[1] * count / LOOP)
+        for name, times in found.items():
+            turns.setdefault(name, []).append(times)
+        for each in ("ours", "limit", "retile", "loop"):
             shutil.rmtree(folder / each)
-    turns["gdal_retile"] = [measure(retile(raster, folder / "retile"))]
-    few = measure(loop(raster, folder / "loop", side))
-    turns["loop of gdal_translate"] = [(few[0] * count / LOOP, few[1] * count / LOOP)]
     print(f"{count} chips of {CHIP}² from a tiled 3-band GeoTIFF, {LABELS[1]} labels")
     print(f"the images of GeoDL and of the limit are {'' if same else 'NOT '}the same bytes")
     print(f"  {'':<24}{'chips/s':>8}{'GeoDL is':>12}{'ms of a processor a chip':>28}{'share':>8}")
     for name, found in turns.items():
-        pairs = zip(turns["GeoDL"], found) if len(found) > 1 else zip(turns["GeoDL"][-1:], found)
+        pairs = zip(turns["GeoDL"], found)
         clock, processor = zip(*((b[0] / a[0], b[1] / a[1]) for a, b in pairs))
         seconds = statistics.median(each[0] for each in found)
         work = statistics.median(each[1] for each in found) / count * 1000
@@ -183,21 +185,20 @@ def compare_speed(folder: Path, side: int) -> None:
         )
     rounds = (f"{b[1] / a[1]:.2f}" for a, b in zip(turns["GeoDL"], turns["limit"]))
     print(f"  processor time of the limit over GeoDL's, round by round: {', '.join(rounds)}")
-    for each in ("retile", "loop"):
-        shutil.rmtree(folder / each)
 
 
 def peak(raster: Path, labels: Path, folder: Path) -> tuple[float, float, int]:
     """Return clock, processor time and peak memory (KiB) of an export in its own process."""
     code = (
-        "import sys; sys.path[:0] = sys.argv[1:3]; from pathlib import Path; import export as b\n"
+        "import resource, sys; sys.path[:0] = sys.argv[1:3]\n"
+        "from pathlib import Path; import export as b\n"
         "work = b.ours(*map(Path, sys.argv[3:]))\n"
-        "print(*b.measure(work), b.resource.getrusage(b.resource.RUSAGE_SELF).ru_maxrss)"
+        "print(*b.measure(work), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
     )
     here = Path(__file__).resolve()
     places = [str(each) for each in (here.parent, here.parents[2], raster, labels, folder)]
     run = subprocess.run(
-        [sys.executable, "-c", code, *places], check=True, capture_output=True, text=True
+        [sys.executable, "-c", code, *places], check=True, stdout=subprocess.PIPE, text=True
     )
     shutil.rmtree(folder)
     clock, processor, memory = run.stdout.split()

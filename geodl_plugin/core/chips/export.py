@@ -20,7 +20,7 @@ from typing import Any
 
 from ..errors import GeoDLError, InputError, TrainingDataError
 from ..geo.raster import Block, Raster
-from ..geo.raster_writer import IMAGE_DRIVERS, write_chip
+from ..geo.raster_writer import IMAGE_DRIVERS, limited_cache, write_chip
 from ..geo.sampling import Frame
 from ..progress import Phase, Progress
 from ..samples.prelabel import warn_of_drafts
@@ -65,7 +65,7 @@ def export_chips(options: ExportOptions, progress: Progress) -> ExportResult:
     target = Path(options.folder)
     check_folder(target)
     building = target.with_name(f".{target.name}.part-{os.getpid()}")
-    with tempfile.TemporaryDirectory(prefix="geodl-export-") as scratch:
+    with limited_cache(), tempfile.TemporaryDirectory(prefix="geodl-export-") as scratch:
         export = _Export(options, Path(scratch))
         export.warn(progress)
         shutil.rmtree(building, ignore_errors=True)

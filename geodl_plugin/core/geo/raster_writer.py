@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,6 +35,17 @@ CHIP_OPTIONS = {
 def limit_cache(megabytes: int = 96) -> None:
     """Hold GDAL's block cache at a constant size, so that memory does not grow with a raster."""
     gdal.SetCacheMax(megabytes * 1024 * 1024)
+
+
+@contextlib.contextmanager
+def limited_cache(megabytes: int = 256) -> Iterator[None]:
+    """Hold GDAL's block cache, a twentieth of the machine's memory else, small for a while."""
+    usual = gdal.GetCacheMax()
+    gdal.SetCacheMax(min(usual, megabytes * 1024 * 1024))
+    try:
+        yield
+    finally:
+        gdal.SetCacheMax(usual)
 
 
 def write_chip(

@@ -310,3 +310,23 @@ def test_slow_sources_do_not_hold_up_a_cancelled_export(scene, monkeypatch):
         export(scene, progress, empty_tiles=True, width=32, height=32, stride_x=8, stride_y=32)
     assert time.monotonic() - progress.began < 0.5 + 2
     assert sorted(each.name for each in scene.folder.iterdir()) == ["labels.gpkg", "ortho ü.tif"]
+
+
+def test_the_block_cache_is_small_during_an_export_and_as_before_after_it(scene):
+    class Looking(Progress):
+        seen = 0
+
+        def cancelled(self):
+            self.seen = gdal.GetCacheMax()
+            return False
+
+    usual = gdal.GetCacheMax()
+    gdal.SetCacheMax(1 << 30)
+    try:
+        scene.paint().label(BOXES, CLASSES)
+        progress = Looking()
+        export(scene, progress)
+        assert progress.seen == 256 << 20
+        assert gdal.GetCacheMax() == 1 << 30
+    finally:
+        gdal.SetCacheMax(usual)
