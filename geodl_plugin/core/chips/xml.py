@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from html import escape
 from pathlib import Path
 from xml.etree import ElementTree  # nosec B405: see parse()
-from xml.sax.saxutils import escape  # nosec B406: parses nothing
 
 from ..errors import TrainingDataError
 
