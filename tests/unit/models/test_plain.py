@@ -11,7 +11,9 @@ from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
 from geodl_plugin.core.errors import InputError
+from geodl_plugin.core.learning.losses import LOSSES, make_loss
 from geodl_plugin.core.learning.module import PixelModule
+from geodl_plugin.core.models.networks.segmentation import beside_zero
 from geodl_plugin.core.models.registry import NetworkSpec, build_network, model_type
 
 NAMES = ("FCN", "UNET_PLAIN", "UNETPLUSPLUS_DS")
@@ -157,3 +159,21 @@ def test_sigmoid_is_for_one_class():
     assert answer.shape == (2, 2, 32, 32) and not answer[:, 0].any()
     chance = answer.softmax(1)[:, 1]
     assert torch.allclose(chance, answer[:, 1].sigmoid(), atol=1e-6)
+
+
+@pytest.mark.parametrize("name", sorted(LOSSES))
+def test_every_loss_takes_one_output_as_well_as_two(name):
+    logit = torch.randn(2, 1, 8, 8, requires_grad=True)
+    targets = torch.randint(-1, 2, (2, 8, 8))
+    loss = make_loss(name)(beside_zero(logit), targets)
+    loss.backward()
+    assert torch.isfinite(loss) and logit.grad.abs().sum() > 0
+    assert not logit.grad[:, 0][targets < 0].any()  # unlabelled pixels teach nothing
+    two = torch.cat([-logit / 2, logit / 2], 1)  # the same probabilities
+    assert torch.allclose(loss, make_loss(name)(two, targets), atol=1e-5)
+
+
+def test_cross_entropy_of_one_output_is_that_of_its_sigmoid():
+    logit, targets = torch.randn(2, 1, 8, 8), torch.randint(0, 2, (2, 8, 8))
+    wanted = functional.binary_cross_entropy_with_logits(logit[:, 0], targets.float())
+    assert torch.allclose(LOSSES["cross_entropy"](beside_zero(logit), targets), wanted)
