@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from ..progress import Phase, Progress
+from .answering import Answering
 from .checks import Job, choose_classes, open_detection
 from .engine import Engine, open_engine
 from .items import run_items, split
@@ -14,7 +16,7 @@ from .masks import masks_of
 from .merge import Detections, Merger, inside, place, rim_tolerance, suppress
 from .object_writer import ObjectWriter
 from .options import DetectionOptions
-from .pipeline import hold_cache, run_tiles
+from .pipeline import hold_cache
 from .tiles import TileImage, TilePlan, TileReader, plan
 
 USUAL_TILE = 512  # pixels a side
@@ -47,22 +49,30 @@ def detect(
     job: Job, engine: Engine, options: DetectionOptions, progress: Progress
 ) -> dict[str, Any]:
     """Detect objects with a network that is ready."""
-    tiles = plan(job, options, engine.network, USUAL_TILE, PADDING_SHARE)
-    hold_cache(job.raster, tiles.size)
-    engine.expect(len(tiles), tiles.size, tiles.size)
+    work = answering(job, engine, options)
+    tiles = work.tiles
     phase = Phase(progress, "Detecting", len(tiles), "tiles", stop=0.99)
     with ObjectWriter(options, job) as writer:
         collector = _Collector(tiles, job, options, writer)
-        run_tiles(
-            tiles,
-            lambda: TileReader(job.raster, job.model, options.mask),
-            engine,
-            lambda net, answer: net.detect(answer, (tiles.size, tiles.size), options.threshold),
-            collector.collect,
-            phase,
-        )
+        work.run(tiles, collector.collect, phase)
         collector.finish()
     return {"output": options.output, "object_count": writer.count}
+
+
+def answering(
+    job: Job, engine: Engine, options: DetectionOptions, _: Callable[[str], None] | None = None
+) -> Answering:
+    """Return what finds the objects of tiles."""
+    tiles = plan(job, options, engine.network, USUAL_TILE, PADDING_SHARE)
+    hold_cache(job.raster, tiles.size)
+    engine.expect(len(tiles), tiles.size, tiles.size)
+    return Answering(
+        options,
+        tiles,
+        engine,
+        lambda: TileReader(job.raster, job.model, options.mask),
+        lambda net, answer: net.detect(answer, (tiles.size, tiles.size), options.threshold),
+    )
 
 
 def as_arrays(found: dict[str, Any]) -> Detections:

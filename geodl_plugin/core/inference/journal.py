@@ -166,7 +166,9 @@ def facts_of(options: InferenceOptions, **more: Any) -> dict[str, Any]:
         with contextlib.suppress(OSError, ValueError):
             state = Path(name).stat()
             states[name] = [state.st_size, state.st_mtime_ns]
-    return {"options": dataclasses.asdict(options), "files": states, **more}
+    told = dataclasses.asdict(options)
+    del told["scheduler"]  # it decides who computes, not what
+    return {"options": told, "files": states, **more}
 
 
 def _record(line: bytes) -> dict[str, Any] | None:

@@ -18,6 +18,7 @@ class InferenceOptions:
         model: path of a package or definition, or the definition's JSON.
         output: path of the result.
         extent: ``[xmin, ymin, xmax, ymax]`` in the (first) raster's coordinate reference system.
+        scheduler: address of a Dask scheduler whose workers compute; "" for this machine.
         separate: work on the rasters one by one instead of joining them to a mosaic.
         cell_size: resample the rasters to pixels of this side, map units; 0 = as they are.
         mask: ``[path, layer]`` of polygons inside which there are results.
@@ -36,6 +37,7 @@ class InferenceOptions:
     batch_size: int = 0
     cell_size: float = 0.0
     separate: bool = False
+    scheduler: str = ""
 
 
 @dataclass(frozen=True)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from ..errors import CancelledError
 from ..geo.class_polygons import write_class_polygons
@@ -21,12 +22,13 @@ from ..geo.result_raster import (
 )
 from ..progress import Phase, Progress, Share
 from ..samples.schema import Schema
+from .answering import Answering
 from .checks import Job, open_pixels, with_background
-from .engine import Engine, open_engine
+from .engine import Decode, Engine, open_engine
 from .journal import Journal, facts_of
 from .mosaic import Blender, Cell, Cells
 from .options import PixelOptions
-from .pipeline import hold_cache, run_tiles
+from .pipeline import hold_cache
 from .pixel_items import is_each, run_each
 from .tiles import TileImage, TilePlan, TileReader, plan
 from .views import Views
@@ -53,13 +55,9 @@ def run(options: PixelOptions, progress: Progress) -> dict[str, Any]:
 
 def classify(job: Job, engine: Engine, options: PixelOptions, progress: Progress) -> dict[str, Any]:
     """Classify pixels with a network that is ready."""
-    if options.test_time_augmentation:
-        engine.network = Views(engine.network, job.model.map_space)
-    # Networks that pool over their whole tile know tiles like the chips, and no parts of them.
-    whole = bool(getattr(engine.network, "sees_whole_tile", False))
-    tiles = plan(job, options, engine.network, 0 if whole else USUAL_TILE, PADDING_SHARE)
-    hold_cache(job.raster, tiles.size)
-    engine.expect(len(tiles), tiles.size, tiles.size)
+    damaged = _Damaged(progress) if options.skip_unreadable else None
+    work = answering(job, engine, options, damaged)
+    tiles = work.tiles
     schema = job.model.schema
     if options.predict_background:
         schema = with_background(schema)
@@ -67,7 +65,7 @@ def classify(job: Job, engine: Engine, options: PixelOptions, progress: Progress
     with _unfinished(Journal(options.output, facts), progress) as (journal, rasters):
         counts = journal.noted("counts")
         if counts is None or not Path(options.output).exists():
-            counts = _write_rasters(job, engine, options, tiles, journal, rasters, progress)
+            counts = _write_rasters(job, work, options, journal, rasters, progress)
             journal.note("counts", counts)
         result = {"output": options.output, "pixel_counts": _by_name(counts, schema)}
         if options.polygons:
@@ -82,17 +80,66 @@ def classify(job: Job, engine: Engine, options: PixelOptions, progress: Progress
     return result
 
 
-def _write_rasters(
+def answering(
     job: Job,
     engine: Engine,
     options: PixelOptions,
-    tiles: TilePlan,
+    damaged: Callable[[str], None] | None = None,
+) -> Answering:
+    """Return what classifies the pixels of tiles.
+
+    Args:
+        job, engine, options: of the task.
+        damaged: is told of what cannot be read, which then has no data; default is to raise.
+    """
+    if options.test_time_augmentation:
+        engine.network = Views(engine.network, job.model.map_space)
+    network = engine.network
+    # Networks that pool over their whole tile know tiles like the chips, and no parts of them.
+    whole = bool(getattr(network, "sees_whole_tile", False))
+    tiles = plan(job, options, network, 0 if whole else USUAL_TILE, PADDING_SHARE)
+    hold_cache(job.raster, tiles.size)
+    engine.expect(len(tiles), tiles.size, tiles.size)
+    # Some networks take whole tiles only; weights are those of whole tiles.
+    fixed = whole or bool(getattr(network, "fixed_tile", None)) or tiles.blended
+    return Answering(
+        options,
+        tiles,
+        engine,
+        lambda: TileReader(job.raster, job.model, options.mask, None if fixed else tiles, damaged),
+        _decoder(_first(options), tiles.blended or bool(options.probabilities)),
+    )
+
+
+def _first(options: PixelOptions) -> int:
+    """Return the network's first answer that counts: 1 leaves the background out."""
+    return 0 if options.predict_background else 1
+
+
+def _decoder(first: int, chances: bool) -> Decode:
+    """Return what makes classes ``(b, rows, cols)``, or probabilities where they are needed."""
+
+    def decode(_: Any, logits: Any) -> np.ndarray:
+        wanted = logits[:, first:]
+        if chances:
+            return wanted.softmax(1).cpu().numpy()
+        # The classes of one pixel: their order is that of their probabilities.
+        kind = torch.uint8 if wanted.shape[1] <= 256 else torch.int32
+        return wanted.argmax(1).to(kind).cpu().numpy()
+
+    return decode
+
+
+def _write_rasters(
+    job: Job,
+    work: Answering,
+    options: PixelOptions,
     journal: Journal,
     rasters: list[ResultRaster],
     progress: Progress,
 ) -> dict[str, int]:
     """Write classes and, if wanted, probabilities; return the pixels of each class value."""
-    model, area, first = job.model, job.area, 0 if options.predict_background else 1
+    model, area, first = job.model, job.area, _first(options)
     schema = model.schema if first else with_background(model.schema)
     classes = ClassRasterWriter(options.output, job.raster, schema, area, True, progress)
     rasters.append(classes)
@@ -101,40 +148,21 @@ def _write_rasters(
         names = _answers(model.schema, first)
         chances = ProbabilityWriter(options.probabilities, job.raster, names, area, True, progress)
         rasters.append(chances)
-    collector = _Collector(model.schema, first, tiles, classes, chances, journal)
-    _compute(job, engine, options, tiles, collector, progress)
+    collector = _Collector(model.schema, first, work.tiles, classes, chances, journal)
+    _compute(work, collector, progress)
     progress.update(_COMPUTED, "Writing overviews")
     for raster in rasters:
         raster.finish(progress)
     return collector.counts()
 
 
-def _compute(
-    job: Job,
-    engine: Engine,
-    options: PixelOptions,
-    tiles: TilePlan,
-    collector: _Collector,
-    progress: Progress,
-) -> None:
+def _compute(work: Answering, collector: _Collector, progress: Progress) -> None:
     """Compute the tiles whose cells are not finished."""
-    phase = Phase(progress, "Classifying pixels", len(tiles), "tiles", stop=_COMPUTED)
-    phase.step(len(tiles) - sum(1 for _ in collector.open_tiles()))
-    # Some networks take whole tiles only; weights are those of whole tiles.
-    network = engine.network
-    fixed = any(getattr(network, name, None) for name in ("fixed_tile", "sees_whole_tile"))
-    fixed = fixed or tiles.blended
-    damaged = _Damaged(progress) if options.skip_unreadable else None
-    engine.go_on(collector.journal)
-    run_tiles(
-        collector.open_tiles(),
-        lambda: TileReader(job.raster, job.model, options.mask, None if fixed else tiles, damaged),
-        engine,
-        collector.decode,
-        collector.collect,
-        phase,
-        collector.skip,
-    )
+    count = len(work.tiles)
+    phase = Phase(progress, "Classifying pixels", count, "tiles", stop=_COMPUTED)
+    phase.step(count - sum(1 for _ in collector.open_tiles()))
+    work.engine.go_on(collector.journal)
+    work.run(collector.open_tiles(), collector.collect, phase, collector.skip)
 
 
 @contextlib.contextmanager
@@ -186,7 +214,6 @@ class _Collector:
         journal: Journal,
     ) -> None:
         self.journal = journal
-        self._first = first
         self._values = np.array((0, *schema.values)[first:], classes.dtype)
         self._classes = classes
         self._chances = chances
@@ -207,14 +234,6 @@ class _Collector:
         for tile in self._tiles:
             if any(cell.number not in self._done for cell in self._cells.of(tile)):
                 yield tile
-
-    def decode(self, _: Any, logits: Any) -> np.ndarray:
-        """Return classes ``(b, rows, cols)``, or probabilities where these are needed."""
-        wanted = logits[:, self._first :]
-        if self._blender is not None or self._chances is not None:
-            return wanted.softmax(1).cpu().numpy()
-        # The classes of one pixel: their order is that of their probabilities.
-        return wanted.argmax(1).cpu().numpy()
 
     def collect(self, result: tuple[TileImage, np.ndarray]) -> None:
         """Take the answer to a tile."""
