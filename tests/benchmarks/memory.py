@@ -19,7 +19,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-SIDES = (2_000, 20_000)
+SIDES = (2_000, 40_000)
 TOLERANCE = 1.10
 OUTLINES_SIDE, OUTLINES, OUTLINES_MEGABYTES = 4_096, 1_400, 2_000
 ARGUMENTS = {"tile_size": 512, "padding": 32, "batch_size": 2, "precision": "float32"}

@@ -164,6 +164,20 @@ def plain(session: Any, source: str, output: str) -> float:
     return time.perf_counter() - began
 
 
+def changes(classes: np.ndarray, side: int) -> tuple[float, float]:
+    """Return how often the class changes across borders of tiles, and across other lines."""
+    from geodl_plugin.core.geo.grid import tile_spans
+    from geodl_plugin.core.inference.pixels import PADDING_SHARE, USUAL_TILE
+
+    spans = tile_spans(side, USUAL_TILE, USUAL_TILE // PADDING_SHARE, 32)
+    across = (classes[:, 1:] != classes[:, :-1]).mean(0)
+    down = (classes[1:] != classes[:-1]).mean(1)
+    border = np.zeros(side - 1, bool)
+    border[[end - 1 for _, _, end in spans[:-1]]] = True
+    both = (across + down) / 2
+    return float(both[border].mean()), float(both[~border].mean())
+
+
 def exported(network: Any, folder: Path) -> Any:
     """Return the network in ONNX Runtime."""
     import onnxruntime
@@ -213,6 +227,11 @@ def main() -> None:
                 found = gdal.Open(path).ReadAsArray()
                 wrong = (found != truth)[EDGE:-EDGE, EDGE:-EDGE].mean()
                 print(f"{side}²: {label} disagrees with the untiled pass on {wrong:.3%}")
+            at_borders, elsewhere = changes(gdal.Open(ours).ReadAsArray(), side)
+            print(
+                f"{side}²: the class changes across {at_borders:.3%} of the tiles' borders and "
+                f"{elsewhere:.3%} of all other lines"
+            )
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"peak memory of this process, the untiled pass among it: {peak:.0f} MB")
 
