@@ -38,7 +38,7 @@ def limit_cache(megabytes: int = 96) -> None:
 
 
 @contextlib.contextmanager
-def limited_cache(megabytes: int = 256) -> Iterator[None]:
+def limited_cache(megabytes: int = 128) -> Iterator[None]:
     """Hold GDAL's block cache, a twentieth of the machine's memory else, small for a while."""
     usual = gdal.GetCacheMax()
     gdal.SetCacheMax(min(usual, megabytes * 1024 * 1024))

@@ -326,7 +326,7 @@ def test_the_block_cache_is_small_during_an_export_and_as_before_after_it(scene)
         scene.paint().label(BOXES, CLASSES)
         progress = Looking()
         export(scene, progress)
-        assert progress.seen == 256 << 20
+        assert progress.seen == 128 << 20
         assert gdal.GetCacheMax() == 1 << 30
     finally:
         gdal.SetCacheMax(usual)
