@@ -101,7 +101,7 @@ def told(chips: Path, output: Path, name: str, plan: Plan, seed: int) -> Trainin
         max_epochs=plan.epochs,
         batch_size=plan.batch,
         learning_rate="1e-3",
-        loss="0.5*dice+0.5*cross_entropy",  # for a class that covers a fifth of the image
+        loss="0.5*lovasz+0.5*cross_entropy",  # what is measured is overlap
         validation_percentage=0,  # all chips teach, as in the plain loop
         stop_training=False,
         chip_size=plan.side,

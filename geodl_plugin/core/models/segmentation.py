@@ -18,10 +18,10 @@ from .registry import NetworkSpec, Task, register
 if TYPE_CHECKING:
     from torch import nn
 
-_NORMS = ("batchnorm", "instancenorm", "identity")
+_NORMS = ("batchnorm", "identity")  # the library fails to start its others
 _SMOOTHING = ("nearest", "bilinear", "bicubic", "area", "nearest-exact")
 # What arguments may be, beside the type of their default.
-_CHOICES: dict[str, tuple[Any, ...]] = {
+CHOICES: dict[str, tuple[Any, ...]] = {
     "decoder_attention_type": ("none", "scse"),
     "decoder_interpolation": _SMOOTHING,
     "decoder_merge_policy": ("add", "cat"),
@@ -60,7 +60,7 @@ class Architecture:
     def check(self, name: str, arguments: Mapping[str, Any]) -> None:
         """Raise :class:`InputError` when an argument has a value that does not work."""
         for each, value in arguments.items():
-            choices = self.choices.get(each) or _CHOICES.get(each)
+            choices = self.choices.get(each) or CHOICES.get(each)
             if choices and value not in choices:
                 raise InputError(
                     f"{each}={value} does not work with {name}. "
@@ -126,7 +126,6 @@ def least_tile(library_name: str, arguments: Mapping[str, Any]) -> int:
 
 
 _COMMON_U = {"encoder_depth": 5, "decoder_use_norm": "batchnorm", "decoder_channels": _U_CHANNELS}
-_PIXEL_NORMS = ("batchnorm", "identity")  # where maps are pooled to one pixel
 ARCHITECTURES = {
     "UNET": Architecture(
         "Unet",
@@ -181,7 +180,6 @@ ARCHITECTURES = {
             "decoder_use_norm": "batchnorm",
             "psp_dropout": 0.2,
         },
-        {"decoder_use_norm": _PIXEL_NORMS},
         sees_whole_tile=True,
     ),
     "LINKNET": Architecture(
@@ -211,7 +209,6 @@ ARCHITECTURES = {
         "UPerNet",
         "Unified perceptual parsing: a pyramid of features with pooling over the whole tile.",
         {"encoder_depth": 5, "decoder_channels": 256, "decoder_use_norm": "batchnorm"},
-        {"decoder_use_norm": _PIXEL_NORMS},
         sees_whole_tile=True,
     ),
     "SEGFORMER": Architecture(

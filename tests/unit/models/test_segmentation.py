@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from geodl_plugin.core.errors import InputError
 from geodl_plugin.core.models.registry import NetworkSpec, build_network, model_type
-from geodl_plugin.core.models.segmentation import ARCHITECTURES
+from geodl_plugin.core.models.segmentation import ARCHITECTURES, CHOICES
 
 SMALL = {  # narrower decoders than the default ones: quick to compute
     "UNET": {"decoder_channels": [16, 16, 8, 8, 8]},
@@ -93,6 +93,21 @@ def test_one_chip_trains_and_the_loss_falls(name):
         losses.append(loss.item())
     assert answer.shape == (1, 2, side, side)
     assert min(losses[-3:]) < 0.9 * losses[0]
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_every_choice_that_is_offered_works(name):
+    """Nothing is computed on the device without memory, but everything is built and run."""
+    architecture = ARCHITECTURES[name]
+    for argument, default in architecture.arguments.items():
+        offered = architecture.choices.get(argument) or CHOICES.get(argument, ())
+        for value in {*offered, *((True, False) if isinstance(default, bool) else ())}:
+            arguments = completed(name, 256, **{argument: value})
+            with torch.device("meta"):
+                network = build_network(NetworkSpec(name, "resnet18", arguments, 3, 2, 256))
+                network.eval()
+                side = max(network.tile_step, 64)
+                assert network(torch.zeros(1, 3, side, side)).shape == (1, 3, side, side)
 
 
 @pytest.mark.parametrize("name", ["DEEPLAB", "UPERNET"])
