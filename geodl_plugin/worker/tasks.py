@@ -58,6 +58,7 @@ TASKS = {
         f"{_LEARNING}.preview", "run", f"{PACKAGE}.core.chips.inspect", "InspectionOptions"
     ),
     "train": Task(f"{_LEARNING}.train", "train", f"{_LEARNING}.options", "TrainingOptions"),
+    "find_rate": Task(f"{_LEARNING}.find_rate", "run", f"{_LEARNING}.rate_options", "RateOptions"),
     "segment": Task(f"{_SEGMENTS}.pick", "run", f"{_SEGMENTS}.options", "SegmentOptions"),
     "detect": Task(f"{_INFERENCE}.detect", "run", f"{_INFERENCE}.options", "DetectionOptions"),
     "classify_pixels": Task(f"{_INFERENCE}.pixels", "run", f"{_INFERENCE}.options", "PixelOptions"),

@@ -12,7 +12,7 @@ import pytest
 TOOLS = {
     "labelobjects", "exporttrainingdata", "inspecttrainingdata", "trainmodel", "detectobjects",
     "classifypixels", "classifyobjects", "assessdetections", "assesspixels", "setupenvironment",
-    "nonmaximumsuppression", "detectchange",
+    "nonmaximumsuppression", "detectchange", "findlearningrate",
     "modelinfo", "packagemodel", "installmodel", "uninstallmodel", "listmodels", "convertmodel",
 }  # fmt: skip
 

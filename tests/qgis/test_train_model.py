@@ -99,3 +99,27 @@ def test_wrong_input_is_one_sentence(
     with pytest.raises(QgsProcessingException, match=sentence):
         run("trainmodel", INPUT=str(chips), WEIGHTS="none", OUTPUT=str(output), **more)
     assert not list(output.glob("*"))
+
+
+def test_a_learning_rate_is_found(run: Any, provider: Any, chips: Path, tmp_path: Path) -> None:
+    result = run(
+        "findlearningrate",
+        INPUT=str(chips),
+        BACKBONE="resnet18",
+        WEIGHTS="none",
+        DEVICE="cpu",
+        OUTPUT=str(tmp_path / "rate.html"),
+    )
+    assert 1e-7 < result["LEARNING_RATE"] < 10
+    assert "data:image/png" in Path(result["OUTPUT"]).read_text(encoding="utf-8")
+    tool = provider.algorithm("findlearningrate")
+    assert all(each.help() for each in tool.parameterDefinitions())
+    with pytest.raises(QgsProcessingException, match="There is no backbone 'resnot'"):
+        run(
+            "findlearningrate",
+            INPUT=str(chips),
+            BACKBONE="resnot",
+            WEIGHTS="none",
+            DEVICE="cpu",
+            OUTPUT=str(tmp_path / "never.html"),
+        )

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ..samples.schema import Schema
     from .delivery import Outcome
     from .examination import Examination, Example
+    from .rates import RateCurve
     from .views import Looks
 
 CHARACTERISTICS = "ModelCharacteristics"
@@ -45,11 +46,9 @@ def draw_all(outcome: Outcome, examination: Examination, looks: Looks) -> dict[s
     return pictures
 
 
-def rate_picture(outcome: Outcome) -> bytes | None:
-    """Return the curve of the search for a learning rate, where there was one."""
-    if outcome.curve is None:
-        return None
-    return _png((6.4, 3.4), lambda figure: _draw_rates(figure.add_subplot(), outcome))
+def rate_picture(curve: RateCurve) -> bytes:
+    """Return the curve of the search for a learning rate."""
+    return _png((6.4, 3.4), lambda figure: _draw_rates(figure.add_subplot(), curve))
 
 
 def words(name: str) -> str:
@@ -113,10 +112,7 @@ def _limit(axes: Axes, outcome: Outcome) -> None:
         axes.set_title(f"losses above {usual:.3g} are cut off", fontsize=9, loc="right")
 
 
-def _draw_rates(axes: Axes, outcome: Outcome) -> None:
-    curve = outcome.curve
-    if curve is None:
-        return
+def _draw_rates(axes: Axes, curve: RateCurve) -> None:
     axes.semilogx(curve.rates, curve.losses, color=BLUE)
     axes.axvline(curve.suggestion, color=GREEN, label=f"chosen {curve.suggestion:.2g}")
     axes.axvline(curve.steepest, color=GREY, linestyle=":", label="steepest fall")

@@ -60,8 +60,8 @@ def make_report(
         pages.heading("Losses, score and learning rate by epoch"),
         _image(pictures["loss_graph.png"], "Losses, score and learning rate by epoch"),
     ]
-    rates = rate_picture(outcome)
-    if rates is not None:
+    if outcome.curve is not None:
+        rates = rate_picture(outcome.curve)
         parts += [pages.heading("Finding the learning rate"), _image(rates, "Loss by rate")]
     parts += [pages.heading("Classes"), _table(outcome.scores.classes)]
     parts += _confusion(outcome)

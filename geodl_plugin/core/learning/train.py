@@ -2,31 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
-import logging
 import time
-import warnings
-from collections.abc import Iterator
 from typing import Any
 
 import lightning.pytorch as pl
-import torch
 
 from ..errors import CancelledError
-from ..models.networks.weights import arrange_bands
-from ..models.registry import build_network
 from ..progress import Phase, Progress
+from .building import build_module, quiet
 from .callbacks import HopelessError
 from .checkpoint import Interrupted, discard, find_interrupted, mark, refuse_other_data
 from .delivery import Outcome, deliver
-from .fitting import READ, TRAINED, Fitted, Fitting, pair
+from .fitting import READ, TRAINED, Fitted, Fitting
 from .hardware import Hardware, choose_hardware
-from .losses import labels_loss, make_loss
-from .module import MODULES, LabelsModule, LearningModule, ObjectModule, PixelModule
+from .module import LearningModule
 from .options import TrainingOptions
 from .preparation import Preparation, prepare
-from .pretrained import transfer
 
 
 def train(options: TrainingOptions, progress: Progress) -> dict[str, Any]:
@@ -45,7 +36,7 @@ def train(options: TrainingOptions, progress: Progress) -> dict[str, Any]:
     """
     options.check()
     began = time.monotonic()
-    with _quiet():
+    with quiet():
         hardware = choose_hardware(options.device, options.precision)
         interrupted = find_interrupted(options)
         preparation = prepare(options, Phase(progress, "Reading", 1, "chips", 0.0, READ))
@@ -83,7 +74,7 @@ def _fit(
 
     def make_module() -> LearningModule:
         pl.seed_everything(options.seed, workers=True, verbose=False)
-        return _module(options, preparation, fresh, progress)
+        return build_module(options, preparation, fresh, progress)
 
     if not preparation.encoder_knows and options.freeze_until() != 1:
         progress.info("The encoder starts from random weights, so all layers train from the start.")
@@ -124,46 +115,3 @@ def _outcome(
         hardware=hardware.describe(),
         seconds=seconds,
     )
-
-
-def _module(
-    options: TrainingOptions, preparation: Preparation, fresh: bool, progress: Progress
-) -> LearningModule:
-    """Return the module of the task, with the encoder frozen only where it knows something.
-
-    One that goes on has its weights from the interrupted training: none are fetched.
-    """
-    spec = preparation.spec if fresh else dataclasses.replace(preparation.spec, weights="none")
-    network = build_network(spec)
-    if fresh and preparation.pretrained is not None:
-        names = preparation.schema.names
-        progress.info(transfer(network, spec, preparation.pretrained, names))
-    elif spec.weights != "none":
-        colours = preparation.colours
-        if spec.band_count != 3 or colours != (0, 1, 2):
-            arrange_bands(network.encoder, spec.band_count, options.weight_init_scheme, colours)
-    network.to(memory_format=torch.channels_last)
-    frozen_until = options.freeze_until() if preparation.encoder_knows else 1
-    names = preparation.schema.names
-    cls = LabelsModule if preparation.several_labels else MODULES[preparation.kind.task]
-    module = cls(network, names, pair(preparation, options.rates()), frozen_until)
-    if isinstance(module, (PixelModule, ObjectModule)):
-        make = labels_loss if preparation.several_labels else make_loss
-        module.criterion = make(options.loss, preparation.class_weights)
-    if isinstance(module, ObjectModule):
-        module.mixup = bool(spec.arguments.get("mixup"))
-    return module
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep Lightning's tips away: what the user should know is told through the progress."""
-    logger = logging.getLogger("lightning.pytorch")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)

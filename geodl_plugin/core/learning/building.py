@@ -1,0 +1,64 @@
+"""What is trained: the network in its task's module, quietly."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import logging
+import warnings
+from collections.abc import Iterator
+
+import torch
+
+from ..models.networks.weights import arrange_bands
+from ..models.registry import build_network
+from ..progress import Progress
+from .fitting import pair
+from .losses import labels_loss, make_loss
+from .module import MODULES, LabelsModule, LearningModule, ObjectModule, PixelModule
+from .options import TrainingOptions
+from .preparation import Preparation
+from .pretrained import transfer
+
+
+def build_module(
+    options: TrainingOptions, preparation: Preparation, fresh: bool, progress: Progress
+) -> LearningModule:
+    """Return the module of the task, with the encoder frozen only where it knows something.
+
+    One that goes on has its weights from the interrupted training: none are fetched.
+    """
+    spec = preparation.spec if fresh else dataclasses.replace(preparation.spec, weights="none")
+    network = build_network(spec)
+    if fresh and preparation.pretrained is not None:
+        names = preparation.schema.names
+        progress.info(transfer(network, spec, preparation.pretrained, names))
+    elif spec.weights != "none":
+        colours = preparation.colours
+        if spec.band_count != 3 or colours != (0, 1, 2):
+            arrange_bands(network.encoder, spec.band_count, options.weight_init_scheme, colours)
+    network.to(memory_format=torch.channels_last)
+    frozen_until = options.freeze_until() if preparation.encoder_knows else 1
+    names = preparation.schema.names
+    cls = LabelsModule if preparation.several_labels else MODULES[preparation.kind.task]
+    module = cls(network, names, pair(preparation, options.rates()), frozen_until)
+    if isinstance(module, (PixelModule, ObjectModule)):
+        make = labels_loss if preparation.several_labels else make_loss
+        module.criterion = make(options.loss, preparation.class_weights)
+    if isinstance(module, ObjectModule):
+        module.mixup = bool(spec.arguments.get("mixup"))
+    return module
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Keep Lightning's tips away: what the user should know is told through the progress."""
+    logger = logging.getLogger("lightning.pytorch")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,36 @@
+"""The task that finds a learning rate and draws its curve."""
+
+from __future__ import annotations
+
+import pytest
+
+from geodl_plugin.core.errors import InputError
+from geodl_plugin.core.learning import find_rate
+from geodl_plugin.core.learning.rate_options import RateOptions
+from geodl_plugin.core.progress import Progress
+
+
+def options(folder, output, **more):
+    values = {"backbone": "resnet18", "weights": "none", "batch_size": 4, "device": "cpu"}
+    return RateOptions(str(folder), str(output), **{**values, "precision": "float32", **more})
+
+
+def test_the_report_shows_the_curve(make_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(find_rate, "BATCHES", 40)
+    folder = make_folder("Labeled_Tiles", values=(1, 2), count=8, side=32)
+    result = find_rate.run(options(folder, tmp_path / "new" / "rate.html"), Progress())
+    assert 1e-7 < result["learning_rate"] < 10
+    text = (tmp_path / "new" / "rate.html").read_text(encoding="utf-8")
+    assert f"{result['learning_rate']:.2g}" in text and "data:image/png;base64," in text
+
+
+def test_wrong_input_is_one_sentence(make_folder, tmp_path, monkeypatch):
+    folder = make_folder("Labeled_Tiles", values=(1, 2), side=32)
+    with pytest.raises(InputError, match="No report is given"):
+        find_rate.run(options(folder, ""), Progress())
+    with pytest.raises(InputError, match="There is no backbone 'resnot'"):
+        find_rate.run(options(folder, tmp_path / "r.html", backbone="resnot"), Progress())
+    monkeypatch.setattr(find_rate, "BATCHES", 2)
+    with pytest.raises(InputError, match="No learning rate could be found"):
+        find_rate.run(options(folder, tmp_path / "r.html"), Progress())
+    assert not (tmp_path / "r.html").exists()
