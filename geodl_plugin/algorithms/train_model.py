@@ -51,6 +51,7 @@ IGNORE_CLASSES = "IGNORE_CLASSES"
 MONITOR = "MONITOR"
 RESUME = "RESUME"
 SEED = "SEED"
+DEVICES = "DEVICES"
 OUTPUT = "OUTPUT"
 OUTPUT_MODEL = "OUTPUT_MODEL"
 OUTPUT_REPORT = "OUTPUT_REPORT"
@@ -304,6 +305,14 @@ class TrainModel(GeoDLAlgorithm):
             self.tr("Of all random choices: the same seed gives the same model."),
             advanced=True,
         )
+        self.add(
+            self._number(DEVICES, self.tr("Devices"), _INTEGER, 1),
+            self.tr(
+                "How many GPUs train together, from the first on. Each computes batches of the "
+                "batch size, so that a step learns from as many times more chips."
+            ),
+            advanced=True,
+        )
 
     def _add_text(self, name: str, label: str, help_text: str, advanced: bool = False) -> None:
         parameter = QgsProcessingParameterString(
@@ -354,6 +363,7 @@ class TrainModel(GeoDLAlgorithm):
             weight_init_scheme=self.parameterAsEnumString(parameters, WEIGHT_INIT_SCHEME, context),
             monitor=self.parameterAsEnumString(parameters, MONITOR, context),
             resume=self.parameterAsBool(parameters, RESUME, context),
+            devices=self.parameterAsInt(parameters, DEVICES, context),
             seed=self.parameterAsInt(parameters, SEED, context),
             device=self.text(parameters, DEVICE, context) or "auto",
             precision=self.parameterAsEnumString(parameters, PRECISION, context) or "auto",

@@ -15,6 +15,7 @@ from .hardware import Hardware
 from .module import LearningModule
 from .order import EpochOrder
 from .preparation import Preparation
+from .ranks import own_rank
 
 CPU_BATCH = 8
 _LARGEST_BATCH = 32
@@ -68,10 +69,12 @@ def make_loaders(
     # Batch norm cannot learn from a batch of one, nor from a last one.
     if len(training) == 1:
         training.places *= 2
-    size = min(batch_size, len(training))
-    drop_last = len(training) % size == 1 and len(training) > 1
-    order = EpochOrder(len(training), seed, _frequencies(preparation, training))
+    order = EpochOrder(
+        len(training), seed, _frequencies(preparation, training), own_rank(), hardware.count
+    )
     order.set_epoch(epoch)
+    size = min(batch_size, len(order))
+    drop_last = len(order) % size == 1 and len(order) > 1
     return (
         DataLoader(training, size, sampler=order, drop_last=drop_last, **common),
         DataLoader(validation, min(batch_size, len(validation)), **common),

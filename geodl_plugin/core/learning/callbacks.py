@@ -172,7 +172,8 @@ class BestEpoch(Callback):
         self._stop_when_due(trainer)
 
     def _stop_when_due(self, trainer: pl.Trainer) -> None:
-        if self.stop_early and self._waited >= PATIENCE:
+        # Several processes must agree, or one would wait for the others for ever.
+        if trainer.strategy.broadcast(self.stop_early and self._waited >= PATIENCE):
             trainer.should_stop = True
 
     def state_dict(self) -> dict[str, Any]:

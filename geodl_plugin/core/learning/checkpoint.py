@@ -22,6 +22,7 @@ from lightning.pytorch.callbacks import Callback
 from ..errors import InputError
 from .options import TrainingOptions
 from .preparation import Preparation
+from .ranks import own_rank
 
 FOLDER = ".geodl-training"
 FILE = "last.ckpt"
@@ -140,7 +141,8 @@ def find_interrupted(options: TrainingOptions) -> Interrupted | None:
             f"The interrupted training in '{options.output}' cannot be read. "
             "Set RESUME=false to start anew."
         ) from error
-    _refuse_others(found, plain_options(options))
+    if not own_rank():  # the first process has checked, and told the others what it has settled
+        _refuse_others(found, plain_options(options))
     return found
 
 

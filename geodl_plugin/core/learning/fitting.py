@@ -24,6 +24,7 @@ from .hardware import Hardware
 from .module import LearningModule
 from .options import TrainingOptions
 from .preparation import Preparation
+from .ranks import companions
 from .rates import BATCHES, RateCurve, find_rate
 
 # Shares of the whole task: chips are read, a rate is found, the network trains, files follow.
@@ -170,7 +171,8 @@ class Fitting:
                 default_root_dir=folder,
                 **self.hardware.trainer_arguments(),
             )
-            trainer.fit(module, *loaders, ckpt_path=checkpoint)
+            with companions(self.options, plan.batch_size, plan.rates):
+                trainer.fit(module, *loaders, ckpt_path=checkpoint)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -197,11 +199,11 @@ class Fitting:
         return (self._keeper and self._keeper.kept) or self.interrupted
 
     def _halve(self, error: Exception) -> None:
-        if self._size < 2 * _LEAST_BATCH:
+        if self._size < 2 * _LEAST_BATCH or self.hardware.count > 1:
             raise InputError(
                 f"The memory of {self.hardware.describe()} does not hold a batch of "
-                f"{self._size or 'two'} chips. Set CHIP_SIZE to a smaller one, or choose a "
-                "smaller BACKBONE."
+                f"{self._size or 'two'} chips. Set BATCH_SIZE or CHIP_SIZE to a smaller one, or "
+                "choose a smaller BACKBONE."
             ) from error
         self._size, self._parts = self._size // 2, self._parts * 2
         self.interrupted = self.kept

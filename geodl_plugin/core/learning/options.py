@@ -65,6 +65,7 @@ class TrainingOptions:
         monitor: the score whose best epoch is kept.
         resume: whether to go on with an interrupted training in the output folder.
         seed: of all random choices.
+        devices: how many devices train together.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
         precision: ``auto``, ``float32``, ``bfloat16`` or ``float16``.
     """
@@ -94,6 +95,7 @@ class TrainingOptions:
     monitor: str = "VALID_LOSS"
     resume: bool = True
     seed: int = 42
+    devices: int = 1
     device: str = "auto"
     precision: str = "auto"
 
@@ -103,6 +105,8 @@ class TrainingOptions:
             raise InputError("No output folder is given. Choose a folder for the model.")
         if self.max_epochs < 1:
             raise InputError(f"MAX_EPOCHS={self.max_epochs} must be 1 at least.")
+        if self.devices < 1:
+            raise InputError(f"DEVICES={self.devices} must be 1 at least.")
         if self.batch_size < 0:
             raise InputError(f"BATCH_SIZE={self.batch_size} must not be negative; 0 chooses.")
         if not 0 <= self.validation_percentage <= 90:

@@ -18,6 +18,7 @@ from .hardware import Hardware, choose_hardware
 from .module import LearningModule
 from .options import TrainingOptions
 from .preparation import Preparation, prepare
+from .ranks import own_rank
 
 
 def train(options: TrainingOptions, progress: Progress) -> dict[str, Any]:
@@ -37,7 +38,7 @@ def train(options: TrainingOptions, progress: Progress) -> dict[str, Any]:
     options.check()
     began = time.monotonic()
     with quiet():
-        hardware = choose_hardware(options.device, options.precision)
+        hardware = choose_hardware(options.device, options.precision, options.devices)
         interrupted = find_interrupted(options)
         preparation = prepare(options, Phase(progress, "Reading", 1, "chips", 0.0, READ))
         for sentence in preparation.notes:
@@ -50,6 +51,8 @@ def train(options: TrainingOptions, progress: Progress) -> dict[str, Any]:
                 f"{interrupted.epochs}: it goes on there."
             )
         fitted = _fit(options, preparation, hardware, progress, interrupted)
+        if own_rank():
+            return {}
         fitted.best.restore(fitted.module)
         progress.update(TRAINED, "Writing the model")
         spent = interrupted.facts["seconds"] if interrupted else 0.0
@@ -69,7 +72,7 @@ def _fit(
 ) -> Fitted:
     """Train; what is kept of a training that does not end is said, or removed if useless."""
     fresh = interrupted is None
-    if fresh:
+    if fresh and not own_rank():
         discard(options.output)
 
     def make_module() -> LearningModule:

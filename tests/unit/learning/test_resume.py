@@ -187,6 +187,8 @@ def test_memory_for_not_even_two_chips_is_one_sentence(make_folder, tmp_path, mo
 
     monkeypatch.setattr("geodl_plugin.core.learning.module.ObjectModule.loss", never)
     folder = make_folder("Labeled_Tiles", values=(1, 2), side=32)
-    with pytest.raises(InputError, match=r"does not hold a batch of 2 chips\. Set CHIP_SIZE"):
+    with pytest.raises(
+        InputError, match=r"does not hold a batch of 2 chips\. Set BATCH_SIZE or CHIP"
+    ):
         train(options(folder, tmp_path / "never"), Progress())
     assert not (tmp_path / "never").exists()
