@@ -43,7 +43,8 @@ class ConvertModel(GeoDLAlgorithm):
         "network takes any.\n"
         "arcgis: a package (.dlpk) with the network as TorchScript and a Python inference "
         "function, for the deep learning tools of ArcGIS Pro; it needs nothing of GeoDL.\n"
-        "Detectors whose answer has no fixed form, like those of two stages, cannot be converted."
+        "Detectors of two stages (FASTERRCNN, MASKRCNN) and outlines of objects have no answer of "
+        "a fixed form and cannot be converted."
     )
 
     def add_parameters(self) -> None:

@@ -40,6 +40,11 @@ def write_arcgis(
             f"'{model.name}' is a {network.task.value} model, for which ArcGIS has no way to hand "
             "over two dates. Convert it to onnx or openvino."
         )
+    if network.several:
+        raise ModelError(
+            f"'{model.name}' gives an object several classes, for which ArcGIS's tool has one "
+            "field only. Convert it to onnx or openvino."
+        )
     if network.bands != len(model.bands):
         raise ModelError(f"'{model.name}' names other bands than its network takes.")
     weights = path.with_suffix(".pt")

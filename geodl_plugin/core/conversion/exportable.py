@@ -22,11 +22,13 @@ class Exportable(nn.Module):
     Attributes:
         side: of the images that it is best asked with, in pixels.
         bands: of the images; of both dates where there are two.
+        several: whether an object may have several classes.
 
     Input are normalised images ``(b, c, h, w)``. Output are for pixels the probabilities
-    ``(b, n + 1, h, w)`` with the background first; for objects ``(b, n)``; for detectors
-    ``(b, 4 + n, k)``: centre x, centre y, width and height in pixels, then the probability of
-    each class, for k boxes. The last form is the one of Ultralytics' YOLO, which others read.
+    ``(b, n + 1, h, w)`` with the background first; for objects ``(b, n)``, each class by itself
+    where an object may have several; for detectors ``(b, 4 + n, k)``: centre x, centre y, width
+    and height in pixels, then the probability of each class, for k boxes. The last form is the
+    one of Ultralytics' YOLO, which others read.
 
     Raises:
         ModelError: when a network cannot be put into this form.
@@ -37,12 +39,15 @@ class Exportable(nn.Module):
         self.network = network
         self.task = model_type(model.spec.model_type).task
         simple = self.task in (Task.PIXELS, Task.OBJECTS, Task.CHANGE)
-        if not simple and not (self.task is Task.DETECTION and hasattr(network, "candidates")):
+        inner = getattr(network, "network", None) if hasattr(network, "resize_to") else network
+        if not simple and not (self.task is Task.DETECTION and hasattr(inner, "candidates")):
             raise ModelError(
                 f"'{model.name}' is a {model.spec.model_type}, whose answer has no fixed form that "
-                "other programs read. Convert an SSD, or a model that classifies pixels or objects."
+                "other programs read. Convert SSD, RETINANET or FCOS, or a model that classifies "
+                "pixels or objects."
             )
         self.side = side_of(network, model)
+        self.several = model.several_labels
         self.dates = 2 if self.task is Task.CHANGE else 1
         self.bands = model.spec.band_count * self.dates
         self.eval()
@@ -51,7 +56,7 @@ class Exportable(nn.Module):
         """Return the probabilities of ``images`` ``(b, c, h, w)``, and boxes with them."""
         answer = self.network(images)
         if self.task is not Task.DETECTION:
-            return answer.softmax(1)
+            return answer.sigmoid() if self.several else answer.softmax(1)
         boxes, chances = self.network.candidates(answer)
         boxes = box_convert(boxes, "xyxy", "cxcywh")
         return torch.cat([boxes, chances], -1).transpose(1, 2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -12,16 +13,18 @@ import torch
 from torch import nn
 
 from geodl_plugin.core.conversion import proof
+from geodl_plugin.core.conversion.arcgis import write_arcgis
 from geodl_plugin.core.conversion.convert import run
 from geodl_plugin.core.conversion.exportable import Exportable
 from geodl_plugin.core.conversion.onnx_file import describe_file
 from geodl_plugin.core.conversion.options import ConversionOptions
 from geodl_plugin.core.errors import InputError, ModelError
-from geodl_plugin.core.models.registry import Task
+from geodl_plugin.core.models.registry import NetworkSpec, Task, build_network, model_type
+from geodl_plugin.core.packages.definition import ModelDefinition
 from geodl_plugin.core.packages.information import page
 from geodl_plugin.core.progress import Progress
 from tests.qgis.models import write_untrained
-from tests.unit.inference.support import SmallPixels, make_model, write_model
+from tests.unit.inference.support import Brightest, SmallPixels, make_model, write_model
 
 UTM = 'PROJCS["UTM 16N",GEOGCS["WGS 84",DATUM["WGS_1984",SPHEROID["WGS 84",6378137,298.257]],PRIMEM["Greenwich",0],UNIT["degree",0.0174532925]],PROJECTION["Transverse_Mercator"],PARAMETER["central_meridian",-87],PARAMETER["scale_factor",0.9996],PARAMETER["false_easting",500000],UNIT["metre",1]]'  # noqa: E501
 
@@ -119,6 +122,35 @@ def test_what_answers_otherwise_is_not_kept():
     found = proof.compare(network, images, lambda batch: network(torch.from_numpy(batch)).detach())
     assert found.chance == 0 and str(found) == "0.0e+00 in probability"
     assert network.task is Task.PIXELS
+
+
+@pytest.mark.parametrize("name", ["SSD", "RETINANET", "FCOS"])
+def test_candidates_are_what_is_detected(name):
+    kind = model_type(name)
+    arguments = kind.complete(dict(kind.arguments), np.array([[16.0, 16.0]]), 64)
+    torch.manual_seed(0)
+    network = build_network(NetworkSpec(name, "resnet18", arguments, 3, 2, 64)).eval()
+    with torch.no_grad():
+        answer = network(torch.randn(2, 3, 64, 96))
+        boxes, chances = network.candidates(answer)
+        found = network.detect(answer, (64, 96), 0.0)
+    limits = torch.tensor([96.0, 64.0, 96.0, 64.0])
+    for each, box, chance in zip(found, boxes, chances):
+        assert len(each["scores"]) > 10
+        clipped = torch.minimum(box.clamp(min=0), limits)
+        for place in range(10):
+            near = (clipped - each["boxes"][place]).abs().sum(1) < 1e-3
+            scores = chance[near, each["labels"][place]]
+            assert torch.isclose(scores, each["scores"][place], atol=1e-5).any()
+
+
+def test_several_labels_are_told_each_by_itself():
+    model = make_model("TEST_OBJECTS", several_labels=True)
+    network = Exportable(Brightest(2, pixels=False), model)
+    told = network(torch.full((1, 1, 32, 32), 10.0))
+    np.testing.assert_allclose(told.numpy(), [[1 / (1 + np.e**100), 0.5]], atol=1e-6)
+    with pytest.raises(ModelError, match="several classes, for which ArcGIS"):
+        write_arcgis(network, model, ModelDefinition({}), Path("a.dlpk"))
 
 
 class Wild(nn.Module):

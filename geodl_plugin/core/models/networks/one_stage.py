@@ -94,6 +94,28 @@ class OneStageDetector(nn.Module):
         shapes = [(each.shape[1], each.shape[2] // count) for each, count in zip(maps, counts)]
         return generator.of_maps(shapes, maps[0].device)
 
+    def candidates(self, outputs: dict[str, list[Tensor]]) -> tuple[Tensor, Tensor]:
+        """Return the boxes ``(b, n, 4)`` of all anchors and their classes' scores ``(b, n, c)``.
+
+        This is what a detector must have to be written for other programs.
+        """
+        boxes, chances = [], []
+        for place, anchors in enumerate(self._anchors(outputs)):
+            flat = {name: maps[place].flatten(1, 2) for name, maps in outputs.items()}
+            moves = flat["bbox_regression"]
+            repeated = anchors.expand(moves.shape[0], -1, -1)
+            boxes.append(self._decode(moves.flatten(0, 1), repeated.flatten(0, 1), moves.shape))
+            chances.append(self._chances(flat))
+        return torch.cat(boxes, 1), torch.cat(chances, 1)
+
+    def _decode(self, moves: Tensor, anchors: Tensor, shape: Sequence[int]) -> Tensor:
+        """Return boxes of moves and anchors ``(b · n, 4)`` in the shape ``(b, n, 4)``."""
+        return self.model.box_coder.decode_single(moves, anchors).reshape(shape)
+
+    def _chances(self, outputs: dict[str, Tensor]) -> Tensor:
+        """Return the score of each class ``(b, n, c)``."""
+        return outputs["cls_logits"].sigmoid()
+
     @torch.no_grad()
     def detect(
         self, outputs: dict[str, list[Tensor]], image_size: tuple[int, int], threshold: float
@@ -154,6 +176,13 @@ class FcosDetector(OneStageDetector):
         levels: list[int],
     ) -> dict[str, Tensor]:
         return self.model.compute_loss(targets, outputs, anchors, levels)
+
+    def _decode(self, moves: Tensor, anchors: Tensor, shape: Sequence[int]) -> Tensor:
+        return self.model.box_coder.decode(moves, anchors).reshape(shape)
+
+    def _chances(self, outputs: dict[str, Tensor]) -> Tensor:
+        centred = outputs["bbox_ctrness"].sigmoid()
+        return (outputs["cls_logits"].sigmoid() * centred).sqrt()
 
 
 def solid(target: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -59,3 +59,8 @@ class ResizedNetwork(nn.Module):
         size = (round(image_size[0] * self.scale), round(image_size[1] * self.scale))
         found = self.network.detect(outputs, size, threshold)
         return [{**each, "boxes": each["boxes"] / self.scale} for each in found]
+
+    def candidates(self, outputs: Any) -> tuple[Tensor, Tensor]:
+        """Return a detector's boxes in pixels of the images, and their scores."""
+        boxes, chances = self.network.candidates(outputs)
+        return boxes / self.scale, chances
