@@ -72,7 +72,10 @@ class TrainModel(GeoDLAlgorithm):
     GROUP_ID = "models"
     SUMMARY = (
         "Trains a network on a folder of training data and writes it as a model package (.dlpk) "
-        "with a report."
+        "with a report.\n"
+        "A training that was cancelled or killed goes on when it is started again with the same "
+        "options. Logs for TensorBoard are written into the folder that the environment variable "
+        "GEODL_TENSORBOARD names, where TensorBoard is installed."
     )
     CANCELLED = "Cancelled: no model was written."
 

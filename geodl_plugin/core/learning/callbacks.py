@@ -122,6 +122,9 @@ class TrainingProgress(Callback):
             "seconds": time.monotonic() - self._began,
         }
         self.records.append(record)
+        if trainer.logger is not None:
+            logged = {name: record[name] for name in ("train_loss", "learning_rate", "seconds")}
+            trainer.logger.log_metrics(logged, step=record["epoch"])
         self.progress.epoch(record)
         if not math.isfinite(record["train_loss"]):
             raise HopelessError(

@@ -21,6 +21,7 @@ from .batches import choose_batch_size, make_loaders
 from .callbacks import BestEpoch, EpochSeed, TrainingProgress
 from .checkpoint import Interrupted, Keeper, mark
 from .hardware import Hardware
+from .logs import make_logger
 from .module import LearningModule
 from .options import TrainingOptions
 from .preparation import Preparation
@@ -161,7 +162,7 @@ class Fitting:
             trainer = pl.Trainer(
                 max_epochs=self.options.max_epochs,
                 callbacks=callbacks,
-                logger=False,
+                logger=make_logger(self.options.output, self.progress) or False,
                 enable_checkpointing=False,
                 enable_progress_bar=False,
                 enable_model_summary=False,
