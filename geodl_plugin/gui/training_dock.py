@@ -236,7 +236,12 @@ class TrainingDock(QgsDockWidget):
         self._end(successful)
 
     def _open_tool(self) -> None:
-        given = {name: value for name, value in self.form.parameters().items() if value != ""}
+        try:
+            values = self.form.parameters()
+        except GeoDLError as error:
+            self.notice.tell("error", str(error))
+            return
+        given = {name: value for name, value in values.items() if value != ""}
         open_dialog("geodl:trainmodel", given)
 
     def _use(self, model: str) -> None:

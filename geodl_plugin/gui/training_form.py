@@ -10,6 +10,7 @@ from qgis.core import QgsMapLayerProxyModel, QgsRasterLayer, QgsSettings
 from qgis.gui import QgsFileWidget, QgsMapLayerComboBox
 from qgis.PyQt.QtCore import QCoreApplication, Qt, pyqtSignal
 from qgis.PyQt.QtWidgets import (
+    QCheckBox,
     QComboBox,
     QFormLayout,
     QGroupBox,
@@ -21,11 +22,17 @@ from qgis.PyQt.QtWidgets import (
     QWidget,
 )
 
+from ..core.arguments import compose, entries, parse
 from ..core.learning.options import TrainingOptions
 from ..core.models.registry import model_types
 
 SETTINGS = "geodl/training"
 BACKBONES = ("resnet18", "resnet34", "resnet50", "resnet101")
+_DEFAULTS = {
+    each.name.upper(): each.default
+    for each in fields(TrainingOptions)
+    if each.default is not MISSING
+}
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
@@ -47,13 +54,7 @@ class TrainingForm(QWidget):
         layout.addWidget(more)
         layout.addStretch(1)
         # What the form shows at first is what the tool does by default.
-        self.set_parameters(
-            {
-                each.name.upper(): each.default
-                for each in fields(TrainingOptions)
-                if each.default is not MISSING
-            }
-        )
+        self.set_parameters(_DEFAULTS)
         self.restore()
 
     def _groups(self) -> list[QGroupBox]:
@@ -75,6 +76,8 @@ class TrainingForm(QWidget):
                 (self.tr("Learning rate"), self.learning_rate),
                 (self.tr("Validation (%)"), self.validation),
                 (self.tr("Device"), self.device),
+                (self.tr("Interrupted"), self.resume),
+                (self.tr("Further"), self.further),
             ),
             self.tr("Afterwards"): ((self.tr("Apply to"), self.apply_to),),
         }
@@ -85,7 +88,9 @@ class TrainingForm(QWidget):
 
     def _make_data_fields(self) -> None:
         self.input = _folder_field(self.tr("Folder of the exported training data"))
-        self.input.setToolTip(self.tr("A folder written by the tool 'Export training data'."))
+        self.input.setToolTip(
+            self.tr("A folder written by the tool 'Export training data', or several with ';'.")
+        )
         self.output = _folder_field(self.tr("Folder of the trained model"))
         self.output.setToolTip(
             self.tr("The model package (.dlpk) and the report are written here.")
@@ -124,6 +129,21 @@ class TrainingForm(QWidget):
         self.device.setToolTip(
             self.tr("auto takes a GPU where there is one; cuda:1 is the second GPU.")
         )
+        self.resume = QCheckBox(self.tr("Go on where it ended"))
+        self.resume.setToolTip(
+            self.tr(
+                "A training of the same options into the same folder that was cancelled or "
+                "killed goes on after its last epoch. Otherwise it starts anew."
+            )
+        )
+        self.further = QLineEdit()
+        self.further.setPlaceholderText(self.tr("NAME=value;NAME=value"))
+        self.further.setToolTip(
+            self.tr(
+                "Any other parameter of the tool Train model, for example "
+                "PRETRAINED_MODEL=trees.dlpk;CLASS_WEIGHTS=balanced;MONITOR=MIOU"
+            )
+        )
         self.apply_to = QgsMapLayerComboBox()
         self.apply_to.setFilters(QgsMapLayerProxyModel.Filter.RasterLayer)
         self.apply_to.setAllowEmptyLayer(True, self.tr("No layer"))
@@ -133,7 +153,21 @@ class TrainingForm(QWidget):
         )
 
     def parameters(self) -> dict[str, Any]:
-        """Return the fields by the names of the parameters of 'Train model'."""
+        """Return the fields by the names of the parameters of 'Train model'.
+
+        Raises:
+            InputError: when a further one is unknown or has the wrong type.
+        """
+        return {**self._own_parameters(), **self._further_parameters()}
+
+    def _further_parameters(self) -> dict[str, Any]:
+        """Return what the user has written besides the fields."""
+        defaults = {name: value for name, value in _DEFAULTS.items() if name not in self._fields()}
+        written = {entry.partition("=")[0].strip() for entry in entries(self.further.text())}
+        given = parse(self.further.text(), defaults)
+        return {name: value for name, value in given.items() if name in written}
+
+    def _own_parameters(self) -> dict[str, Any]:
         return {
             "INPUT": self.input.filePath().strip(),
             "MODEL_TYPE": self.model_type.currentData() or "",
@@ -145,6 +179,7 @@ class TrainingForm(QWidget):
             "LEARNING_RATE": self.learning_rate.text().strip(),
             "VALIDATION_PERCENTAGE": self.validation.value(),
             "DEVICE": self.device.currentText().strip(),
+            "RESUME": self.resume.isChecked(),
             "OUTPUT": self.output.filePath().strip(),
         }
 
@@ -165,6 +200,14 @@ class TrainingForm(QWidget):
         for name, field in self._fields().items():
             if name in values:
                 _set_value(field, values[name])
+        further = {
+            name: value
+            for name, value in values.items()
+            if name in _DEFAULTS and name not in self._fields()
+        }
+        if further:
+            unusual = {name: each for name, each in further.items() if each != _DEFAULTS[name]}
+            self.further.setText(compose(unusual))
 
     def apply_layer(self) -> QgsRasterLayer | None:
         """Return the raster to which the trained model is to be applied."""
@@ -172,13 +215,14 @@ class TrainingForm(QWidget):
 
     def problem(self) -> str:
         """Return what is missing, as a sentence; empty when the training can start."""
-        values = self.parameters()
+        values = self._own_parameters()
         if not values["INPUT"]:
             return self.tr("Choose the folder of the training data.")
-        if not Path(values["INPUT"]).is_dir():
-            return self.tr("There is no folder '{}'. Choose the folder of the data.").format(
-                values["INPUT"]
-            )
+        for folder in filter(None, map(str.strip, values["INPUT"].split(";"))):
+            if not Path(folder).is_dir():
+                return self.tr("There is no folder '{}'. Choose the folder of the data.").format(
+                    folder
+                )
         if not values["OUTPUT"]:
             return self.tr("Choose an output folder for the model.")
         return ""
@@ -205,6 +249,7 @@ class TrainingForm(QWidget):
             "LEARNING_RATE": self.learning_rate,
             "VALIDATION_PERCENTAGE": self.validation,
             "DEVICE": self.device,
+            "RESUME": self.resume,
             "OUTPUT": self.output,
         }
 
@@ -254,6 +299,8 @@ def _number(low: int, high: int, value: int) -> QSpinBox:
 def _set_value(field: QWidget, value: Any) -> None:
     if isinstance(field, QgsFileWidget):
         field.setFilePath(str(value))
+    elif isinstance(field, QCheckBox):
+        field.setChecked(value in (True, "true"))
     elif isinstance(field, QSpinBox):
         field.setValue(int(value))
     elif isinstance(field, QLineEdit):
