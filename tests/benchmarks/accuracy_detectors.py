@@ -33,6 +33,7 @@ from torchvision.models.detection.anchor_utils import DefaultBoxGenerator
 from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
 from torchvision.models.detection.ssd import SSD, SSDHead
 from torchvision.ops import batched_nms
+from torchvision.ops.feature_pyramid_network import LastLevelP6P7
 
 from geodl_plugin.core.chips.export import export_chips
 from geodl_plugin.core.chips.folder import open_folder
@@ -67,7 +68,7 @@ class Plan:
     seeds: tuple[int, ...] = (1, 2, 3)
 
 
-QUICK = Plan(256, "resnet18", 128, 2, 8, (1,))
+QUICK = Plan(384, "resnet18", 128, 1, 4, (1,))
 
 
 def make_chips(folder: Path, plan: Plan) -> tuple[Path, Path]:
@@ -128,11 +129,14 @@ def by_geodl(chips: Path, output: Path, name: str, plan: Plan, seed: int) -> Pre
 
 def plain_network(name: str, plan: Plan) -> nn.Module:
     """Return torchvision's detector as its documentation builds it, for one class."""
+    # Its RetinaNet alone starts at the map of stride 8.
+    strides = {"returned_layers": [2, 3, 4], "extra_blocks": LastLevelP6P7(256, 256)}
     backbone = resnet_fpn_backbone(
         backbone_name=plan.backbone,
         weights=None,
         norm_layer=nn.BatchNorm2d,  # frozen ones would never learn what they stand for
         trainable_layers=5,
+        **(strides if name == "RETINANET" else {}),
     )
     if name == "SSD":
         anchors = DefaultBoxGenerator([[2], [2, 3], [2, 3], [2, 3], [2]])
