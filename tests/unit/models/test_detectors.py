@@ -170,6 +170,12 @@ def test_a_validation_loss_is_the_same_each_time_and_half_precision_runs(name):
         answer = network(images)
     torch.stack(list(network.loss(answer, targets).values())).sum().backward()
     network.eval()
+    # A validation step detects where the forward pass was computed: in half precision.
+    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+        found = network.detect(network(images), (SIDE, SIDE), 0.01)
+        losses = network.loss(network(images), targets)
+    assert {each["scores"].dtype for each in found} == {torch.float32}
+    assert {each.dtype for each in losses.values()} == {torch.float32}
     state = torch.get_rng_state()
     with torch.no_grad():
         assert float(total(network, images, targets)) == float(total(network, images, targets))

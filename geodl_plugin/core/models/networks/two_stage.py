@@ -110,7 +110,8 @@ class TwoStageDetector(nn.Module):
             wanted.append(
                 {**each, "boxes": each["boxes"].float(), "labels": each["labels"].long() + 1}
             )
-        with self._mode(True), self._same_draws(outputs["objectness"][0].device):
+        device = outputs["objectness"][0].device
+        with self._mode(True, device), self._same_draws(device):
             proposals, losses = self._propose(outputs, wanted)
             sizes = [self._size(outputs)] * len(proposals)
             _, more = self.model.roi_heads(
@@ -125,17 +126,19 @@ class TwoStageDetector(nn.Module):
         return rows * stride, cols * stride
 
     @contextlib.contextmanager
-    def _mode(self, losses: bool) -> Iterator[None]:
+    def _mode(self, losses: bool, device: torch.device) -> Iterator[None]:
         """Have torchvision compute losses, or detections, whether or not the network trains.
 
-        Its parts have nothing else that behaves otherwise in training.
+        Its parts have nothing else that behaves otherwise in training. They compute in full
+        precision, also where the caller wants another one.
         """
         parts = (self.model.rpn, self.model.roi_heads)
         before = [part.training for part in parts]
         try:
             for part in parts:
                 part.train(losses)
-            yield
+            with torch.autocast(device.type, enabled=False):
+                yield
         finally:
             for part, mode in zip(parts, before):
                 part.train(mode)
@@ -190,7 +193,7 @@ class TwoStageDetector(nn.Module):
         """
         heads = self.model.roi_heads
         heads.score_thresh = threshold
-        with self._mode(False):
+        with self._mode(False, outputs["objectness"][0].device):
             proposals, _ = self._propose(outputs)
             sizes = [image_size] * len(proposals)
             found, _ = heads(OrderedDict(outputs["features"]), proposals, sizes)
