@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shutil
 from pathlib import Path
 
 
@@ -38,7 +39,7 @@ def _runs(process: int) -> bool:
 
 
 def unfinished(output: str | Path, what: str) -> Path:
-    """Return the path of a file that belongs to an unfinished result."""
+    """Return the path of a file, or folder, that belongs to an unfinished result."""
     path = Path(output)
     return path.with_name(f".{path.stem}.unfinished.{what}")
 
@@ -50,6 +51,6 @@ def remove_unfinished(output: str | Path) -> None:
         return
     begin = f".{path.stem}.unfinished."
     for each in list(path.parent.iterdir()):
-        if each.name.startswith(begin) and each.is_file():
+        if each.name.startswith(begin):
             with contextlib.suppress(OSError):
-                each.unlink()
+                shutil.rmtree(each) if each.is_dir() else each.unlink()

@@ -13,6 +13,7 @@ from osgeo import gdal, ogr, osr
 
 from ..errors import VectorError
 from .raster import attempt, last_error
+from .wkb import polygon_wkb, ring_wkbs
 
 DRIVERS = {
     ".gpkg": "GPKG",
@@ -265,31 +266,36 @@ class VectorWriter:
             known = isinstance(kind, ogr.FieldDefn)
             self._layer.CreateField(kind if known else ogr.FieldDefn(name, FIELD_TYPES[kind]))
         self._fields = list(fields)
+        self._definition = self._layer.GetLayerDefn()
+        self._multiple = self._layer.GetGeomType() == ogr.wkbMultiPolygon
         self.count = 0
         self._dataset.StartTransaction()
 
     def write_polygon(self, rings: Sequence[np.ndarray], attributes: Mapping[str, Any]) -> None:
         """Write a polygon from rings of map coordinates ``(n, 2)``; the first is the outer one."""
-        polygon = ogr.Geometry(ogr.wkbPolygon)
-        for ring in rings:
-            line = ogr.Geometry(ogr.wkbLinearRing)
-            for x, y in ring:
-                line.AddPoint_2D(float(x), float(y))
-            line.CloseRings()
-            polygon.AddGeometry(line)
-        self.write(polygon, attributes)
+        self.write(ogr.CreateGeometryFromWkb(polygon_wkb(rings)), attributes)
+
+    def write_rings(self, rings: np.ndarray, columns: Mapping[str, Sequence[Any]]) -> None:
+        """Write polygons from rings of map coordinates ``(n, k, 2)``, with their attributes."""
+        values = [columns[name] for name in self._fields]
+        for wkb, row in zip(ring_wkbs(rings), zip(*values)):
+            self._add(ogr.CreateGeometryFromWkb(wkb), row)
 
     def write(self, geometry: ogr.Geometry | None, attributes: Mapping[str, Any]) -> None:
         """Write a feature; attributes that are no fields are left out."""
-        feature = ogr.Feature(self._layer.GetLayerDefn())
-        for position, name in enumerate(self._fields):
-            value = attributes.get(name)
+        # The writer gives the geometry away.
+        own = None if geometry is None else geometry.Clone()
+        self._add(own, [attributes.get(name) for name in self._fields])
+
+    def _add(self, geometry: ogr.Geometry | None, values: Sequence[Any]) -> None:
+        feature = ogr.Feature(self._definition)
+        for position, value in enumerate(values):
             if value is not None:
                 feature.SetField(position, value)
         if geometry is not None:
-            if self._layer.GetGeomType() == ogr.wkbMultiPolygon:
+            if self._multiple:
                 geometry = ogr.ForceToMultiPolygon(geometry)
-            feature.SetGeometry(geometry)
+            feature.SetGeometryDirectly(geometry)
         if attempt(self._layer.CreateFeature, feature) != 0:
             reason = last_error()
             self.abort()

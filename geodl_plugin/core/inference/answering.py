@@ -40,16 +40,24 @@ class Answering:
         consume: Callable[[tuple[TileImage, Any]], None],
         phase: Phase,
         skipped: Callable[[Tile], None] | None = None,
+        batch_done: Callable[[], None] | None = None,
     ) -> None:
         """Have tiles answered and the answers consumed, in the order of the tiles.
 
         Args:
             tiles: all of the plan, or those that are left.
-            consume, phase, skipped: as of :func:`.pipeline.run_tiles`.
+            consume, phase, skipped, batch_done: as of :func:`.pipeline.run_tiles`.
         """
         if self.options.scheduler:
             from .remote import run_tiles_elsewhere
 
-            run_tiles_elsewhere(self, tiles, consume, phase, skipped)
+            def consume_each(result: tuple[TileImage, Any]) -> None:
+                consume(result)
+                if batch_done is not None:
+                    batch_done()
+
+            run_tiles_elsewhere(self, tiles, consume_each, phase, skipped)
             return
-        run_tiles(tiles, self.open_reader, self.engine, self.decode, consume, phase, skipped)
+        run_tiles(
+            tiles, self.open_reader, self.engine, self.decode, consume, phase, skipped, batch_done
+        )

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
+from ..geo.grid import Tile
 from ..progress import Phase, Progress
 from .answering import Answering
 from .checks import Job, choose_classes, open_detection
+from .detection_views import DetectionViews
+from .detections import COLUMNS, Detections, as_arrays, tile_number
 from .engine import Engine, open_engine
 from .items import run_items, split
-from .masks import masks_of
-from .merge import Detections, Merger, inside, place, rim_tolerance, suppress
+from .journal import Journal, facts_of, resumable
+from .merge import Merger, inside, place, rim_tolerance, suppress
 from .object_writer import ObjectWriter
 from .options import DetectionOptions
 from .pipeline import hold_cache
-from .tiles import TileImage, TilePlan, TileReader, plan
+from .tiles import Damaged, TileImage, TilePlan, TileReader, plan
 
 USUAL_TILE = 512  # pixels a side
 PADDING_SHARE = 4  # the default padding is a quarter of the tile
-LEAST_SIDE = 0.5  # pixels: a network may tell a box that is a line
 LEAST_DATA = 0.25  # share of a box that must have data: nothing is found in emptiness
 
 
@@ -49,61 +51,59 @@ def detect(
     job: Job, engine: Engine, options: DetectionOptions, progress: Progress
 ) -> dict[str, Any]:
     """Detect objects with a network that is ready."""
-    work = answering(job, engine, options)
+    work = answering(job, engine, options, progress)
     tiles = work.tiles
     phase = Phase(progress, "Detecting", len(tiles), "tiles", stop=0.99)
-    with ObjectWriter(options, job) as writer:
-        collector = _Collector(tiles, job, options, writer)
-        work.run(tiles, collector.collect, phase)
-        collector.finish()
+    facts = facts_of(options, tiles=[tiles.size, tiles.rim, tiles.step])
+    with resumable(options.output, facts, progress) as journal:
+        engine.go_on(journal)
+        with ObjectWriter(options, job) as writer:
+            collector = _Collector(tiles, job, options, writer, journal)
+            phase.step(collector.take_up())
+            work.run(
+                collector.open_tiles(), collector.collect, phase, collector.skip, collector.note
+            )
+            collector.finish()
     return {"output": options.output, "object_count": writer.count}
 
 
-def answering(
-    job: Job, engine: Engine, options: DetectionOptions, _: Callable[[str], None] | None = None
-) -> Answering:
-    """Return what finds the objects of tiles."""
+def answering(job: Job, engine: Engine, options: DetectionOptions, progress: Progress) -> Answering:
+    """Return what finds the objects of tiles; ``progress`` is warned of damage."""
+    viewed = isinstance(engine.network, DetectionViews)  # for the raster before
+    if options.test_time_augmentation and not viewed:
+        engine.network = DetectionViews(engine.network, job.model.map_space, options.nms_overlap)
     tiles = plan(job, options, engine.network, USUAL_TILE, PADDING_SHARE)
     hold_cache(job.raster, tiles.size)
     engine.expect(len(tiles), tiles.size, tiles.size)
+    damaged = Damaged(progress, "Nothing is found there.") if options.skip_unreadable else None
     return Answering(
         options,
         tiles,
         engine,
-        lambda: TileReader(job.raster, job.model, options.mask),
+        lambda: TileReader(job.raster, job.model, options.mask, damaged=damaged),
         lambda net, answer: net.detect(answer, (tiles.size, tiles.size), options.threshold),
     )
-
-
-def as_arrays(found: dict[str, Any]) -> Detections:
-    """Return a network's detections of one tile as arrays, in the tile's pixels.
-
-    Where there are masks, the boxes are those around them; an empty one is no object. Nor is
-    a box without a width or a height.
-    """
-    boxes = found["boxes"].float().cpu().numpy()
-    scores = found["scores"].float().cpu().numpy()
-    labels = found["labels"].cpu().numpy()
-    if "masks" not in found:
-        flat = ((boxes[:, 2:] - boxes[:, :2]) < LEAST_SIDE).any(axis=1)
-        return Detections.of(boxes, scores, labels).take(~flat)
-    masks = masks_of(found["masks"], found["windows"])
-    seen = np.array([each is not None for each in masks], bool)
-    kept = [each for each in masks if each is not None]
-    around = np.array([each.box for each in kept], float)
-    return Detections.of(around, scores[seen], labels[seen], kept)
 
 
 class _Collector:
     """Takes the detections of tile after tile and writes those that are decided."""
 
     def __init__(
-        self, tiles: TilePlan, job: Job, options: DetectionOptions, writer: ObjectWriter
+        self,
+        tiles: TilePlan,
+        job: Job,
+        options: DetectionOptions,
+        writer: ObjectWriter,
+        journal: Journal,
     ) -> None:
         self._tiles = tiles
         self._job = job
         self._options = options
         self._writer = writer
+        self._journal = journal
+        self._done: set[int] = set()  # numbers of tiles
+        self._skipped: list[int] = []  # and these two are not in the journal yet
+        self._fresh: list[tuple[int, Detections]] = []
         wanted = choose_classes(job.model.schema, options.classes, job.model.name)
         self._labels = np.array([job.model.schema.index_of(value) for value in wanted.values])
         self._row: int | None = None
@@ -112,25 +112,63 @@ class _Collector:
             overlap = options.max_overlap_ratio or options.nms_overlap
             self._merger = Merger(overlap, rim_tolerance(tiles.size))
 
-    def collect(self, result: tuple[TileImage, dict[str, Any]]) -> None:
+    def take_up(self) -> int:
+        """Take what an earlier run has found; return the number of tiles that it has finished."""
+        for part in self._journal:
+            answers = self._journal.answers(part)
+            found = Detections.unpacked(answers)
+            ends = answers["counts"].cumsum()
+            for number, end, count in zip(answers["tiles"].tolist(), ends, answers["counts"]):
+                self._merge(number // COLUMNS, found.take(np.arange(end - count, end)))
+            self._done.update(answers["tiles"].tolist(), answers["skipped"].tolist())
+        return len(self._done)
+
+    def open_tiles(self) -> Iterator[Tile]:
+        """Yield the tiles that are not finished."""
+        return (tile for tile in self._tiles if tile_number(tile) not in self._done)
+
+    def collect(self, result: tuple[TileImage, dict[str, Any] | Detections]) -> None:
         """Take what the network found in a tile; tiles come row by row."""
         image, answer = result
-        tile = image.tile
-        found = as_arrays(answer)
+        found = answer if isinstance(answer, Detections) else as_arrays(answer)
         found = suppress(found.take(np.isin(found.labels, self._labels)), self._options.nms_overlap)
-        found = self._limit(place(found, tile, self._job.raster.window), image)
-        if self._merger is None:
-            self._write(found)
+        found = self._limit(place(found, image.tile, self._job.raster.window), image)
+        self._fresh.append((tile_number(image.tile), found))
+        self._merge(image.tile.outer.row, found)
+
+    def skip(self, tile: Tile) -> None:
+        """Take note that a tile has no data."""
+        if not self._options.skip_unreadable:  # else it is read again, and told again
+            self._skipped.append(tile_number(tile))
+
+    def note(self) -> None:
+        """Note what was found in a batch: the run that goes on makes the same batches."""
+        if not self._fresh:
             return
-        if tile.outer.row != self._row:
-            self._write(self._merger.settle(tile.outer.row))
-            self._row = tile.outer.row
-        self._merger.add(found)
+        numbers, found = zip(*self._fresh)
+        answers = {
+            **Detections.join(found).packed(),
+            "tiles": np.array(numbers, np.int64),
+            "counts": np.array([len(each) for each in found], np.int64),
+            "skipped": np.array(self._skipped, np.int64),
+        }
+        self._journal.add(numbers[0], answers)
+        self._fresh, self._skipped = [], []
 
     def finish(self) -> None:
         """Write what is left."""
         if self._merger is not None:
             self._write(self._merger.settle())
+
+    def _merge(self, row: int, found: Detections) -> None:
+        """Take detections of a tile that starts at a row of the raster."""
+        if self._merger is None:
+            self._write(found)
+            return
+        if row != self._row:
+            self._write(self._merger.settle(row))
+            self._row = row
+        self._merger.add(found)
 
     def _write(self, found: Detections) -> None:
         self._writer.write(found.take(inside(found.centres, self._job.area)))

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 
-from .masks import ObjectMask, as_objects
+from ..geo.grid import Tile
+from .masks import ObjectMask, as_objects, masks_of
 
+LEAST_SIDE = 0.5  # pixels: a network may tell a box that is a line
+COLUMNS = 2**31  # more than any raster has
 LEFT, TOP, RIGHT, BOTTOM = 1, 2, 4, 8  # the sides at which a tile's rim cuts
+
+
+def tile_number(tile: Tile) -> int:
+    """Return a number that no other tile of a raster has; those of higher rows are smaller."""
+    return tile.outer.row * COLUMNS + tile.outer.col
 
 
 @dataclass(frozen=True)
@@ -22,7 +31,7 @@ class Detections:
         labels: array ``(n,)`` of indices of classes.
         cut: array ``(n,)`` of bits: the sides at which the tile's rim cuts the box.
         padded: array ``(n,)``: whether the centre lies in the tile's padding.
-        tile: array ``(n,)`` of numbers: which tile it was found in.
+        tile: array ``(n,)`` of :func:`tile_number`: which tile it was found in.
         masks: array ``(n,)`` of :class:`ObjectMask`, all ``None`` where there are only boxes.
     """
 
@@ -74,6 +83,30 @@ class Detections:
             *(np.concatenate([getattr(part, name) for part in parts]) for name in names)
         )
 
+    def packed(self) -> dict[str, np.ndarray]:
+        """Return the detections as arrays of numbers, from which :meth:`unpacked` makes them."""
+        arrays = {each.name: getattr(self, each.name) for each in fields(self)}
+        masks = arrays.pop("masks")
+        if self.outlined:
+            arrays["windows"] = np.array(
+                [(each.col, each.row, *each.pixels.shape) for each in masks], np.int64
+            )
+            arrays["bits"] = np.concatenate([np.packbits(each.pixels) for each in masks])
+        return arrays
+
+    @classmethod
+    def unpacked(cls, arrays: Mapping[str, np.ndarray]) -> Detections:
+        """Return the detections of :meth:`packed`; further arrays are left alone."""
+        masks: list[ObjectMask | None] = [None] * len(arrays["scores"])
+        begin = 0
+        for index, (col, row, high, wide) in enumerate(arrays.get("windows", [])):
+            end = begin + -(-high * wide // 8)
+            pixels = np.unpackbits(arrays["bits"][begin:end], count=high * wide)
+            masks[index] = ObjectMask(int(col), int(row), pixels.reshape(high, wide) > 0)
+            begin = end
+        names = (each.name for each in fields(cls) if each.name != "masks")
+        return cls(*(arrays[name] for name in names), as_objects(masks))
+
     @property
     def outlined(self) -> bool:
         """Whether these are masks, not only boxes."""
@@ -83,3 +116,22 @@ class Detections:
     def centres(self) -> np.ndarray:
         """The middles ``(n, 2)`` of the boxes."""
         return (self.boxes[:, :2] + self.boxes[:, 2:]) / 2
+
+
+def as_arrays(found: dict[str, Any]) -> Detections:
+    """Return a network's detections of one tile as arrays, in the tile's pixels.
+
+    Where there are masks, the boxes are those around them; an empty one is no object. Nor is
+    a box without a width or a height.
+    """
+    boxes = found["boxes"].float().cpu().numpy()
+    scores = found["scores"].float().cpu().numpy()
+    labels = found["labels"].cpu().numpy()
+    if "masks" not in found:
+        flat = ((boxes[:, 2:] - boxes[:, :2]) < LEAST_SIDE).any(axis=1)
+        return Detections.of(boxes, scores, labels).take(~flat)
+    masks = masks_of(found["masks"], found["windows"])
+    seen = np.array([each is not None for each in masks], bool)
+    kept = [each for each in masks if each is not None]
+    around = np.array([each.box for each in kept], float)
+    return Detections.of(around, scores[seen], labels[seen], kept)

@@ -106,6 +106,17 @@ class Engine:
         self._journal = journal
         self.precision = journal.noted("precision") or self.precision
         self.batch_size = journal.noted("batch_size") or self.batch_size
+        if self._ready:
+            self._note()
+
+    def _note(self) -> str:
+        """Note in the journal how is computed; return the engine's name."""
+        engine = "torch" if self._compiled is None else OPENVINO
+        if self._journal is not None:
+            self._journal.note("precision", self.precision)
+            self._journal.note("batch_size", self.batch_size)
+            self._journal.note("engine", engine)
+        return engine
 
     def _next_batch(self, images: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
         """Return the first images that can be computed together: few enough, of one size."""
@@ -140,16 +151,12 @@ class Engine:
         if known == OPENVINO or (known is None and self._seconds(image) > LEAST_SECONDS):
             self._compiled = self._compile(image)
         self._ready = True
-        engine = "torch" if self._compiled is None else OPENVINO
-        if self._journal is not None:
-            self._journal.note("precision", self.precision)
-            self._journal.note("batch_size", self.batch_size)
-            self._journal.note("engine", engine)
+        engine = self._note()
         rows, cols = image.shape[-2:]
         self._progress.info(
             f"Computing on {device_label(self.device)} with {self.precision}, in batches of "
             f"{self.batch_size} images of {cols} × {rows} pixels"
-            + (", by OpenVINO." if self._compiled is not None else ".")
+            + (", by OpenVINO." if engine == OPENVINO else ".")
         )
 
     def _seconds(self, image: np.ndarray) -> float:

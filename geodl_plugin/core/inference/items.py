@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ..errors import OutsideError
+from ..errors import CancelledError, OutsideError
 from ..geo.raster import Raster
 from ..geo.vector import VectorReader, VectorWriter, same_crs, transform_bounds
+from ..leftovers import remove_unfinished, unfinished
 from ..progress import Part, Progress
 from .checks import Job
+from .journal import facts_of, resumable
 from .options import InferenceOptions
 
 RASTER_FIELD = "Raster"  # tells in the joined layer which raster a feature was found on
@@ -70,18 +71,26 @@ def run_items(
     Returns:
         How many features there are.
     """
-    with tempfile.TemporaryDirectory(prefix="geodl-items-") as folder:
-        parts = []
-        for number, item in enumerate(items):
-            progress.check()
-            name = Path(item.sources[0]).name
-            path = Path(folder) / f"{number}.gpkg"
-            work(
-                dataclasses.replace(item, output=str(path)),
-                Part(progress, number, len(items), name),
-            )
-            parts.append((name, path))
-        return _join(parts, items[0].output, progress)
+    output = items[0].output
+    folder = unfinished(output, "items")  # each raster's layer has a journal of its own there
+    parts = [
+        (Path(item.sources[0]).name, folder / f"{number}.gpkg") for number, item in enumerate(items)
+    ]
+    facts = {"items": [facts_of(item) for item in items]}
+    try:
+        with resumable(output, facts, progress) as journal:
+            for number, (item, (name, path)) in enumerate(zip(items, parts)):
+                progress.check()
+                part = Part(progress, number, len(items), name)
+                if number not in journal or not path.exists():
+                    work(dataclasses.replace(item, output=str(path)), part)
+                    journal.add(number)
+            count = _join(parts, output, progress)
+    except CancelledError:
+        remove_unfinished(output)
+        raise
+    remove_unfinished(output)
+    return count
 
 
 def _join(parts: Sequence[tuple[str, Path]], output: str, progress: Progress) -> int:

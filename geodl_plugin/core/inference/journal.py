@@ -14,15 +14,16 @@ import io
 import json
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
-from ..errors import InputError, RasterError
+from ..errors import CancelledError, InputError, RasterError
 from ..geo.block_store import write_all
-from ..leftovers import unfinished
+from ..leftovers import remove_leftovers, unfinished
+from ..progress import Progress
 from .options import InferenceOptions
 
 FORMAT = 1
@@ -68,6 +69,10 @@ class Journal:
 
     def __contains__(self, part: int) -> bool:
         return part in self._places
+
+    def __iter__(self) -> Iterator[int]:
+        """Yield the numbers of the finished parts, in the order in which they were finished."""
+        return iter(list(self._places))
 
     def __len__(self) -> int:
         return len(self._places)
@@ -155,6 +160,38 @@ class Journal:
                 f"'{self.path.parent}' cannot be written: {error.strerror}."
             ) from error
         return begin
+
+
+@contextlib.contextmanager
+def resumable(
+    output: str | Path,
+    facts: Mapping[str, Any],
+    progress: Progress,
+    drop: Callable[[bool], None] | None = None,
+) -> Iterator[Journal]:
+    """Keep what is finished when something fails, and nothing when the user cancels.
+
+    Args:
+        output: the result.
+        facts: what decides it.
+        progress: is told what happens to what is finished.
+        drop: is told, when something fails, whether what is finished is kept.
+    """
+    journal = Journal(output, facts)
+    remove_leftovers(output)  # a killed run could not remove its temporary files
+    try:
+        yield journal
+    except BaseException as error:
+        kept = len(journal) > 0 and not isinstance(error, CancelledError)
+        if drop is not None:
+            drop(kept)
+        if kept:
+            journal.close()
+            progress.info("What is finished is kept: run the same call again to go on.")
+        else:
+            journal.remove()
+        raise
+    journal.remove()
 
 
 def facts_of(options: InferenceOptions, **more: Any) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..geo.grid import Tile, Window
-from .detections import BOTTOM, LEFT, RIGHT, TOP, Detections
+from .detections import BOTTOM, LEFT, RIGHT, TOP, Detections, tile_number
 from .masks import as_objects
 from .neighbours import areas, intersections, overlapping_pairs
 from .pieces import join_cut
@@ -46,7 +46,7 @@ def place(found: Detections, tile: Tile, raster: Window) -> Detections:
     x, y = ((boxes[:, :2] + boxes[:, 2:]) / 2).T
     beyond = np.where(x < inner.col, LEFT, 0) | np.where(y < inner.row, TOP, 0)
     beyond |= np.where(x >= inner.right, RIGHT, 0) | np.where(y >= inner.bottom, BOTTOM, 0)
-    number = np.full(len(found), outer.row * 2**31 + outer.col)
+    number = np.full(len(found), tile_number(tile))
     masks = found.masks
     if found.outlined:
         masks = as_objects([each.moved(outer.col, outer.row) for each in masks])

@@ -35,15 +35,16 @@ class ObjectWriter:
         if found.outlined:
             for index, mask in enumerate(found.masks):
                 shape = mask_polygons(mask.pixels, mask.col, mask.row, self._geotransform)
-                self._writer.write(shape, self._attributes(found, index))
+                self._writer.write(shape, dict(zip(self._names, self._values(found, index))))
             return
-        for index, ring in enumerate(self._geotransform.box_corners(found.boxes)):
-            self._writer.write_polygon([ring], self._attributes(found, index))
+        rows = [self._values(found, index) for index in range(len(found))]
+        if rows:
+            columns = dict(zip(self._names, zip(*rows)))
+            self._writer.write_rings(self._geotransform.box_corners(found.boxes), columns)
 
-    def _attributes(self, found: Detections, index: int) -> dict[str, Any]:
+    def _values(self, found: Detections, index: int) -> tuple[str, int, float]:
         each = self._schema.classes[int(found.labels[index])]
-        values = (each.name, each.value, round(100 * float(found.scores[index]), 2))
-        return dict(zip(self._names, values))
+        return each.name, each.value, round(100 * float(found.scores[index]), 2)
 
     def __enter__(self) -> ObjectWriter:
         return self

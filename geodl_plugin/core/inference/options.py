@@ -53,6 +53,8 @@ class DetectionOptions(InferenceOptions):
         run_nms: join what neighbouring tiles found.
         max_overlap_ratio: as ``nms_overlap``, between tiles; 0 takes that.
         classes: names or values of the only classes wanted; empty for all.
+        test_time_augmentation: join what is found in turned and mirrored views of each tile.
+        skip_unreadable: go on where the raster is damaged, and find nothing there.
     """
 
     padding: int | None = None
@@ -65,6 +67,8 @@ class DetectionOptions(InferenceOptions):
     classes: list[str] = field(default_factory=list)
     class_field: str = "Class"
     confidence_field: str = "Confidence"
+    test_time_augmentation: bool = False
+    skip_unreadable: bool = False
 
 
 @dataclass(frozen=True)
@@ -113,14 +117,18 @@ class ObjectOptions(InferenceOptions):
     """The options of the task "classify_objects".
 
     Attributes:
-        features: ``[path, layer]`` of the features to classify.
+        features: ``[path, layer]`` of the features to classify; empty takes each raster for one.
         class_field: name of the field for the class.
         score_threshold: least score of a label, 0 to 1, of models that give several.
+        test_time_augmentation: the mean answer to turned and mirrored views of each object.
+        skip_unreadable: go on where the raster is damaged, and leave the class empty there.
     """
 
     features: list[str] = field(default_factory=list)
     class_field: str = "ClassLabel"
     score_threshold: float = 0.5
+    test_time_augmentation: bool = False
+    skip_unreadable: bool = False
 
 
 # What a tool's ARGUMENTS may set, by task; the rest of the options are parameters of the tool.
@@ -130,7 +138,9 @@ DETECTION_ARGUMENTS = (
     "nms_overlap",
     "batch_size",
     "exclude_pad_detections",
+    "test_time_augmentation",
     "tile_size",
+    "skip_unreadable",
 )
 PIXEL_ARGUMENTS = (
     "padding",
@@ -141,7 +151,12 @@ PIXEL_ARGUMENTS = (
     "blend",
     "skip_unreadable",
 )
-OBJECT_ARGUMENTS = ("batch_size", "score_threshold")
+OBJECT_ARGUMENTS = (
+    "batch_size",
+    "test_time_augmentation",
+    "score_threshold",
+    "skip_unreadable",
+)
 
 
 def argument_defaults(options: type[InferenceOptions], names: tuple[str, ...]) -> dict[str, Any]:

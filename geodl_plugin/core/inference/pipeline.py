@@ -50,6 +50,7 @@ def run_tiles(
     consume: Callable[[tuple[TileImage, Any]], None],
     phase: Phase,
     skipped: Callable[[Tile], None] | None = None,
+    batch_done: Callable[[], None] | None = None,
 ) -> None:
     """Read tiles, compute them and have the answers consumed, all at the same time.
 
@@ -61,16 +62,20 @@ def run_tiles(
         consume: takes each image with its answer, in a thread of its own.
         phase: counts the tiles, those without data too.
         skipped: is told, in the thread of ``consume``, of each tile without data.
+        batch_done: is told, in that thread, when all of a batch is consumed.
 
     Raises:
         CancelledError: when cancelled, after the batch that is being computed.
     """
 
-    def take(entry: tuple[TileImage, Any] | Tile) -> None:
-        if isinstance(entry, tuple):
+    def take(entry: tuple[TileImage, Any] | tuple[()] | Tile) -> None:
+        if isinstance(entry, Tile):
+            if skipped is not None:
+                skipped(entry)
+        elif entry:
             consume(entry)
-        elif skipped is not None:
-            skipped(entry)
+        elif batch_done is not None:
+            batch_done()
 
     with contextlib.closing(read_ahead(tiles, open_reader)) as images, Sink(take) as sink:
 
@@ -82,6 +87,7 @@ def run_tiles(
             answers = engine.infer([each.image for each in batch], decode)
             for answered in zip(batch, answers):
                 sink.put(answered)
+            sink.put(())
             phase.step(len(batch))
 
 

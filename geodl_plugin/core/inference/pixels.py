@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from ..errors import CancelledError
 from ..geo.class_polygons import write_class_polygons
 from ..geo.grid import Tile, Window
 from ..geo.result_raster import (
@@ -25,12 +23,12 @@ from ..samples.schema import Schema
 from .answering import Answering
 from .checks import Job, open_pixels, with_background
 from .engine import Decode, Engine, open_engine
-from .journal import Journal, facts_of
+from .journal import Journal, facts_of, resumable
 from .mosaic import Blender, Cell, Cells
 from .options import PixelOptions
 from .pipeline import hold_cache
 from .pixel_items import is_each, run_each
-from .tiles import TileImage, TilePlan, TileReader, plan
+from .tiles import Damaged, TileImage, TilePlan, TileReader, plan
 from .views import Views
 
 # Large tiles have few borders: for the same work, their padding can be wide.
@@ -55,14 +53,19 @@ def run(options: PixelOptions, progress: Progress) -> dict[str, Any]:
 
 def classify(job: Job, engine: Engine, options: PixelOptions, progress: Progress) -> dict[str, Any]:
     """Classify pixels with a network that is ready."""
-    damaged = _Damaged(progress) if options.skip_unreadable else None
-    work = answering(job, engine, options, damaged)
+    work = answering(job, engine, options, progress)
     tiles = work.tiles
     schema = job.model.schema
     if options.predict_background:
         schema = with_background(schema)
     facts = facts_of(options, tiles=[tiles.size, tiles.rim, tiles.step])
-    with _unfinished(Journal(options.output, facts), progress) as (journal, rasters):
+    rasters: list[ResultRaster] = []
+
+    def drop(kept: bool) -> None:
+        for raster in rasters:
+            raster.store.close() if kept else raster.abort()
+
+    with resumable(options.output, facts, progress, drop) as journal:
         counts = journal.noted("counts")
         if counts is None or not Path(options.output).exists():
             counts = _write_rasters(job, work, options, journal, rasters, progress)
@@ -80,18 +83,8 @@ def classify(job: Job, engine: Engine, options: PixelOptions, progress: Progress
     return result
 
 
-def answering(
-    job: Job,
-    engine: Engine,
-    options: PixelOptions,
-    damaged: Callable[[str], None] | None = None,
-) -> Answering:
-    """Return what classifies the pixels of tiles.
-
-    Args:
-        job, engine, options: of the task.
-        damaged: is told of what cannot be read, which then has no data; default is to raise.
-    """
+def answering(job: Job, engine: Engine, options: PixelOptions, progress: Progress) -> Answering:
+    """Return what classifies the pixels of tiles; ``progress`` is warned of damage."""
     if options.test_time_augmentation:
         engine.network = Views(engine.network, job.model.map_space)
     network = engine.network
@@ -102,6 +95,7 @@ def answering(
     engine.expect(len(tiles), tiles.size, tiles.size)
     # Some networks take whole tiles only; weights are those of whole tiles.
     fixed = whole or bool(getattr(network, "fixed_tile", None)) or tiles.blended
+    damaged = Damaged(progress, "It is left without data.") if options.skip_unreadable else None
     return Answering(
         options,
         tiles,
@@ -163,28 +157,6 @@ def _compute(work: Answering, collector: _Collector, progress: Progress) -> None
     phase.step(count - sum(1 for _ in collector.open_tiles()))
     work.engine.go_on(collector.journal)
     work.run(collector.open_tiles(), collector.collect, phase, collector.skip)
-
-
-@contextlib.contextmanager
-def _unfinished(
-    journal: Journal, progress: Progress
-) -> Iterator[tuple[Journal, list[ResultRaster]]]:
-    """Keep what is finished when something fails, and nothing when the user cancels."""
-    rasters: list[ResultRaster] = []
-    try:
-        yield journal, rasters
-    except BaseException as error:
-        if isinstance(error, CancelledError) or not len(journal):
-            for raster in rasters:
-                raster.abort()
-            journal.remove()
-        else:
-            for raster in rasters:
-                raster.store.close()
-            journal.close()
-            progress.info("What is finished is kept: run the same call again to go on.")
-        raise
-    journal.remove()
 
 
 def _answers(schema: Schema, first: int) -> tuple[str, ...]:
@@ -279,16 +251,3 @@ def _by_name(counts: dict[str, int], schema: Schema) -> dict[str, int]:
         name = each.name if each is not None else value
         found[name] = found.get(name, 0) + count
     return found
-
-
-class _Damaged:
-    """Warns of each damaged place once, whichever thread finds it."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-        self._told: set[str] = set()
-
-    def __call__(self, message: str) -> None:
-        if message not in self._told:
-            self._told.add(message)
-            self._progress.warn(f"{message} It is left without data.")

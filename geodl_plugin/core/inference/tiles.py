@@ -13,6 +13,7 @@ from ..errors import InputError, RasterError
 from ..geo.grid import Tile, Window, tile_spans
 from ..geo.mask import PolygonMask
 from ..geo.raster import Raster
+from ..progress import Progress
 from .checks import Job
 from .model import Model
 from .options import DetectionOptions, PixelOptions
@@ -213,3 +214,22 @@ class TileReader:
         if not image.wanted.any():
             return None
         return image if self._trim is None else trimmed(image, self._trim)
+
+
+class Damaged:
+    """Warns of each damaged place once, whichever thread finds it.
+
+    Args:
+        progress: is warned.
+        consequence: a sentence that says what becomes of the place.
+    """
+
+    def __init__(self, progress: Progress, consequence: str) -> None:
+        self._progress = progress
+        self._consequence = consequence
+        self._told: set[str] = set()
+
+    def __call__(self, message: str) -> None:
+        if message not in self._told:
+            self._told.add(message)
+            self._progress.warn(f"{message} {self._consequence}")

@@ -23,9 +23,11 @@ def dihedral(turns: int, mirrored: bool) -> tuple[View, View]:
     return look, back
 
 
-MAP_VIEWS = [dihedral(turns, mirrored) for mirrored in (False, True) for turns in range(4)]
+MAP_TURNS = [(turns, mirrored) for mirrored in (False, True) for turns in range(4)]
 # A photograph has an up and a down: only left and right may change places.
-PIXEL_VIEWS = [dihedral(0, False), dihedral(0, True)]
+PIXEL_TURNS = [(0, False), (0, True)]
+MAP_VIEWS = [dihedral(*each) for each in MAP_TURNS]
+PIXEL_VIEWS = [dihedral(*each) for each in PIXEL_TURNS]
 
 
 class Views(nn.Module):

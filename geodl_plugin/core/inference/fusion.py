@@ -1,0 +1,57 @@
+"""Weighted box fusion: the boxes that several views have found of one object become one.
+
+Solovyev, Wang, Gabruseva: Weighted boxes fusion, 2019, arXiv:1910.13302.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from .detections import Detections
+from .neighbours import areas
+
+SAME_OBJECT = 0.55  # IoU with the joined box so far; the paper's threshold
+
+
+def fuse(found: Detections, views: int) -> Detections:
+    """Return the objects that views have found, most certain first.
+
+    A joined box is the mean of its boxes, weighted by their scores; its score is their mean,
+    less where not all views have found it. Masks cannot be averaged: the surest view's stays.
+
+    Args:
+        found: of all views together.
+        views: how many there are.
+    """
+    boxes = found.boxes
+    ranked = found.take(np.lexsort((boxes[:, 0], boxes[:, 1], -found.scores)))
+    joined = np.empty_like(ranked.boxes)
+    labels = np.empty_like(ranked.labels)
+    members: list[list[int]] = []
+    for index, (box, label) in enumerate(zip(ranked.boxes, ranked.labels)):
+        ratios = _ratios(box, joined[: len(members)])
+        ratios[labels[: len(members)] != label] = 0.0
+        if len(ratios) and ratios.max() > SAME_OBJECT:
+            place = int(ratios.argmax())
+            members[place].append(index)
+            weights = ranked.scores[members[place]]
+            joined[place] = np.average(ranked.boxes[members[place]], axis=0, weights=weights)
+        else:
+            joined[len(members)], labels[len(members)] = box, label
+            members.append([index])
+    scores = np.array(
+        [ranked.scores[each].mean() * min(len(each), views) / views for each in members]
+    )
+    best = ranked.take(np.array([each[0] for each in members], np.int64))
+    boxes = best.boxes if best.outlined else joined[: len(members)]
+    order = np.argsort(-scores, kind="stable")
+    return dataclasses.replace(best, boxes=boxes, scores=scores).take(order)
+
+
+def _ratios(box: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Return intersection over union ``(n,)`` of a box with others."""
+    low, high = np.maximum(box[:2], others[:, :2]), np.minimum(box[2:], others[:, 2:])
+    shared = np.clip(high - low, 0, None).prod(axis=1)
+    return shared / np.maximum(areas(box[None]) + areas(others) - shared, 1e-12)
