@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -116,13 +117,39 @@ class LearningModule(pl.LightningModule):
 
     def configure_optimizers(self) -> dict[str, Any]:
         """Return AdamW on one cycle: 30 % up, then down by a cosine."""
-        optimizer = torch.optim.AdamW(self.parameter_groups(), weight_decay=_WEIGHT_DECAY)
+        optimizer = adamw(self.parameter_groups(), self.trainer.precision != "16-mixed")
         # One step more than will be taken: the last rate would be zero.
         steps = int(self.trainer.estimated_stepping_batches) + 1
         cycle = OneCycle(
             optimizer, max_lr=list(self.rates), total_steps=max(steps, 4), pct_start=0.3
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": cycle, "interval": "step"}}
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip the norm of the gradients.
+
+        Lightning refuses to for fused optimisers, which scale gradients of float16 themselves;
+        with any other number format there is nothing to scale.
+        """
+        if optimizer.defaults.get("fused") and gradient_clip_val:
+            torch.nn.utils.clip_grad_norm_(self.parameters(), gradient_clip_val)
+        else:
+            super().configure_gradient_clipping(
+                optimizer, gradient_clip_val, gradient_clip_algorithm
+            )
+
+
+def adamw(groups: list[dict[str, Any]], fused: bool) -> torch.optim.AdamW:
+    """Return the optimiser, fused where torch knows how: a third of the time on a CPU."""
+    if fused:
+        with contextlib.suppress(RuntimeError):  # an older torch, or another device
+            return torch.optim.AdamW(groups, weight_decay=_WEIGHT_DECAY, fused=True)
+    return torch.optim.AdamW(groups, weight_decay=_WEIGHT_DECAY)
 
 
 class OneCycle(torch.optim.lr_scheduler.OneCycleLR):
