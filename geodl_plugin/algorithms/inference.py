@@ -8,10 +8,10 @@ from typing import Any
 from qgis.core import QgsProcessingContext
 
 from ..core.arguments import arguments_of
-from ..core.errors import CancelledError, GeoDLError
+from ..core.errors import CancelledError, GeoDLError, WorkerError
 from ..core.geo.raster import Raster
 from ..core.inference.options import InferenceOptions, argument_defaults
-from ..core.leftovers import remove_leftovers, remove_unfinished
+from ..core.leftovers import is_unfinished, remove_leftovers, remove_unfinished
 from ..core.models.registry import Task
 from ..core.progress import Progress
 from .base import GeoDLAlgorithm
@@ -21,12 +21,14 @@ from .parameters import (
     MASK,
     MODEL,
     PRECISION,
+    SCHEDULER,
     add_cell_size,
     add_device,
     add_extent,
     add_input,
     add_mask,
     add_model,
+    add_scheduler,
     parse_arguments,
     read_cell_size,
     read_extent,
@@ -45,6 +47,7 @@ class InferenceAlgorithm(GeoDLAlgorithm):
     MODEL_TASK: Task | None = None
     OPTIONS: type[InferenceOptions] = InferenceOptions
     ARGUMENT_NAMES: tuple[str, ...] = ()
+    KEPT = "What was finished is kept: run the same call again to go on."
 
     def add_model_parameters(self) -> None:
         """Add rasters, model and arguments."""
@@ -52,12 +55,17 @@ class InferenceAlgorithm(GeoDLAlgorithm):
         add_model(self, self.MODEL_TASK, arguments_of(self.OPTIONS, self.ARGUMENT_NAMES))
 
     def add_limits(self, area: bool = True) -> None:
-        """Add extent and mask, cell size, device and precision."""
+        """Add extent and mask, cell size, device and precision.
+
+        Where there is an ``area``, tiles are computed, which a cluster can do too.
+        """
         if area:
             add_extent(self)
             add_mask(self)
         add_cell_size(self)
         add_device(self)
+        if area:
+            add_scheduler(self)
 
     def read_options(
         self,
@@ -85,6 +93,7 @@ class InferenceAlgorithm(GeoDLAlgorithm):
             cell_size=read_cell_size(self, parameters, context),
             mask=list(mask) if mask else None,
             device=self.text(parameters, DEVICE, context) or "auto",
+            scheduler=self.text(parameters, SCHEDULER, context),
             precision=self.parameterAsEnumString(parameters, PRECISION, context) or "auto",
             **arguments,
             **values,
@@ -99,4 +108,6 @@ class InferenceAlgorithm(GeoDLAlgorithm):
             remove_leftovers(options.output)
             if isinstance(error, CancelledError):
                 remove_unfinished(options.output)
+            elif isinstance(error, WorkerError) and is_unfinished(options.output):
+                raise WorkerError(f"{error} {self.tr(self.KEPT)}") from error
             raise

@@ -42,6 +42,7 @@ MODEL = "MODEL"
 ARGUMENTS = "ARGUMENTS"
 DEVICE = "DEVICE"
 PRECISION = "PRECISION"
+SCHEDULER = "SCHEDULER"
 
 PRECISIONS = ["auto", "float32", "bfloat16", "float16"]
 # By name, so that nothing of the window is imported where there is none.
@@ -311,6 +312,20 @@ def add_mask(tool: GeoDLAlgorithm) -> None:
             optional=True,
         ),
         tool.tr("Polygons; only what lies inside them is used."),
+        advanced=True,
+    )
+
+
+def add_scheduler(tool: GeoDLAlgorithm) -> None:
+    """Add the cluster whose machines compute instead of this one."""
+    tool.add(
+        QgsProcessingParameterString(SCHEDULER, tool.tr("Dask scheduler"), optional=True),
+        tool.tr(
+            "Address of a Dask scheduler, such as tcp://10.0.0.5:8786, whose workers compute; the "
+            "result is the same. Rasters, model and GeoDL lie where all machines see them under "
+            "the same path, and the workers' Python has GeoDL's libraries. One worker with one "
+            "thread for each GPU or processor is best. Empty: this machine."
+        ),
         advanced=True,
     )
 

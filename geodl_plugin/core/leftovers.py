@@ -44,6 +44,11 @@ def unfinished(output: str | Path, what: str) -> Path:
     return path.with_name(f".{path.stem}.unfinished.{what}")
 
 
+def is_unfinished(output: str | Path) -> bool:
+    """Return whether the same call would go on where an ended run was."""
+    return unfinished(output, "journal").exists()
+
+
 def remove_unfinished(output: str | Path) -> None:
     """Remove what an ended run has left of a result, so that it cannot go on."""
     path = Path(output)

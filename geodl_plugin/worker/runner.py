@@ -23,6 +23,7 @@ LIBRARIES = {
     "onnx": "ONNX",
     "onnxscript": "ONNX Script",
     "openvino": "OpenVINO",
+    "distributed": "Dask distributed",
     "osgeo": "GDAL",
     "numpy": "NumPy",
 }

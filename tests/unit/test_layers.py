@@ -20,8 +20,8 @@ QGIS = {"qgis", "PyQt5", "PyQt6", "processing"}
 # What only the worker's Python has, or what costs seconds to import.
 HEAVY = {
     "torch", "torchvision", "lightning", "pytorch_lightning", "torchmetrics", "timm",
-    "segmentation_models_pytorch", "safetensors", "matplotlib", "openvino", "dask", "onnx",
-    "onnxscript", "skimage",
+    "segmentation_models_pytorch", "safetensors", "matplotlib", "openvino", "dask", "distributed",
+    "onnx", "onnxscript", "skimage",
 }  # fmt: skip
 
 

@@ -51,12 +51,7 @@ class Answering:
         if self.options.scheduler:
             from .remote import run_tiles_elsewhere
 
-            def consume_each(result: tuple[TileImage, Any]) -> None:
-                consume(result)
-                if batch_done is not None:
-                    batch_done()
-
-            run_tiles_elsewhere(self, tiles, consume_each, phase, skipped)
+            run_tiles_elsewhere(self, tiles, consume, phase, skipped, batch_done)
             return
         run_tiles(
             tiles, self.open_reader, self.engine, self.decode, consume, phase, skipped, batch_done

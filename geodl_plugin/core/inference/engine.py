@@ -15,7 +15,7 @@ from ..errors import InputError, ModelError, WorkerError
 from ..models.registry import build_network
 from ..packages.archive import Package, open_package
 from ..progress import Progress
-from .journal import Journal
+from .journal import Journal, Notes
 from .model import Model
 from .options import InferenceOptions
 
@@ -66,7 +66,7 @@ class Engine:
         self._progress = progress or Progress()
         self._work = 0
         self._ready = False
-        self._journal: Journal | None = None
+        self.notes: Journal | Notes = Notes()
         self._compiled: CompiledNetwork | None = None
 
     def infer(self, images: Sequence[np.ndarray], decode: Decode) -> list[Any]:
@@ -98,24 +98,23 @@ class Engine:
             pixels = (16 if self.device.type == "cpu" else 256) * 128 * 128
             self.batch_size = max(1, min(pixels // (width * height), 64))
 
-    def go_on(self, journal: Journal) -> None:
-        """Compute as the run did whose journal this is, or note in it how this one does.
+    def go_on(self, journal: Journal | Notes) -> None:
+        """Compute as the run did whose notes these are, or note in them how this one does.
 
         Another precision would give other bytes.
         """
-        self._journal = journal
+        self.notes = journal
         self.precision = journal.noted("precision") or self.precision
         self.batch_size = journal.noted("batch_size") or self.batch_size
         if self._ready:
             self._note()
 
     def _note(self) -> str:
-        """Note in the journal how is computed; return the engine's name."""
+        """Note how is computed; return the engine's name."""
         engine = "torch" if self._compiled is None else OPENVINO
-        if self._journal is not None:
-            self._journal.note("precision", self.precision)
-            self._journal.note("batch_size", self.batch_size)
-            self._journal.note("engine", engine)
+        self.notes.note("precision", self.precision)
+        self.notes.note("batch_size", self.batch_size)
+        self.notes.note("engine", engine)
         return engine
 
     def _next_batch(self, images: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
@@ -145,11 +144,11 @@ class Engine:
         """Choose precision and batch size by the first image, and tell them."""
         if self.batch_size < 1:
             self.expect(0, *image.shape[-2:])
-        known = None if self._journal is None else self._journal.noted("engine")
+        known = self.notes.noted("engine")
         if self.precision == "auto":
             self.precision = self._fastest(image)
         if known == OPENVINO or (known is None and self._seconds(image) > LEAST_SECONDS):
-            self._compiled = self._compile(image)
+            self._compiled = self._compile(image, known == OPENVINO)
         self._ready = True
         engine = self._note()
         rows, cols = image.shape[-2:]
@@ -168,8 +167,11 @@ class Engine:
             _, seconds = self._timed(batch, self.precision)
         return seconds * self._work / (batch.shape[-1] * batch.shape[-2])
 
-    def _compile(self, image: np.ndarray) -> CompiledNetwork | None:
-        """Return what OpenVINO makes of the network, if it agrees with torch and is faster."""
+    def _compile(self, image: np.ndarray, known: bool) -> CompiledNetwork | None:
+        """Return what OpenVINO makes of the network, if it agrees with torch and is faster.
+
+        Where it is ``known`` to be, because another run has found so, it is not timed again.
+        """
         self._progress.update(0.0, "Compiling the network")
         batch = self._tensor([self._part(image)])
         try:
@@ -182,6 +184,8 @@ class Engine:
                     fits = each.shape[-2] % getattr(self.network, "tile_step", 32) == 0
                     if fits and not agree(self._forward(each, "float32"), compiled(each)):
                         return None
+                if known:
+                    return compiled
                 slow = min(self._timed(batch, self.precision)[1] for _ in range(ROUNDS // 2))
                 fast = min(_seconds_of(compiled, batch) for _ in range(ROUNDS // 2))
         except Exception as error:  # whatever it cannot compile, torch computes
@@ -319,7 +323,8 @@ def load_network(model: Model, package: Package) -> nn.Module:
 def open_engine(model: Model, options: InferenceOptions, progress: Progress) -> Engine:
     """Load a model's network into an engine as the options want it."""
     progress.update(0.0, f"Loading {model.name}")
-    device = choose_device(options.device)  # before the weights: it may be refused
+    # Before the weights: it may be refused. The workers of a cluster choose theirs.
+    device = choose_device("cpu" if options.scheduler else options.device)
     with open_package(options.model) as package:
         network = load_network(model, package)
     return Engine(network, str(device), options.precision, options.batch_size, progress)

@@ -194,6 +194,21 @@ def resumable(
     journal.remove()
 
 
+class Notes:
+    """What a journal notes, in memory alone."""
+
+    def __init__(self, notes: Mapping[str, Any] | None = None) -> None:
+        self._notes = dict(notes or {})
+
+    def note(self, name: str, value: Any) -> Any:
+        """Return what was noted under a name; note ``value`` where nothing was."""
+        return self._notes.setdefault(name, value)
+
+    def noted(self, name: str) -> Any:
+        """Return what was noted under a name, ``None`` when nothing was."""
+        return self._notes.get(name)
+
+
 def facts_of(options: InferenceOptions, **more: Any) -> dict[str, Any]:
     """Return what decides a result: the options, and the state of the files that they name."""
     files = [*options.sources, options.model, *(options.mask or [])[:1]]
