@@ -65,7 +65,7 @@ def run_tiles_elsewhere(
         elif batch_done is not None:
             batch_done()
 
-    order, notes, warned = _order(work.options), work.engine.notes, set()
+    order, notes, warned = _order(work.options), work.engine.notes, set[str]()
     with Cluster(work.options.scheduler, phase) as cluster, Sink(take) as sink:
         threads = cluster.wait()
         phase.progress.info(f"Computing on the Dask cluster {cluster.address}, {threads} threads.")
@@ -87,16 +87,21 @@ def run_tiles_elsewhere(
                 raise getattr(errors, told["error"], RasterError)(told["message"])
             for name, value in told["settings"].items():
                 notes.note(name, value)
-            for each in told["infos"]:
-                phase.progress.info(f"{told['worker']}: {each}")
-            for each in told["warnings"]:
-                if each not in warned:  # several workers find the same
-                    warned.add(each)
-                    phase.progress.warn(each)
+            _relay(told, warned, phase.progress)
             for each in told["found"]:
                 sink.put(each.opened() if isinstance(each, Answered) else each)
             sink.put(())
             phase.step(len(group))
+
+
+def _relay(told: dict[str, Any], warned: set[str], progress: Progress) -> None:
+    """Pass on what a worker tells; several find the same damage."""
+    for each in told["infos"]:
+        progress.info(f"{told['worker']}: {each}")
+    for each in told["warnings"]:
+        if each not in warned:
+            warned.add(each)
+            progress.warn(each)
 
 
 def answer(order: str, settings: dict[str, Any], tiles: list[tuple[int, ...]]) -> dict[str, Any]:
