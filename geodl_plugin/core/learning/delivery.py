@@ -83,7 +83,8 @@ def deliver(outcome: Outcome, progress: Progress) -> dict[str, Any]:
     phase = Phase(progress, "Examining the model", 1, "chips", *EXAMINED)
     hardware = choose_hardware(outcome.options.device, outcome.options.precision)
     examination = examine(outcome.network, outcome.preparation, hardware, phase)
-    looks = Looks.at(outcome.preparation.folder, all_examples(examination))
+    chips = outcome.preparation
+    looks = Looks.at(chips.folder, chips.bands, all_examples(examination))
     pictures = draw_all(outcome, examination, looks)
     report = make_report(outcome, examination, looks, pictures)
     weights = save(_plain_weights(outcome.network))

@@ -201,7 +201,11 @@ def _example(validation: Any, preparation: Preparation, place: int, answer: _Ans
         for each in (normalization.std, normalization.mean)
     )
     folder = preparation.folder
-    name = folder.chips[position].image.relative_to(folder.path).as_posix()
+    image_path = folder.chips[position].image
+    if image_path.is_relative_to(folder.path):
+        name = image_path.relative_to(folder.path).as_posix()
+    else:  # of several folders
+        name = "/".join(image_path.parts[-3:])
     alone = sum(other == position for other, _ in validation.places) == 1
     if origin and not alone:
         name += f", from column {origin[0]} and row {origin[1]}"

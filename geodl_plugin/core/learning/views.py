@@ -35,14 +35,21 @@ class Looks:
     limits: Limits
 
     @classmethod
-    def at(cls, folder: ChipFolder, examples: Sequence[Example]) -> Looks:
-        """Return how the chips of a folder are shown, stretched by these examples."""
-        bands = shown_bands(folder.band_names or ("",) * folder.band_count)
+    def at(cls, folder: ChipFolder, taken: Sequence[int], examples: Sequence[Example]) -> Looks:
+        """Return how the chips of a folder are shown, stretched by these examples.
+
+        Args:
+            folder: of the chips.
+            taken: positions of the bands that the network takes, and the examples have.
+            examples: of all kinds.
+        """
+        names = folder.band_names or ("",) * folder.band_count
+        bands = shown_bands([names[band] for band in taken])
         samples = []
         for each in examples:
             pixels = each.pixels[list(bands)].reshape(len(bands), -1)
             samples.append(pixels[:, :: max(pixels.shape[1] // _SAMPLE, 1)])
-        return cls(bands, folder.band_count, stretch_limits(samples, folder.dtype))
+        return cls(bands, len(taken), stretch_limits(samples, folder.dtype))
 
     def of(self, example: Example, label: Label) -> tuple[np.ndarray, Label]:
         """Return the shown pixels ``(1 or 3, rows, cols)`` of a chip, and its label on them."""

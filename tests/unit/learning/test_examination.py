@@ -116,7 +116,7 @@ def test_detections_are_judged_and_drawn(make_folder):
     assert curve.precision[0] == 1 and curve.recall[-1] == pytest.approx(1 / len(validation))
     sure, right = found.calibration.curve()
     assert sure.tolist() == pytest.approx([0.65, 0.85]) and right.tolist() == [0, 1]
-    looks = Looks.at(preparation.folder, all_examples(found))
+    looks = Looks.at(preparation.folder, preparation.bands, all_examples(found))
     assert _results(preparation.schema, found, looks).startswith(b"\x89PNG")
 
 
