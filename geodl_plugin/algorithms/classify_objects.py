@@ -16,7 +16,7 @@ from qgis.core import (
     QgsRectangle,
 )
 
-from ..core.inference.checks import open_features, open_job
+from ..core.inference.checks import open_features, open_objects
 from ..core.inference.options import OBJECT_ARGUMENTS, ObjectOptions
 from ..core.models.registry import Task
 from ..core.progress import Progress
@@ -40,7 +40,9 @@ class ClassifyObjects(InferenceAlgorithm):
     SUMMARY = (
         "Gives existing features, such as buildings or trees, a class by what the rasters show "
         "there. The features keep their geometry and fields and get the class and its "
-        "confidence (0 to 100)."
+        "confidence (0 to 100). Models of several labels give a list of classes, separated by "
+        "commas. Rasters that show one thing each, such as photos, can be classified as a whole. "
+        "A run that was ended by force goes on when the tool is called again."
     )
     TASK = "classify_objects"
     MODEL_TASK = Task.OBJECTS
@@ -54,8 +56,13 @@ class ClassifyObjects(InferenceAlgorithm):
                 self.FEATURES,
                 self.tr("Features"),
                 [QgsProcessing.SourceType.TypeVectorAnyGeometry],
+                optional=True,
             ),
-            self.tr("Points, lines or polygons, in any coordinate reference system."),
+            self.tr(
+                "Points, lines or polygons, in any coordinate reference system. Empty: each raster "
+                "is one object; the result holds the rasters' footprints, and the field Raster "
+                "tells their names."
+            ),
         )
         self.add(
             QgsProcessingParameterString(self.CLASS_FIELD, self.tr("Class field"), "ClassLabel"),
@@ -106,7 +113,7 @@ class ClassifyObjects(InferenceAlgorithm):
             class_field=self.text(parameters, self.CLASS_FIELD, context),
         )
         open_features(options)
-        with open_job(options, Task.OBJECTS) as job:
+        with open_objects(options) as job:
             schema = job.model.schema
         result = self.infer(options, progress)
         styler = ClassStyler.of_schema(

@@ -42,7 +42,8 @@ class DetectObjects(InferenceAlgorithm):
         "Finds objects in rasters of any size with a trained detector and writes their boxes, "
         "or their outlines where the model gives masks (Mask R-CNN, UNET_ID), with class and "
         "confidence (0 to 100). Outlines follow the pixels' edges exactly. Areas without data "
-        "cost nothing, and every object is found once, wherever the tiles meet."
+        "cost nothing, and every object is found once, wherever the tiles meet. A run that was "
+        "ended by force goes on when the tool is called again."
     )
     TASK = "detect"
     MODEL_TASK = Task.DETECTION

@@ -120,3 +120,17 @@ def test_a_real_model_in_a_real_worker(
     result = run("classifyobjects", INPUT=source, FEATURES=features, MODEL=model, OUTPUT=output)
     assert result["OBJECT_COUNT"] == 2
     assert set(classes(output).values()) <= {"Tree", "Car", NULL}
+
+
+def test_without_features_the_rasters_are_classified(
+    run: Callable[..., Any], source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work_here(monkeypatch)
+    bright = write_raster(tmp_path / "bright.tif", np.full((3, 40, 40), 10, np.uint8))
+    model = write_model(tmp_path / "houses.dlpk", "TEST_OBJECTS", bands=3, chip_size=16)
+    output = str(tmp_path / "classified.gpkg")
+    result = run("classifyobjects", INPUT=[source, bright], MODEL=model, OUTPUT=output)
+    assert result["OBJECT_COUNT"] == 2
+    layer = QgsVectorLayer(output, "result", "ogr")
+    found = {each["Raster"]: each["ClassLabel"] for each in layer.getFeatures()}
+    assert set(found) == {"ortho.tif", "bright.tif"} and found["bright.tif"] == "Car"

@@ -210,6 +210,22 @@ class Raster:
             valid[place] = block.valid
         return Block(pixels, valid)
 
+    def reduced(self, largest: int, bands: Sequence[int]) -> Block:
+        """Return the whole raster, averaged to at most ``largest`` pixels a side."""
+        scale = min(1.0, largest / max(self.width, self.height))
+        shape = max(round(scale * self.height), 1), max(round(scale * self.width), 1)
+        pixels = np.empty((len(bands), *shape), self.dtype)
+        for position, band in enumerate(bands):
+            self._read_band(self._bands[band], self.window, pixels[position], gdal.GRIORA_Average)
+        valid = _finite(pixels)
+        if self._masks:
+            masks = [np.empty(shape, np.uint8) for _ in self._masks]
+            for mask, array in zip(self._masks, masks):
+                self._read_band(mask, self.window, array)
+            valid &= np.any(masks, axis=0)
+        pixels[:, ~valid] = 0
+        return Block(pixels, valid)
+
     def _read_inside(self, window: Window, bands: Sequence[int]) -> Block:
         """Read a window that lies in the raster."""
         if len(bands) >= MANY_BANDS:
@@ -248,10 +264,14 @@ class Raster:
         return {value: name for value, name in names.items() if name}
 
     def _read_band(
-        self, band: gdal.Band, window: Window, array: np.ndarray | None = None
+        self,
+        band: gdal.Band,
+        window: Window,
+        array: np.ndarray | None = None,
+        resampling: int = gdal.GRIORA_NearestNeighbour,
     ) -> np.ndarray:
         place = (window.col, window.row, window.width, window.height)
-        found = attempt(band.ReadAsArray, *place, buf_obj=array)
+        found = attempt(band.ReadAsArray, *place, buf_obj=array, resample_alg=resampling)
         if found is None:
             raise self._damage(window)
         return found

@@ -53,11 +53,12 @@ Geometry = ogr.Geometry
 
 @dataclass(frozen=True)
 class Feature:
-    """A feature: its identifier, geometry and attributes."""
+    """A feature: its identifier, geometry and attributes, and the row that it was read from."""
 
     fid: int
     geometry: ogr.Geometry
     attributes: Mapping[str, Any]
+    row: ogr.Feature | None = None
 
     @property
     def bounds(self) -> Bounds:
@@ -181,9 +182,8 @@ class VectorReader:
                     f"Feature {feature.GetFID()} of '{self.name}' cannot be transformed to the "
                     "raster's coordinate reference system."
                 )
-            yield Feature(
-                feature.GetFID(), geometry, {name: feature.GetField(name) for name in names}
-            )
+            attributes = {name: feature.GetField(name) for name in names}
+            yield Feature(feature.GetFID(), geometry, attributes, feature)
         self._layer.SetSpatialFilter(None)
 
     def _transformation(self, source: str, target: str) -> osr.CoordinateTransformation | None:
@@ -262,10 +262,12 @@ class VectorWriter:
             GEOMETRIES[geometry],
             LAYER_OPTIONS.get(driver, []),
         )
+        self._fields = []  # some formats do not take every type
         for name, kind in fields.items():
             known = isinstance(kind, ogr.FieldDefn)
-            self._layer.CreateField(kind if known else ogr.FieldDefn(name, FIELD_TYPES[kind]))
-        self._fields = list(fields)
+            field = kind if known else ogr.FieldDefn(name, FIELD_TYPES[kind])
+            if attempt(self._layer.CreateField, field) == 0:
+                self._fields.append(name)
         self._definition = self._layer.GetLayerDefn()
         self._multiple = self._layer.GetGeomType() == ogr.wkbMultiPolygon
         self.count = 0
@@ -287,15 +289,37 @@ class VectorWriter:
         own = None if geometry is None else geometry.Clone()
         self._add(own, [attributes.get(name) for name in self._fields])
 
+    def places(self, names: Sequence[str]) -> list[int]:
+        """Return the positions of fields, -1 for those that the layer does not have."""
+        return [self._fields.index(name) if name in self._fields else -1 for name in names]
+
+    def write_like(self, row: ogr.Feature, places: Sequence[int], values: Sequence[Any]) -> None:
+        """Write a feature with the geometry and the fields of another layer's.
+
+        Args:
+            row: of the other layer.
+            places: where each of its fields comes, -1 for those that are left out.
+            values: of the last fields.
+        """
+        feature = ogr.Feature(self._definition)
+        feature.SetFromWithMap(row, True, places)
+        if self._multiple and row.GetGeometryRef() is not None:
+            parts = ogr.ForceToMultiPolygon(row.GetGeometryRef().Clone())
+            feature.SetGeometryDirectly(parts)
+        self._create(feature, values, len(self._fields) - len(values))
+
     def _add(self, geometry: ogr.Geometry | None, values: Sequence[Any]) -> None:
         feature = ogr.Feature(self._definition)
-        for position, value in enumerate(values):
-            if value is not None:
-                feature.SetField(position, value)
         if geometry is not None:
             if self._multiple:
                 geometry = ogr.ForceToMultiPolygon(geometry)
             feature.SetGeometryDirectly(geometry)
+        self._create(feature, values)
+
+    def _create(self, feature: ogr.Feature, values: Sequence[Any], first: int = 0) -> None:
+        for position, value in enumerate(values, first):
+            if value is not None:
+                feature.SetField(position, value)
         if attempt(self._layer.CreateFeature, feature) != 0:
             reason = last_error()
             self.abort()

@@ -6,6 +6,7 @@ The tools ask it in QGIS before the worker starts, the worker asks it again.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,7 @@ from .options import (
     ObjectOptions,
     PixelOptions,
 )
+from .whole_rasters import WholeRasters
 
 CELL_SIZE_FACTOR = 1.5  # from which the model sees objects much larger or smaller than it knows
 DEGREES_BELOW = 1e-3  # a cell size this small is in degrees
@@ -69,7 +71,7 @@ def open_job(options: InferenceOptions, task: Task, progress: Progress | None = 
     raster = _open_raster(options)
     try:
         for date in _dates(raster):
-            _check_bands(model, date)
+            check_bands(model, date)
         area = _area(raster, options.extent)
         if options.mask:
             PolygonMask(options.mask[0], options.mask[1], raster)
@@ -151,27 +153,37 @@ def open_change(options: ChangeOptions, progress: Progress | None = None) -> Job
     return open_pixels(options, progress, Task.CHANGE)
 
 
-def open_features(options: ObjectOptions) -> VectorReader:
-    """Open the features to classify.
+def open_features(options: ObjectOptions) -> VectorReader | WholeRasters:
+    """Open the features to classify; without any, each raster is one.
 
     Raises:
-        InputError: when there are none, or the result would replace them.
+        InputError: when the layer is empty, or the result would replace it.
     """
-    if not options.features or not options.features[0]:
-        raise InputError("No features are given. Choose a layer of points, lines or polygons.")
     _check_vector(options.output)
-    path, layer = (*options.features, "")[:2]
-    if Path(path).absolute() == Path(options.output).absolute():
-        raise InputError(f"'{path}' is the input. Choose another file for the result.")
     if not options.class_field or options.class_field.lower() == CONFIDENCE_FIELD.lower():
         raise InputError(
             f"The class cannot be stored in a field called '{options.class_field}'. "
             "Choose another name."
         )
+    if not any(options.features[:1]):
+        return WholeRasters(options)
+    path, layer = (*options.features, "")[:2]
+    if Path(path).absolute() == Path(options.output).absolute():
+        raise InputError(f"'{path}' is the input. Choose another file for the result.")
     reader = VectorReader(path, layer or None)
     if reader.count == 0:
         raise InputError(f"'{reader.name}' has no features. Choose another layer.")
     return reader
+
+
+def open_objects(options: ObjectOptions, progress: Progress | None = None) -> Job:
+    """Open model and raster for the task "classify_objects"; else as :func:`open_job`.
+
+    Where the rasters are the objects, they need not fit together: the first one is opened.
+    """
+    if not any(options.features[:1]):
+        options = dataclasses.replace(options, sources=options.sources[:1])
+    return open_job(options, Task.OBJECTS, progress)
 
 
 def choose_classes(schema: Schema, names: Sequence[str], model: str) -> Schema:
@@ -219,7 +231,8 @@ def _check_vector(output: str) -> None:
         )
 
 
-def _check_bands(model: Model, raster: Raster) -> None:
+def check_bands(model: Model, raster: Raster) -> None:
+    """Raise :class:`ModelError` unless a raster has the bands that a model was trained on."""
     lacking = max(model.bands) >= raster.band_count or min(model.bands) < 0
     # Which of more bands are meant, nobody says: a guess gives results that only look right.
     if lacking or model.image_bands not in (0, raster.band_count):

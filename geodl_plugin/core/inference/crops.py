@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from ..geo.grid import Window
+from ..errors import RasterError
+from ..geo.grid import GeoTransform, Window
 from ..geo.raster import Block, Raster, attempt
 from ..geo.rasterize import burn
-from ..geo.vector import Feature, VectorReader, transformation, vertices
+from ..geo.vector import Feature, Geometry, transformation, vertices
+from .checks import check_bands
 from .model import BOUNDING_BOX, Model
+from .tiles import Damaged
 
 LARGEST_CROP = 4096  # pixels a side; more of an object is never read
 
@@ -31,29 +34,46 @@ class Subject:
     box: tuple[float, float, float, float]
 
 
-def subjects(reader: VectorReader, raster: Raster) -> Iterator[Subject]:
-    """Yield all features of a layer, those without a geometry too, in their order."""
-    transform = transformation(reader.crs, raster.crs)
-    for feature in reader.features(empty=True):
-        shape = feature.geometry.Clone()
+def subjects(features: Iterable[Feature], crs: str, raster: Raster) -> Iterator[Subject]:
+    """Yield features, those without a geometry too, in their order.
+
+    Args:
+        features: in the coordinate reference system ``crs``.
+        crs: well-known text.
+        raster: from which they are to be cut.
+    """
+    transform = transformation(crs, raster.crs)
+    grid = raster.geotransform
+    for feature in features:
+        shape = feature.geometry
         usable = not shape.IsEmpty()
         if usable and transform is not None:
+            shape = shape.Clone()
             usable = attempt(shape.Transform, transform) == 0
-        points = vertices(shape) if usable else np.empty((0, 2))
+        points = _extremes(shape, grid) if usable else np.empty((0, 2))
         if not len(points) or not np.isfinite(points).all():
             yield Subject(feature, None, (0, 0, 0, 0))
             continue
-        pixels = raster.geotransform.to_pixels(points)
+        pixels = grid.to_pixels(points)
         box = (*pixels.min(axis=0).tolist(), *pixels.max(axis=0).tolist())
         yield Subject(feature, shape, box)
+
+
+def _extremes(shape: Geometry, grid: GeoTransform) -> np.ndarray:
+    """Return points ``(n, 2)`` of a geometry between which all of it lies on the raster."""
+    if grid.row_x or grid.col_y:
+        return vertices(shape)
+    xmin, xmax, ymin, ymax = shape.GetEnvelope()
+    return np.array([[xmin, ymin], [xmax, ymax]])
 
 
 class CropReader:
     """Cuts objects from a raster with handles of its own; every thread needs its own."""
 
-    def __init__(self, raster: Raster, model: Model) -> None:
+    def __init__(self, raster: Raster, model: Model, damaged: Damaged | None = None) -> None:
         self._raster = raster.reopen()
         self._model = model
+        self._damaged = damaged
 
     def __call__(self, subject: Subject) -> np.ndarray | None:
         """Return the normalised image of an object, or ``None`` when there are no data.
@@ -63,7 +83,13 @@ class CropReader:
         window = self._window(subject)
         if window is None:
             return None
-        block = self._raster.read(window, self._model.bands)
+        try:
+            block = self._raster.read(window, self._model.bands)
+        except RasterError as error:
+            if self._damaged is None:
+                raise
+            self._damaged(str(error))
+            return None
         if not block.valid.any():
             return None
         if self._model.blacken:
@@ -92,6 +118,34 @@ class CropReader:
         if not inside.any():
             return block
         return Block(block.pixels * inside, block.valid)
+
+
+class WholeReader:
+    """Reads rasters that are objects themselves.
+
+    Args:
+        sources: of which a subject's feature tells the place.
+        model: what to read for which network.
+        damaged: is told why a raster cannot be read, which then has no class; default is to raise.
+    """
+
+    def __init__(self, sources: list[str], model: Model, damaged: Damaged | None = None) -> None:
+        self._sources = sources
+        self._model = model
+        self._damaged = damaged
+
+    def __call__(self, subject: Subject) -> np.ndarray | None:
+        """Return the normalised image of a raster, or ``None`` when it has no data."""
+        try:
+            with Raster.open(self._sources[subject.feature.fid]) as raster:
+                check_bands(self._model, raster)
+                block = raster.reduced(LARGEST_CROP, self._model.bands)
+        except RasterError as error:
+            if self._damaged is None:
+                raise
+            self._damaged(str(error))
+            return None
+        return self._model.normalise(block) if block.valid.any() else None
 
 
 def _start(centre: float, side: int, length: int) -> int:

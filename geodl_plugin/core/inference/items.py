@@ -15,8 +15,7 @@ from ..progress import Part, Progress
 from .checks import Job
 from .journal import facts_of, resumable
 from .options import InferenceOptions
-
-RASTER_FIELD = "Raster"  # tells in the joined layer which raster a feature was found on
+from .whole_rasters import RASTER_FIELD
 
 Options = TypeVar("Options", bound=InferenceOptions)
 

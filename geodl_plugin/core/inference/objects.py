@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable, Generator, Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -10,17 +12,21 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from ..geo.vector import VectorReader, VectorWriter
-from ..models.registry import Task
+from ..geo.vector import Feature, VectorReader, VectorWriter
 from ..progress import Phase, Progress
-from .checks import CONFIDENCE_FIELD, Job, open_features, open_job
-from .crops import CropReader, Subject, subjects
+from .checks import CONFIDENCE_FIELD, Job, open_features, open_objects
+from .crops import CropReader, Subject, WholeReader, subjects
 from .engine import Decode, Engine, open_engine
+from .journal import Journal, facts_of, resumable
 from .options import ObjectOptions
-from .pipeline import hold_cache, read_ahead
+from .pipeline import Sink, hold_cache, read_ahead
+from .tiles import Damaged
+from .views import Views
+from .whole_rasters import WholeRasters
 
-FIELD_TYPES = {"integer": int, "real": float, "text": str}
+READ_AHEAD = 64  # images
 Answer = tuple[tuple[int, ...], float]  # indices of classes, the largest probability
+Entry = tuple[Subject, "np.ndarray | None"]  # an object and its image, if there are data
 WAITING = 4  # batches of features that may wait for their images, those without any too
 
 
@@ -28,35 +34,42 @@ def run(options: ObjectOptions, progress: Progress) -> dict[str, Any]:
     """Classify features and return the path of the layer and the number of classified ones.
 
     Raises:
-        GeoDLError: one sentence; nothing is left at the output then.
+        GeoDLError: one sentence. Finished parts are kept then, so that the same call goes on;
+            after a cancel nothing is left.
     """
-    with open_job(options, Task.OBJECTS, progress) as job:
-        reader = open_features(options)
+    reader = open_features(options)
+    with open_objects(options, progress) as job:
         engine = open_engine(job.model, options, progress)
         return classify(job, reader, engine, options, progress)
 
 
 def classify(
-    job: Job, reader: VectorReader, engine: Engine, options: ObjectOptions, progress: Progress
+    job: Job,
+    reader: VectorReader | WholeRasters,
+    engine: Engine,
+    options: ObjectOptions,
+    progress: Progress,
 ) -> dict[str, Any]:
     """Classify features with a network that is ready."""
-    side = job.model.chip_size
-    decode = several_above(options.score_threshold) if job.model.several_labels else best
+    side, model = job.model.chip_size, job.model
+    if options.test_time_augmentation:
+        engine.network = Views(engine.network, model.map_space, model.several_labels)
+    decode = several_above(options.score_threshold) if model.several_labels else best
     hold_cache(job.raster, side)
     engine.expect(reader.count, side, side)
     phase = Phase(progress, "Classifying objects", reader.count, "features", stop=0.99)
-    crops = read_ahead(
-        subjects(reader, job.raster), lambda: CropReader(job.raster, job.model), depth=32
-    )
-    with FeatureWriter(options, job, reader) as writer, contextlib.closing(crops):
-        waiting: list[tuple[Subject, np.ndarray | None]] = []
-        for entry in crops:
-            waiting.append(entry)
-            images = sum(image is not None for _, image in waiting)
-            if images >= engine.batch_size or len(waiting) >= WAITING * engine.batch_size:
-                _flush(waiting, engine, side, decode, writer, phase)
-                waiting = []
-        _flush(waiting, engine, side, decode, writer, phase)
+    with resumable(options.output, facts_of(options, count=reader.count), progress) as journal:
+        engine.go_on(journal)
+        with FeatureWriter(options, job, reader) as writer:
+            features = _features(reader)
+            phase.step(_take_up(journal, features, writer))
+            entries = _images(job, reader, features, options, progress)
+            results = _Results(journal, writer)
+            with contextlib.closing(entries), Sink(results.take) as sink:
+                for waiting in _gathered(entries, engine):
+                    images = [fit(image, side) for _, image in waiting if image is not None]
+                    sink.put((waiting, engine.infer(images, decode) if images else []))
+                    phase.step(len(waiting))
     missing = writer.count - writer.classified
     if missing:
         progress.warn(
@@ -66,20 +79,93 @@ def classify(
     return {"output": options.output, "object_count": writer.classified}
 
 
-def _flush(
-    waiting: list[tuple[Subject, np.ndarray | None]],
-    engine: Engine,
-    side: int,
-    decode: Decode,
-    writer: FeatureWriter,
-    phase: Phase,
-) -> None:
-    """Compute the images that wait and write all features that wait."""
-    images = [fit(image, side) for _, image in waiting if image is not None]
-    answers = iter(engine.infer(images, decode) if images else ())
-    for subject, image in waiting:
-        writer.write(subject, None if image is None else next(answers))
-    phase.step(len(waiting))
+def _features(reader: VectorReader | WholeRasters) -> Iterator[Feature]:
+    if isinstance(reader, WholeRasters):
+        return reader.features()
+    return reader.features(fields=(), empty=True)  # the writer takes the fields of the rows
+
+
+def _take_up(journal: Journal, features: Iterator[Feature], writer: FeatureWriter) -> int:
+    """Write the features that an earlier run has classified; return how many there are."""
+    done = 0
+    for part in journal:
+        answers = _unpacked(journal.answers(part))
+        for feature, answer in zip(islice(features, len(answers)), answers):
+            writer.write(feature, answer)
+        done += len(answers)
+    return done
+
+
+def _images(
+    job: Job,
+    reader: VectorReader | WholeRasters,
+    features: Iterator[Feature],
+    options: ObjectOptions,
+    progress: Progress,
+) -> Generator[Entry, None, None]:
+    """Yield features with their images, read ahead."""
+    damaged = Damaged(progress, "The class is empty there.") if options.skip_unreadable else None
+
+    def open_reader() -> Callable[[Subject], np.ndarray | None]:
+        if isinstance(reader, WholeRasters):
+            return WholeReader(options.sources, job.model, damaged)
+        return CropReader(job.raster, job.model, damaged)
+
+    return read_ahead(subjects(features, reader.crs, job.raster), open_reader, depth=READ_AHEAD)
+
+
+def _gathered(entries: Iterable[Entry], engine: Engine) -> Iterator[list[Entry]]:
+    """Yield entries whose images make a batch."""
+    waiting: list[Entry] = []
+    images = 0
+    for entry in entries:
+        waiting.append(entry)
+        images += entry[1] is not None
+        if images >= engine.batch_size or len(waiting) >= WAITING * engine.batch_size:
+            yield waiting
+            waiting, images = [], 0
+    if waiting:
+        yield waiting
+
+
+class _Results:
+    """Writes answers and tells the journal of them."""
+
+    def __init__(self, journal: Journal, writer: FeatureWriter) -> None:
+        self._journal = journal
+        self._writer = writer
+
+    def take(self, result: tuple[list[Entry], list[Answer]]) -> None:
+        """Take features and the answers to those that have an image."""
+        waiting, answers = result
+        left = iter(answers)
+        found = [None if image is None else next(left) for _, image in waiting]
+        first = self._writer.count
+        for (subject, _), answer in zip(waiting, found):
+            self._writer.write(subject.feature, answer)
+        self._journal.add(first, _packed(found))
+
+
+def _packed(answers: list[Answer | None]) -> dict[str, np.ndarray]:
+    """Return answers as arrays, from which :func:`_unpacked` makes them."""
+    known = [each for each in answers if each is not None]
+    return {
+        "seen": np.array([each is not None for each in answers], bool),
+        "scores": np.array([score for _, score in known], float),
+        "counts": np.array([len(places) for places, _ in known], np.int64),
+        "labels": np.array([place for places, _ in known for place in places], np.int64),
+    }
+
+
+def _unpacked(arrays: dict[str, np.ndarray]) -> list[Answer | None]:
+    labels = iter(arrays["labels"].tolist())
+    known = iter(
+        [
+            (tuple(islice(labels, count)), score)
+            for count, score in zip(arrays["counts"].tolist(), arrays["scores"].tolist())
+        ]
+    )
+    return [next(known) if seen else None for seen in arrays["seen"].tolist()]
 
 
 def best(_: Any, logits: torch.Tensor) -> list[Answer]:
@@ -115,20 +201,19 @@ def fit(image: np.ndarray, side: int) -> np.ndarray:
 class FeatureWriter:
     """Writes features as they were, with class and confidence."""
 
-    def __init__(self, options: ObjectOptions, job: Job, reader: VectorReader) -> None:
+    def __init__(
+        self, options: ObjectOptions, job: Job, reader: VectorReader | WholeRasters
+    ) -> None:
         self._class_field = options.class_field
         self._schema = job.model.schema
         own = {options.class_field.lower(), CONFIDENCE_FIELD.lower()}
         if Path(options.output).suffix.lower() == ".gpkg":
             own.add("fid")  # a GeoPackage numbers its features in a column of this name
-        fields = {
-            name: FIELD_TYPES.get(kind, str)
-            for name, kind in reader.fields.items()
-            if name.lower() not in own
-        }
-        self._texts = [name for name, kind in fields.items() if kind is str]
-        fields.update({options.class_field: str, CONFIDENCE_FIELD: float})
+        kept = {name: kind for name, kind in reader.definitions.items() if name.lower() not in own}
+        fields = {**kept, options.class_field: str, CONFIDENCE_FIELD: float}
         self._writer = VectorWriter(options.output, reader.crs, fields, reader.writable_type)
+        wanted = [name if name in kept else "" for name in reader.definitions]
+        self._places = self._writer.places(wanted)
         self.classified = 0
 
     @property
@@ -136,21 +221,19 @@ class FeatureWriter:
         """How many features were written."""
         return self._writer.count
 
-    def write(self, subject: Subject, answer: Answer | None) -> None:
+    def write(self, feature: Feature, answer: Answer | None) -> None:
         """Write a feature with the answer for it, if there is one."""
-        values = dict(subject.feature.attributes)
-        for name in self._texts:
-            if values[name] is not None:
-                values[name] = str(values[name])
-        values[self._class_field] = values[CONFIDENCE_FIELD] = None
+        names, confidence = None, None
         if answer is not None:
             indices, probability = answer
-            names = [self._schema.classes[index].name for index in indices]
-            values[self._class_field] = ",".join(names)
-            values[CONFIDENCE_FIELD] = round(100 * probability, 2)
+            names = ",".join(self._schema.classes[index].name for index in indices)
+            confidence = round(100 * probability, 2)
             self.classified += 1
-        geometry = subject.feature.geometry
-        self._writer.write(None if geometry.IsEmpty() else geometry, values)
+        if feature.row is not None:
+            self._writer.write_like(feature.row, self._places, (names, confidence))
+            return
+        values = {self._class_field: names, CONFIDENCE_FIELD: confidence}
+        self._writer.write(feature.geometry, {**feature.attributes, **values})
 
     def __enter__(self) -> FeatureWriter:
         return self

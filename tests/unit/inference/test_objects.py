@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from osgeo import ogr
 
-from geodl_plugin.core.errors import InputError
+from geodl_plugin.core.errors import InputError, RasterError
 from geodl_plugin.core.geo.vector import VectorReader, same_crs
+from geodl_plugin.core.inference.engine import Engine
+from geodl_plugin.core.inference.objects import classify as classify_features
 from geodl_plugin.core.inference.objects import run
 from geodl_plugin.core.inference.options import ObjectOptions
 
-from .support import NORTH_UP, read_features, write_model, write_polygons, write_raster
+from .support import (
+    NORTH_UP,
+    make_job,
+    make_model,
+    read_features,
+    write_model,
+    write_polygons,
+    write_raster,
+)
 from .test_engine import Heard
+from .test_pixels import damaged
 
 X, Y = NORTH_UP[0], NORTH_UP[3]
 
@@ -142,6 +155,93 @@ def test_a_shapefile_of_multipolygons(tmp_path: Path, source: str) -> None:
     dataset = ogr.Open(str(output))
     assert dataset.GetLayer(0).GetFeatureCount() == 1
     assert dataset.GetLayer(0).GetNextFeature()["ClassLabel"] == "Car"
+
+
+def test_dates_and_times_are_kept(tmp_path: Path, source: str) -> None:
+    path = tmp_path / "a.gpkg"
+    dataset = ogr.GetDriverByName("GPKG").CreateDataSource(str(path))
+    layer = dataset.CreateLayer("a", None, ogr.wkbPolygon)
+    layer.CreateField(ogr.FieldDefn("day", ogr.OFTDate))
+    layer.CreateField(ogr.FieldDefn("moment", ogr.OFTDateTime))
+    layer.CreateField(ogr.FieldDefn("stamp", ogr.OFTBinary))
+    feature = ogr.Feature(layer.GetLayerDefn())
+    feature.SetField("day", "2024/02/29")
+    feature.SetField("moment", "2024/02/29 12:30:15")
+    feature.SetFieldBinaryFromHexString("stamp", "00FF01")
+    feature.SetGeometry(ogr.CreateGeometryFromWkt(rectangle(20, 20, 10, 10)))
+    layer.CreateFeature(feature)
+    layer = dataset = None
+    _, found = classify(source, tmp_path, str(path))
+    assert (found[0]["day"], found[0]["ClassLabel"]) == ("2024/02/29", "Tree")
+    assert found[0]["moment"].startswith("2024/02/29 12:30:15")
+    # Older versions of GDAL give bytes as text.
+    assert found[0]["stamp"] in ("00FF01", b"\x00\xff\x01")
+    assert VectorReader(tmp_path / "out.gpkg").definitions["day"].GetType() == ogr.OFTDate
+
+
+def test_without_features_each_raster_is_an_object(tmp_path: Path) -> None:
+    sources = []
+    for name, value, epsg in (("dark", 1, 32616), ("bright ü", 10, 32617), ("void", 255, 32616)):
+        pixels = np.full((1, 40, 90), value, np.uint8)
+        sources.append(write_raster(tmp_path / f"{name}.tif", pixels, epsg=epsg, nodata=255))
+    model = write_model(tmp_path / "m.dlpk", "TEST_OBJECTS", chip_size=16)
+    output = str(tmp_path / "out.gpkg")
+    heard = Heard()
+    result = run(ObjectOptions(sources, model, output), heard)
+    found = read_features(output)
+    assert [each["Raster"] for each in found] == ["dark.tif", "bright ü.tif", "void.tif"]
+    assert [each["ClassLabel"] for each in found] == ["Tree", "Car", None]
+    assert result["object_count"] == 2 and len(heard.warnings) == 1
+    assert found[0]["geometry"].GetArea() == pytest.approx(40 * 90 / 4)
+    xmin, *_ = found[1]["geometry"].GetEnvelope()
+    assert xmin > X + 100_000  # the next zone of the projection
+
+
+def test_large_rasters_are_read_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("geodl_plugin.core.inference.crops.LARGEST_CROP", 20)
+    pixels = np.zeros((1, 400, 400), np.uint8)
+    pixels[0, ::2] = 20  # on average as bright as a car
+    source = write_raster(tmp_path / "a.tif", pixels)
+    model = write_model(tmp_path / "m.dlpk", "TEST_OBJECTS", chip_size=16)
+    run(ObjectOptions([source], model, str(tmp_path / "out.gpkg")), Heard())
+    assert read_features(tmp_path / "out.gpkg")[0]["ClassLabel"] == "Car"
+
+
+@pytest.mark.parametrize("threshold, expected", [(0.5, "Tree,Car"), (0.7, "Car"), (0.99, "")])
+def test_several_labels(tmp_path: Path, source: str, threshold: float, expected: str) -> None:
+    class Both(torch.nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return torch.tensor([[0.5, 2.0]]).expand(len(images), 2)
+
+    features = write_polygons(tmp_path / "a.gpkg", [rectangle(20, 20, 10, 10)], 32616)
+    output = str(tmp_path / "out.gpkg")
+    model = make_model("TEST_OBJECTS", chip_size=16, several_labels=True)
+    for augmented in (False, True):
+        options = ObjectOptions(
+            [source], "", output, features=[features], score_threshold=threshold,
+            test_time_augmentation=augmented,
+        )  # fmt: skip
+        with make_job(source, model) as job:
+            engine = Engine(Both(), "cpu", "float32", 2)
+            classify_features(job, VectorReader(features), engine, options, Heard())
+        found = read_features(output)[0]
+        assert found["ClassLabel"] == expected
+        assert found["Confidence"] == pytest.approx(88.08, abs=0.01)
+
+
+def test_what_cannot_be_read_has_no_class_on_demand(tmp_path: Path) -> None:
+    source = damaged(tmp_path / "a.tif")
+    shapes = [rectangle(20, 20, 10, 10), rectangle(200, 200, 10, 10)]
+    features = write_polygons(tmp_path / "a.gpkg", shapes, 32616)
+    model = write_model(tmp_path / "m.dlpk", "TEST_OBJECTS", chip_size=16)
+    options = ObjectOptions([source], model, str(tmp_path / "out.gpkg"), features=[features])
+    with pytest.raises(RasterError, match="cannot be read at column"):
+        run(options, Heard())
+    heard = Heard()
+    run(dataclasses.replace(options, skip_unreadable=True), heard)
+    found = read_features(tmp_path / "out.gpkg")
+    assert [each["ClassLabel"] for each in found] == ["Car", None]
+    assert any("The class is empty there." in each for each in heard.warnings)
 
 
 def test_a_layer_without_features_is_refused(tmp_path: Path, source: str) -> None:

@@ -1,4 +1,4 @@
-"""Killed runs of Detect objects go on and give the same bytes."""
+"""Killed runs of Detect objects and Classify objects go on and give the same bytes."""
 
 from __future__ import annotations
 
@@ -17,21 +17,26 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from geodl_plugin.core.errors import CancelledError
+from geodl_plugin.core.geo.vector import VectorReader
 from geodl_plugin.core.inference.detect import detect, run
 from geodl_plugin.core.inference.detections import Detections
 from geodl_plugin.core.inference.engine import Engine
 from geodl_plugin.core.inference.journal import Journal
 from geodl_plugin.core.inference.masks import ObjectMask
-from geodl_plugin.core.inference.options import DetectionOptions
+from geodl_plugin.core.inference.objects import classify
+from geodl_plugin.core.inference.options import DetectionOptions, ObjectOptions
 from geodl_plugin.core.progress import Progress
 
 from .support import (
+    NORTH_UP,
+    Brightest,
     FindNumbers,
     OutlineNumbers,
     make_job,
     make_model,
     read_features,
     write_model,
+    write_polygons,
     write_raster,
 )
 
@@ -238,3 +243,48 @@ def test_detections_come_back_from_their_arrays() -> None:
             assert one is two is None or (one.box == two.box and (one.pixels == two.pixels).all())
     none = Detections.unpacked(Detections.none().packed())
     assert len(none) == 0
+
+
+class CountedLevels(Brightest):
+    """Counts the images that it has seen."""
+
+    seen = 0
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        self.seen += len(images)
+        return super().forward(images)
+
+
+def classified(source: str, features: str, output: Path, several: bool) -> CountedLevels:
+    """Classify features and return the network, which knows what it has seen."""
+    network = CountedLevels(2, False)
+    model = make_model("TEST_OBJECTS", chip_size=16, several_labels=several)
+    options = ObjectOptions([source], "", str(output), features=[features], score_threshold=1e-9)
+    with make_job(source, model) as job:
+        reader = VectorReader(features)
+        classify(job, reader, Engine(network, "cpu", "float32", 4), options, Progress())
+    return network
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_killed_features_go_on(tmp_path: Path, several: bool) -> None:
+    random = np.random.default_rng(2)
+    pixels = random.integers(0, 12, (1, 25, 25)).repeat(8, 1).repeat(8, 2).astype(np.uint8)
+    source = write_raster(tmp_path / "a.tif", pixels, nodata=11)
+    places = random.uniform(-20, 220, (80, 2)) * [0.5, -0.5] + [NORTH_UP[0], NORTH_UP[3]]
+    shapes = [f"POINT({x} {y})" for x, y in places.tolist()]
+    shapes[3] = ""
+    names_of = [f"ü{number}" for number in range(80)]
+    features = write_polygons(tmp_path / "b.gpkg", shapes, 32616, name=names_of)
+    for folder in ("whole", "killed"):
+        (tmp_path / folder).mkdir()
+    whole = classified(source, features, tmp_path / "whole" / "a.gpkg", several)
+    expected = (tmp_path / "whole" / "a.gpkg").read_bytes()
+    output = tmp_path / "killed" / "a.gpkg"
+    for after in random.integers(0, whole.seen // 4, 5).tolist():
+        in_a_process_killed(lambda: classified(source, features, output, several), after)
+        assert not output.exists()
+        assert classified(source, features, output, several).seen == whole.seen - 4 * after
+        assert output.read_bytes() == expected
+        assert names(output.parent) == ["a.gpkg"]
+        output.unlink()
