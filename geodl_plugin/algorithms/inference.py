@@ -16,12 +16,14 @@ from ..core.models.registry import Task
 from ..core.progress import Progress
 from .base import GeoDLAlgorithm
 from .parameters import (
+    ALLOW_CODE,
     ARGUMENTS,
     DEVICE,
     MASK,
     MODEL,
     PRECISION,
     SCHEDULER,
+    add_allow_code,
     add_cell_size,
     add_device,
     add_extent,
@@ -29,7 +31,7 @@ from .parameters import (
     add_mask,
     add_model,
     add_scheduler,
-    parse_arguments,
+    parse_model_arguments,
     read_cell_size,
     read_extent,
     read_input,
@@ -66,6 +68,7 @@ class InferenceAlgorithm(GeoDLAlgorithm):
         add_device(self)
         if area:
             add_scheduler(self)
+        add_allow_code(self)
 
     def read_options(
         self,
@@ -76,8 +79,10 @@ class InferenceAlgorithm(GeoDLAlgorithm):
         **values: Any,
     ) -> Any:
         """Return the options of the task; ``values`` are those that only one tool has."""
+        model = self.text(parameters, MODEL, context)
         defaults = argument_defaults(self.OPTIONS, self.ARGUMENT_NAMES)
-        arguments = parse_arguments(self.text(parameters, ARGUMENTS, context), defaults)
+        text = self.text(parameters, ARGUMENTS, context)
+        arguments, written = parse_model_arguments(model, text, defaults)
         sources = read_input(self, parameters, context, progress=progress)
         extent, mask = None, None
         if self.parameterDefinition(MASK) is not None:
@@ -87,7 +92,7 @@ class InferenceAlgorithm(GeoDLAlgorithm):
             mask = vector_source(self, parameters, MASK, context)
         return self.OPTIONS(
             sources=sources,
-            model=self.text(parameters, MODEL, context),
+            model=model,
             output=self.output_path(parameters, output, context),
             extent=list(extent) if extent else None,
             cell_size=read_cell_size(self, parameters, context),
@@ -95,6 +100,8 @@ class InferenceAlgorithm(GeoDLAlgorithm):
             device=self.text(parameters, DEVICE, context) or "auto",
             scheduler=self.text(parameters, SCHEDULER, context),
             precision=self.parameterAsEnumString(parameters, PRECISION, context) or "auto",
+            arguments=written,
+            allow_code=self.parameterAsBool(parameters, ALLOW_CODE, context),
             **arguments,
             **values,
         )

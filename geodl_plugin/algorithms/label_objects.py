@@ -27,18 +27,20 @@ from ..core.samples.prelabel import Prelabel
 from . import detect_objects
 from .base import GeoDLAlgorithm
 from .parameters import (
+    ALLOW_CODE,
     ARGUMENTS,
     CELL_SIZE,
     DEVICE,
     EXTENT,
     MODEL,
     PRECISION,
+    add_allow_code,
     add_cell_size,
     add_device,
     add_extent,
     add_input,
     add_model,
-    parse_arguments,
+    parse_model_arguments,
     read_cell_size,
     read_extent,
     read_input,
@@ -134,6 +136,7 @@ class LabelObjects(GeoDLAlgorithm):
             limit = self.parameterDefinition(name)
             limit.setHelp(f"{self.tr('Of what the model sees.')} {limit.help()}")
         add_device(self)
+        add_allow_code(self)
         model = self.parameterDefinition(MODEL)
         about = self.tr(
             "A detector that finds draft samples in the rasters. Its classes join the others by "
@@ -200,6 +203,8 @@ class LabelObjects(GeoDLAlgorithm):
             return None
         if not rasters:
             raise InputError("A model finds samples in rasters. Choose input rasters too.")
+        defaults = argument_defaults(DetectionOptions, DETECTION_ARGUMENTS)
+        known_arguments, written = parse_model_arguments(model, arguments, defaults)
         options = DetectionOptions(
             sources=rasters,
             model=model,
@@ -207,7 +212,9 @@ class LabelObjects(GeoDLAlgorithm):
             device=self.text(parameters, DEVICE, context) or "auto",
             precision=self.parameterAsEnumString(parameters, PRECISION, context) or "auto",
             cell_size=read_cell_size(self, parameters, context),
-            **parse_arguments(arguments, argument_defaults(DetectionOptions, DETECTION_ARGUMENTS)),
+            arguments=written,
+            allow_code=self.parameterAsBool(parameters, ALLOW_CODE, context),
+            **known_arguments,
         )
         with open_detection(options) as job:
             known = job.model

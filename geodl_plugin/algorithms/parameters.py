@@ -14,6 +14,7 @@ from qgis.core import (
     QgsProcessingAlgorithm,
     QgsProcessingContext,
     QgsProcessingFeedback,
+    QgsProcessingParameterBoolean,
     QgsProcessingParameterEnum,
     QgsProcessingParameterExtent,
     QgsProcessingParameterFeatureSource,
@@ -27,6 +28,7 @@ from qgis.core import (
 from ..core.arguments import Argument
 from ..core.errors import InputError, RasterError
 from ..core.geo.vector import Bounds
+from ..core.inference.foreign.description import ARGUMENTS as FOREIGN_ARGUMENTS
 from ..core.models.registry import Task
 from ..core.progress import Progress
 from .base import GeoDLAlgorithm
@@ -43,6 +45,7 @@ ARGUMENTS = "ARGUMENTS"
 DEVICE = "DEVICE"
 PRECISION = "PRECISION"
 SCHEDULER = "SCHEDULER"
+ALLOW_CODE = "ALLOW_CODE"
 
 PRECISIONS = ["auto", "float32", "bfloat16", "float16"]
 # By name, so that nothing of the window is imported where there is none.
@@ -243,8 +246,10 @@ def add_model(
     tool.add(
         model,
         tool.tr(
-            "Path of a model package (.dlpk) or definition (.emd), the name of an installed model, "
-            "or the definition's JSON."
+            "Path of a model package (.dlpk), a definition (.emd) or a network alone (.onnx, "
+            "TorchScript .pt, torch.export .pt2), the name of an installed model, or the "
+            "definition's JSON. Networks of other makers, TensorFlow's among them (.pb, "
+            "SavedModel), need no other libraries."
         ),
     )
     # As text: QGIS would sort the arguments and blur their types.
@@ -255,7 +260,25 @@ def add_model(
     if arguments:
         known = "; ".join(f"{each.name}={_shown(each.default)}" for each in arguments)
         sentences.append(f"{tool.tr('Known, with their defaults:')} {known}.")
+    told = "; ".join(f"{name}: {meaning}" for name, meaning in FOREIGN_ARGUMENTS.items())
+    sentences.append(f"{tool.tr('Of a network of another maker, what its file does not say:')}")
+    sentences.append(f"{told}.")
     tool.add(text, " ".join(sentences))
+
+
+def add_allow_code(tool: GeoDLAlgorithm) -> None:
+    """Add the consent to run code that a model package brings."""
+    tool.add(
+        QgsProcessingParameterBoolean(
+            ALLOW_CODE, tool.tr("Run the model's own Python code"), defaultValue=False
+        ),
+        tool.tr(
+            "Some packages bring a Python inference function of their author, which can do "
+            "whatever you can. It runs, in a process of its own, only with this consent; its "
+            "parameters are set as model arguments."
+        ),
+        advanced=True,
+    )
 
 
 def _shown(value: Any) -> str:
@@ -273,6 +296,27 @@ def parse_arguments(text: str, defaults: dict[str, Any]) -> dict[str, Any]:
     from ..core.arguments import parse
 
     return parse(text, defaults)
+
+
+def parse_model_arguments(
+    model: str, text: str, defaults: dict[str, Any]
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Read what a tool knows of its model's arguments, and all of them as they are written.
+
+    What only the model knows is checked where the model is read. The maker of a network may
+    suggest other defaults.
+
+    Raises:
+        GeoDLError: when there is no such model, or a value has the wrong type.
+    """
+    from ..core.inference.foreign.description import split_arguments
+    from ..core.packages.archive import peek_definition
+    from ..core.packages.summary import suggested_arguments
+
+    suggested = suggested_arguments(peek_definition(model))
+    known = {name: suggested.get(name, value) for name, value in defaults.items()}
+    own, written = split_arguments(text, known)
+    return parse_arguments(own, known), written
 
 
 def add_extent(tool: GeoDLAlgorithm) -> None:

@@ -77,7 +77,9 @@ class ModelField(QWidget):
         self._seen = ""
         self.line = ModelLine()
         self.line.setShowClearButton(not compact)
-        self.line.setPlaceholderText(self.tr("Model package (.dlpk), definition (.emd) or name"))
+        self.line.setPlaceholderText(
+            self.tr("Model package (.dlpk, .emd), network (.onnx, .pt, .pt2) or name")
+        )
         self.line.textChanged.connect(self._wait)
         self.line.editingFinished.connect(self.look)
         self.button = QToolButton()
@@ -147,7 +149,10 @@ class ModelField(QWidget):
             self,
             self.tr("Choose a model"),
             self._folder() or settings.value(FOLDER_SETTING, ""),
-            self.tr("Models") + " (*.dlpk *.emd);;" + self.tr("All files") + " (*)",
+            self.tr("Models")
+            + " (*.dlpk *.emd *.onnx *.pt *.pt2);;"
+            + self.tr("All files")
+            + " (*)",
         )
         if path:
             settings.setValue(FOLDER_SETTING, str(Path(path).parent))

@@ -23,9 +23,11 @@ from ..models.registry import Task
 from ..packages.archive import peek_definition
 from ..progress import Progress
 from ..samples.schema import ClassDefinition, Schema
+from .foreign.description import ARGUMENTS
 from .model import Model, read_model
 from .options import (
     BLENDS,
+    TASK_ARGUMENTS,
     ChangeOptions,
     DetectionOptions,
     InferenceOptions,
@@ -67,8 +69,10 @@ def open_job(options: InferenceOptions, task: Task, progress: Progress | None = 
     Raises:
         GeoDLError: one sentence about what does not fit.
     """
-    model = read_model(peek_definition(options.model), task)
+    model = _read_model(options, task)
     raster = _open_raster(options)
+    if model.runs_code:  # the function itself says which bands it takes
+        model = dataclasses.replace(model, bands=tuple(range(_dates(raster)[0].band_count)))
     try:
         for date in _dates(raster):
             check_bands(model, date)
@@ -85,6 +89,21 @@ def open_job(options: InferenceOptions, task: Task, progress: Progress | None = 
         raster.close()
         raise
     return Job(model, raster, area)
+
+
+def _read_model(options: InferenceOptions, task: Task) -> Model:
+    """Read the model; arguments that neither the tool nor the model knows are refused."""
+    model = read_model(peek_definition(options.model), task, options.arguments, options.allow_code)
+    names = [each.name for each in dataclasses.fields(options)]
+    known = {**dict.fromkeys(names), **(ARGUMENTS if model.foreign else {})}
+    unknown = [name for name in options.arguments if name not in known]
+    if unknown and not model.runs_code:
+        listed = [name for name in TASK_ARGUMENTS[task] if name in names]
+        listed += list(ARGUMENTS) if model.foreign else []
+        raise InputError(
+            f"There is no argument '{unknown[0]}'. Known are: {', '.join(listed) or 'none'}."
+        )
+    return model
 
 
 def _open_raster(options: InferenceOptions) -> Raster | RasterPair:
@@ -243,7 +262,7 @@ def check_bands(model: Model, raster: Raster) -> None:
             f"'{raster.name}' has {raster.band_count}. Choose a raster with the bands that the "
             "model expects."
         )
-    if len(model.bands) != model.spec.band_count:
+    if len(model.bands) != model.spec.band_count and not model.runs_code:
         raise ModelError(
             f"'{model.name}' names {len(model.bands)} bands to extract but its network takes "
             f"{model.spec.band_count}. Train it again."
@@ -272,7 +291,9 @@ def _check_output(options: InferenceOptions, raster: Raster) -> None:
 
 
 def _warn(model: Model, raster: Raster, progress: Progress) -> None:
-    if raster.band_count > model.spec.band_count:
+    if model.foreign is not None and model.foreign.assumed:
+        progress.warn(model.foreign.assumed)
+    if raster.band_count > model.spec.band_count and not model.runs_code:
         used = ", ".join(str(band + 1) for band in model.bands)
         progress.warn(
             f"'{raster.name}' has {raster.band_count} bands, of which '{model.name}' uses {used}: "

@@ -13,6 +13,7 @@ from .detections import Detections, as_arrays
 from .fusion import fuse
 from .masks import ObjectMask, as_objects
 from .merge import suppress
+from .polygons import ObjectPolygon
 from .views import MAP_TURNS, PIXEL_TURNS, dihedral
 
 # What one view is less sure of counts where the others are surer.
@@ -35,6 +36,9 @@ class DetectionViews(nn.Module):
         self.overlap = overlap
         self.tile_step = getattr(network, "tile_step", 32)
         self.fixed_tile = getattr(network, "fixed_tile", None)
+        self.is_compiled = getattr(network, "is_compiled", False)
+        self.is_exact = getattr(network, "is_exact", False)
+        self.padding = getattr(network, "padding", None)
 
     def forward(self, images: Tensor) -> list[Any]:
         """Return the network's answer to each view."""
@@ -64,7 +68,9 @@ def turned_back(found: Detections, side: int, turns: int, mirrored: bool) -> Det
         left, top, right, bottom = boxes.T
         boxes = np.stack([side - right, top, side - left, bottom], axis=1)
     masks = found.masks
-    if found.outlined:
+    if found.outlined and isinstance(masks[0], ObjectPolygon):
+        masks = as_objects([each.turned(side, turns, mirrored) for each in masks])
+    elif found.outlined:
         turned = (_turned_mask(each.pixels, turns, mirrored) for each in masks)
         masks = as_objects(
             [ObjectMask(int(x), int(y), mask) for (x, y, *_), mask in zip(boxes, turned)]

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, Union
 
 import numpy as np
 
 from ..geo.grid import Tile
 from .masks import ObjectMask, as_objects, masks_of
+from .polygons import ObjectPolygon, packed_polygons, unpacked_polygons
+
+ObjectShape = Union[ObjectMask, ObjectPolygon]
 
 LEAST_SIDE = 0.5  # pixels: a network may tell a box that is a line
 COLUMNS = 2**31  # more than any raster has
@@ -32,7 +35,8 @@ class Detections:
         cut: array ``(n,)`` of bits: the sides at which the tile's rim cuts the box.
         padded: array ``(n,)``: whether the centre lies in the tile's padding.
         tile: array ``(n,)`` of :func:`tile_number`: which tile it was found in.
-        masks: array ``(n,)`` of :class:`ObjectMask`, all ``None`` where there are only boxes.
+        masks: array ``(n,)`` of :class:`ObjectMask` or :class:`ObjectPolygon`, all ``None``
+            where there are only boxes.
     """
 
     boxes: np.ndarray
@@ -49,7 +53,7 @@ class Detections:
         boxes: np.ndarray,
         scores: np.ndarray,
         labels: np.ndarray,
-        masks: Sequence[ObjectMask | None] | None = None,
+        masks: Sequence[ObjectShape | None] | None = None,
     ) -> Detections:
         """Return detections that no tile cuts."""
         count = len(scores)
@@ -87,7 +91,9 @@ class Detections:
         """Return the detections as arrays of numbers, from which :meth:`unpacked` makes them."""
         arrays = {each.name: getattr(self, each.name) for each in fields(self)}
         masks = arrays.pop("masks")
-        if self.outlined:
+        if self.outlined and isinstance(masks[0], ObjectPolygon):
+            arrays.update(packed_polygons(masks))
+        elif self.outlined:
             arrays["windows"] = np.array(
                 [(each.col, each.row, *each.pixels.shape) for each in masks], np.int64
             )
@@ -97,13 +103,15 @@ class Detections:
     @classmethod
     def unpacked(cls, arrays: Mapping[str, np.ndarray]) -> Detections:
         """Return the detections of :meth:`packed`; further arrays are left alone."""
-        masks: list[ObjectMask | None] = [None] * len(arrays["scores"])
+        masks: list[ObjectShape | None] = [None] * len(arrays["scores"])
         begin = 0
         for index, (col, row, high, wide) in enumerate(arrays.get("windows", [])):
             end = begin + -(-high * wide // 8)
             pixels = np.unpackbits(arrays["bits"][begin:end], count=high * wide)
             masks[index] = ObjectMask(int(col), int(row), pixels.reshape(high, wide) > 0)
             begin = end
+        if "points" in arrays:
+            masks = unpacked_polygons(arrays)
         names = (each.name for each in fields(cls) if each.name != "masks")
         return cls(*(arrays[name] for name in names), as_objects(masks))
 
@@ -121,16 +129,20 @@ class Detections:
 def as_arrays(found: dict[str, Any]) -> Detections:
     """Return a network's detections of one tile as arrays, in the tile's pixels.
 
-    Where there are masks, the boxes are those around them; an empty one is no object. Nor is
-    a box without a width or a height.
+    Where there are masks or shapes, the boxes are those around them; an empty one is no object.
+    Nor is a box without a width or a height.
     """
     boxes = found["boxes"].float().cpu().numpy()
     scores = found["scores"].float().cpu().numpy()
     labels = found["labels"].cpu().numpy()
-    if "masks" not in found:
+    if "masks" not in found and "shapes" not in found:
         flat = ((boxes[:, 2:] - boxes[:, :2]) < LEAST_SIDE).any(axis=1)
         return Detections.of(boxes, scores, labels).take(~flat)
-    masks = masks_of(found["masks"], found["windows"])
+    masks: list[ObjectShape | None]
+    if "shapes" in found:
+        masks = [ObjectPolygon.of(rings) for rings in found["shapes"]]
+    else:
+        masks = list(masks_of(found["masks"], found["windows"]))
     seen = np.array([each is not None for each in masks], bool)
     kept = [each for each in masks if each is not None]
     around = np.array([each.box for each in kept], float)

@@ -31,7 +31,7 @@ ROUNDS = 6
 TRIAL_SIDE = 256  # pixels; a part of the first image tells as much as the whole
 LEAST_WORK = 4_000_000  # pixels below which trying a precision costs more than it gains
 LEAST_SECONDS = 20.0  # of work left, below which compiling costs more than it gains
-OPENVINO = "openvino"
+TORCH, OPENVINO = "torch", "openvino"
 
 Decode = Callable[[nn.Module, Any], Sequence[Any]]
 
@@ -111,7 +111,7 @@ class Engine:
 
     def _note(self) -> str:
         """Note how is computed; return the engine's name."""
-        engine = "torch" if self._compiled is None else OPENVINO
+        engine = TORCH if self._compiled is None else OPENVINO
         self.notes.note("precision", self.precision)
         self.notes.note("batch_size", self.batch_size)
         self.notes.note("engine", engine)
@@ -147,6 +147,8 @@ class Engine:
         known = self.notes.noted("engine")
         if self.precision == "auto":
             self.precision = self._fastest(image)
+        if getattr(self.network, "is_compiled", False):
+            known = known or TORCH
         if known == OPENVINO or (known is None and self._seconds(image) > LEAST_SECONDS):
             self._compiled = self._compile(image, known == OPENVINO)
         self._ready = True
@@ -223,7 +225,8 @@ class Engine:
         return trial if fast < GAIN * slow else "float32"
 
     def _candidate(self) -> str | None:
-        if self._work < LEAST_WORK or self.device.type == "mps":
+        exact = getattr(self.network, "is_exact", False)
+        if self._work < LEAST_WORK or self.device.type == "mps" or exact:
             return None
         if self.device.type == "cuda" and not torch.cuda.is_bf16_supported():
             return "float16"
@@ -305,6 +308,10 @@ def load_network(model: Model, package: Package) -> nn.Module:
     Raises:
         ModelError: when the weights do not fit.
     """
+    if model.foreign is not None:
+        from .foreign.loaders import load_foreign
+
+        return load_foreign(model, package)
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
@@ -327,4 +334,6 @@ def open_engine(model: Model, options: InferenceOptions, progress: Progress) -> 
     device = choose_device("cpu" if options.scheduler else options.device)
     with open_package(options.model) as package:
         network = load_network(model, package)
+    if getattr(network, "is_compiled", False):
+        device = "cpu"  # another library computes, or another process
     return Engine(network, str(device), options.precision, options.batch_size, progress)

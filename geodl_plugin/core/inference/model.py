@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,13 +13,14 @@ from ..geo.raster import Block
 from ..models.registry import NetworkSpec, Task, model_type
 from ..packages.definition import ModelDefinition
 from ..samples.schema import Schema
+from .foreign.description import Foreign, is_foreign, read_foreign
 
 FIXED_SIZE, BOUNDING_BOX = "FIXED_SIZE", "BOUNDING_BOX"
 
 
 @dataclass(frozen=True)
 class Model:
-    """A model of GeoDL's own making.
+    """A model, of GeoDL's own making or of others'.
 
     Attributes:
         name: of its file.
@@ -34,6 +36,7 @@ class Model:
         blacken: whether an object's surroundings are blackened.
         several_labels: whether an object may have several classes.
         map_space: whether the images are maps, or photographs with an up and a down.
+        foreign: how the network of another maker is used; ``None`` for GeoDL's own.
     """
 
     name: str
@@ -50,6 +53,7 @@ class Model:
     blacken: bool = False
     several_labels: bool = False
     map_space: bool = True
+    foreign: Foreign | None = None
     _scale: tuple[np.ndarray, np.ndarray] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -62,8 +66,23 @@ class Model:
         """Side of the training images, in pixels."""
         return self.spec.chip_size
 
+    @property
+    def task(self) -> Task:
+        """What the network answers."""
+        if self.foreign is not None:
+            return self.foreign.task
+        return model_type(self.spec.model_type).task
+
+    @property
+    def runs_code(self) -> bool:
+        """Whether a Python function of the model's author answers."""
+        return self.foreign is not None and self.foreign.loader == "function"
+
     def normalise(self, block: Block) -> np.ndarray:
         """Return ``(bands, rows, cols)`` as ``float32`` for the network; invalid pixels are 0."""
+        if self.runs_code:  # it wants the pixels as they are, and where there are data
+            valid = block.valid[None].astype(block.pixels.dtype)
+            return np.concatenate([block.pixels, valid])
         mean, scale = self._scale
         if len(block.pixels) > len(mean):  # two dates follow each other in the bands
             mean, scale = np.tile(mean, (2, 1, 1)), np.tile(scale, (2, 1, 1))
@@ -74,19 +93,28 @@ class Model:
         return pixels
 
 
-def read_model(definition: ModelDefinition, task: Task) -> Model:
+def read_model(
+    definition: ModelDefinition,
+    task: Task,
+    arguments: Mapping[str, str] | None = None,
+    allow_code: bool = False,
+) -> Model:
     """Return the model of a definition.
+
+    Args:
+        definition: of the model; what another maker left open is filled in.
+        task: what it must be made for.
+        arguments: what the user says of a network of another maker.
+        allow_code: whether Python code of the model's author may run.
 
     Raises:
         ModelError: when it is made for another task, or is not complete.
     """
+    if is_foreign(definition):
+        return _foreign(read_foreign(definition, task, arguments, allow_code), definition)
     definition.require_task(task.value)
     facts = definition.geodl
     name = definition.name
-    if not facts.get("architecture"):
-        raise ModelError(
-            f"'{name}' was not made by GeoDL's tool 'Train model'. Choose a model that was."
-        )
     try:
         kind = model_type(str(facts["architecture"]))
     except ValueError as error:
@@ -119,6 +147,21 @@ def read_model(definition: ModelDefinition, task: Task) -> Model:
         several_labels=bool(facts.get("several_labels")),
         blacken=bool(crop.get("blacken", definition.values.get("BlackenAroundFeature", False))),
         map_space=str(definition.values.get("ImageSpaceUsed") or "").upper() != "PIXEL_SPACE",
+    )
+
+
+def _foreign(found: dict[str, Any], definition: ModelDefinition) -> Model:
+    """Return the model of another maker."""
+    side = found.pop("side")
+    facts = definition.geodl
+    crop = facts.get("crop") if isinstance(facts.get("crop"), dict) else {}
+    return Model(
+        spec=NetworkSpec("", "", {}, len(found["bands"]), len(found["schema"]), side),
+        dtype=str(facts.get("dtype") or ""),
+        crop_mode=_crop_mode(crop, definition),
+        blacken=bool(crop.get("blacken", definition.values.get("BlackenAroundFeature", False))),
+        map_space=str(definition.values.get("ImageSpaceUsed") or "").upper() != "PIXEL_SPACE",
+        **found,
     )
 
 

@@ -6,10 +6,11 @@ from typing import Any
 
 from ..geo.polygonize import mask_polygons
 from ..geo.vector import VectorWriter
-from ..models.registry import Task, model_type
+from ..models.registry import Task
 from .checks import Job
 from .merge import Detections
 from .options import DetectionOptions
+from .polygons import ObjectPolygon
 
 
 class ObjectWriter:
@@ -21,7 +22,7 @@ class ObjectWriter:
         self._names = (options.class_field, "Classvalue", options.confidence_field)
         fields = dict(zip(self._names, (str, int, float)))
         # What covers an object may leave it in several parts.
-        outlines = model_type(job.model.spec.model_type).task is Task.INSTANCES
+        outlines = job.model.task is Task.INSTANCES or job.model.runs_code
         geometry = "MultiPolygon" if outlines else "Polygon"
         self._writer = VectorWriter(options.output, job.raster.crs, fields, geometry)
 
@@ -34,7 +35,10 @@ class ObjectWriter:
         """Write detections in the raster's pixels."""
         if found.outlined:
             for index, mask in enumerate(found.masks):
-                shape = mask_polygons(mask.pixels, mask.col, mask.row, self._geotransform)
+                if isinstance(mask, ObjectPolygon):
+                    shape = mask.on_map(self._geotransform)
+                else:
+                    shape = mask_polygons(mask.pixels, mask.col, mask.row, self._geotransform)
                 self._writer.write(shape, dict(zip(self._names, self._values(found, index))))
             return
         rows = [self._values(found, index) for index in range(len(found))]

@@ -6,6 +6,8 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..models.registry import Task
+
 BLENDS = ("crop", "gaussian")  # how tiles that overlap are joined
 
 
@@ -25,6 +27,8 @@ class InferenceOptions:
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
         precision: ``auto``, ``float32``, ``bfloat16`` or ``float16``.
         batch_size: images computed at a time; 0 chooses.
+        arguments: all arguments as the user wrote them, for models of others.
+        allow_code: whether Python code of the model's author may run.
     """
 
     sources: list[str]
@@ -38,6 +42,8 @@ class InferenceOptions:
     cell_size: float = 0.0
     separate: bool = False
     scheduler: str = ""
+    arguments: dict[str, str] = field(default_factory=dict)
+    allow_code: bool = False
 
 
 @dataclass(frozen=True)
@@ -157,6 +163,15 @@ OBJECT_ARGUMENTS = (
     "score_threshold",
     "skip_unreadable",
 )
+
+
+TASK_ARGUMENTS = {
+    Task.DETECTION: DETECTION_ARGUMENTS,
+    Task.INSTANCES: DETECTION_ARGUMENTS,
+    Task.PIXELS: PIXEL_ARGUMENTS,
+    Task.CHANGE: PIXEL_ARGUMENTS,
+    Task.OBJECTS: OBJECT_ARGUMENTS,
+}
 
 
 def argument_defaults(options: type[InferenceOptions], names: tuple[str, ...]) -> dict[str, Any]:

@@ -89,8 +89,8 @@ def plan(
     Args:
         job: model, raster and the part of it that is wanted.
         options: with ``tile_size`` and ``padding``.
-        network: may say ``tile_step``, of which a tile's side is a multiple, and
-            ``fixed_tile``, the only side that it takes.
+        network: may say ``tile_step``, of which a tile's side is a multiple, ``fixed_tile``,
+            the only side that it takes, and ``padding``, the only rim.
         usual: side of a tile where neither user nor network wants another one.
         share: of the tile that is its default padding: 4 for a quarter.
 
@@ -105,7 +105,8 @@ def plan(
             "pixels only. Leave the argument out."
         )
     size = fixed or _round_up(wanted or max(job.model.chip_size, usual), step)
-    rim = size // share if padding is None else padding
+    own = getattr(network, "padding", None)
+    rim = own if own is not None else size // share if padding is None else padding
     if 2 * rim >= size:
         raise InputError(
             f"padding={rim} leaves nothing of a tile of {size} pixels. Use less than {size // 2}."

@@ -47,6 +47,9 @@ class Views(nn.Module):
         self.tile_step = getattr(network, "tile_step", 32)
         self.fixed_tile = getattr(network, "fixed_tile", None)
         self.sees_whole_tile = getattr(network, "sees_whole_tile", False)
+        self.is_compiled = getattr(network, "is_compiled", False)
+        self.is_exact = getattr(network, "is_exact", False)
+        self.padding = getattr(network, "padding", None)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits whose softmax (sigmoid for several classes) is the mean probability."""

@@ -5,18 +5,20 @@ A package is hostile input: no absolute path, no "..", no link, a limit on the s
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import stat
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Union
+from typing import BinaryIO, Union
 
 from ..errors import ModelError
 from .definition import ModelDefinition, read_definition
+from .networks.files import complete, is_network, network_definition
 from .seven_zip import SIGNATURE, Entry, SevenZip
 from .store import locate
 
@@ -69,8 +71,8 @@ def open_package(model: str | Path) -> Package:
     """Open a model with all its files.
 
     Args:
-        model: path of a ``.dlpk`` or ``.emd``, the name of an installed model, or the JSON
-            text of a definition.
+        model: path of a ``.dlpk``, ``.emd``, ``.onnx``, ``.pt`` or ``.pt2``, the name of an
+            installed model, or the JSON text of a definition.
 
     Raises:
         ModelError: when it is no model, or not a safe one.
@@ -80,14 +82,16 @@ def open_package(model: str | Path) -> Package:
         return Package("model", ModelDefinition.from_json(text), None, temporary=False)
     path = locate(text)
     if path.suffix.lower() == ".emd":
-        return Package(path.name, read_definition(path), path.parent, temporary=False)
+        return Package(path.name, _beside(path), path.parent, temporary=False)
+    if is_network(path):
+        return Package(path.name, network_definition(path), path.parent, temporary=False)
     folder = Path(tempfile.mkdtemp(prefix="geodl-model-"))
     try:
         with _open_archive(path) as archive:
             entries = _checked(archive, path.name)
             name = _definition_name(entries, path.name)
             _unpack(archive, entries, folder, path.name)
-        definition = read_definition(folder / name)
+        definition = _beside(folder / name)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
@@ -106,7 +110,9 @@ def peek_definition(model: str | Path) -> ModelDefinition:
         return ModelDefinition.from_json(text)
     path = locate(text)
     if path.suffix.lower() == ".emd":
-        return read_definition(path)
+        return _beside(path)
+    if is_network(path):
+        return network_definition(path)
     with _open_archive(path) as archive:
         name = _definition_name(_checked(archive, path.name), path.name)
         try:
@@ -115,7 +121,8 @@ def peek_definition(model: str | Path) -> ModelDefinition:
             raise
         except DAMAGE as error:
             raise ModelError(f"'{path.name}' is damaged: {error}. Get it again.") from error
-    return ModelDefinition.from_json(content, path.name)
+        definition = ModelDefinition.from_json(content, path.name)
+        return complete(definition, _inside(archive, PurePosixPath(name).parent))
 
 
 def package_files(model: str | Path) -> dict[str, int]:
@@ -124,7 +131,7 @@ def package_files(model: str | Path) -> dict[str, int]:
     if text.startswith("{"):
         return {}
     path = locate(text)
-    if path.suffix.lower() == ".emd":
+    if path.suffix.lower() == ".emd" or is_network(path):
         return {}
     with _open_archive(path) as archive:
         return {each.filename: each.file_size for each in _checked(archive, path.name)}
@@ -191,6 +198,28 @@ def write_package(
     return path
 
 
+def _beside(path: Path) -> ModelDefinition:
+    """Read an .emd file and what the network beside it says itself."""
+
+    def open_file(name: str) -> BinaryIO:
+        return (path.parent / PurePosixPath(name).name).open("rb")
+
+    return complete(read_definition(path), open_file)
+
+
+def _inside(archive: Archive, folder: PurePosixPath) -> Callable[[str], BinaryIO]:
+    def open_file(name: str) -> BinaryIO:
+        place = str(folder / PurePosixPath(name).name)
+        try:
+            if isinstance(archive, zipfile.ZipFile):
+                return archive.open(place)  # type: ignore[return-value]
+            return io.BytesIO(archive.read(place))
+        except KeyError as error:
+            raise FileNotFoundError(name) from error
+
+    return open_file
+
+
 def _open_archive(path: Path, name: str = "") -> Archive:
     name = name or path.name
     try:
@@ -200,7 +229,7 @@ def _open_archive(path: Path, name: str = "") -> Archive:
     except (zipfile.BadZipFile, OSError) as error:
         raise ModelError(
             f"'{name}' is not a model package: {error}. "
-            "Choose a model package (.dlpk) or definition (.emd)."
+            "Choose a model package (.dlpk) or definition (.emd), or a network (.onnx, .pt, .pt2)."
         ) from error
 
 

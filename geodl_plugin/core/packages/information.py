@@ -33,7 +33,7 @@ _ARGUMENTS = {
 }
 # Told elsewhere on the page, or too long for a table.
 _TOLD = {"classes", "geodl", "normalizationstats", "inputrastersprops", "per_class_metrics"}
-WEIGHTS = (".pt", ".pt2", ".pth", ".safetensors", ".h5", ".tflite")
+WEIGHTS = (".pth", ".safetensors", ".h5", ".tflite")
 _LONGEST = 300  # characters of a value that a table shows
 
 

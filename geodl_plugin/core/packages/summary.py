@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .definition import PURPOSE, ModelDefinition
+from .networks.metadata import NETWORK, is_number
 
 SHOWN_CLASSES = 4
 
@@ -52,6 +53,21 @@ def fixed_arguments(definition: ModelDefinition) -> dict[str, Any]:
     if definition.values.get("SupportsVariableTileSize") is False:
         fixed["tile_size"] = definition.tile_size
     return fixed
+
+
+def suggested_arguments(definition: ModelDefinition) -> dict[str, Any]:
+    """Return the arguments that the maker of a network would start from, with their values."""
+    told = definition.values.get(NETWORK)
+    facts = told if isinstance(told, dict) else {}
+    found: dict[str, Any] = {}
+    for name in ("threshold", "nms_overlap"):
+        if is_number(facts.get(name)) and 0 <= facts[name] <= 1:
+            found[name] = float(facts[name])
+    side, overlap = definition.values.get("ImageWidth"), facts.get("overlap")
+    if is_number(side) and is_number(overlap) and 0 <= overlap < 100:
+        # Half of what two tiles share is the rim of each.
+        found["padding"] = int(side * overlap / 200)
+    return found
 
 
 def _network(definition: ModelDefinition) -> str:

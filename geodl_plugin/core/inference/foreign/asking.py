@@ -1,0 +1,25 @@
+"""The face that all readers of networks give: images in, named tensors out. Needs torch."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+Answer = dict[str, Tensor]  # in the order of the network's outputs
+
+
+class Ask(nn.Module):
+    """A network that takes images ``(b, bands, rows, cols)`` as float32.
+
+    Attributes:
+        is_compiled: whether another library computes, on the CPU.
+        fixed: the side of the only images it takes, 0 for any.
+        channels_last: whether its answers have their channels at the end.
+    """
+
+    is_compiled = False
+    fixed = 0
+    channels_last = False
+
+    def forward(self, images: Tensor) -> Answer:
+        """Return the outputs by their names."""
+        raise NotImplementedError

@@ -1,0 +1,44 @@
+"""Whether a model runs Python code of its author, and whether it may; needs no torch."""
+
+from __future__ import annotations
+
+from ...errors import ModelError
+from ...packages.definition import ModelDefinition
+
+ARCGIS = "arcgis.learn"  # the beginning of the framework of its models
+_BUILT_IN = "[functions]"  # the beginning of the path of a function that ArcGIS Pro brings
+
+
+def function_of(definition: ModelDefinition, allow_code: bool) -> str:
+    """Return the file of the Python function that answers for a model; "" when none is needed.
+
+    Raises:
+        ModelError: when it may not run, or lies where only ArcGIS finds it.
+    """
+    told = definition.values.get("InferenceFunction")
+    framework = str(definition.values.get("Framework") or "")
+    learned = framework.lower().startswith(ARCGIS)
+    if not isinstance(told, str) or not told.strip():
+        if learned:
+            raise ModelError(_by_arcgis(definition.name))
+        return ""
+    file = told.strip().replace("\\", "/")
+    if file.lower().startswith(_BUILT_IN):
+        if learned:
+            raise ModelError(_by_arcgis(definition.name))
+        return ""  # TensorFlow's and others' networks are read without it
+    if allow_code:
+        return file
+    if "converted_from" in definition.geodl:
+        return ""  # GeoDL's own file for ArcGIS: the network beside it says the same
+    raise ModelError(
+        f"'{definition.name}' runs Python code of its author, {file.rpartition('/')[2]}, which can "
+        "do whatever you can. If you trust it, run the tool with ALLOW_CODE."
+    )
+
+
+def _by_arcgis(name: str) -> str:
+    return (
+        f"'{name}' was saved by arcgis.learn for the function of ArcGIS Pro, which is not in the "
+        "package. Save it with framework='ONNX' or TorchScript there, or add the function to it."
+    )

@@ -1,0 +1,50 @@
+"""The readers of networks of other makers, by name. Needs torch."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+
+from torch import nn
+
+from ...errors import GeoDLError, ModelError
+from ...packages.archive import Package
+from ..model import Model
+from .asking import Ask
+from .network import ForeignNetwork
+
+# Imported when one is used: each needs a library of its own.
+_MODULES = {
+    "graph": ".graph",
+    "torchscript": ".torch_program",
+    "torch_export": ".torch_program",
+}
+
+
+def load_foreign(model: Model, package: Package) -> nn.Module:
+    """Return the network of a model of another maker, with the face that its task wants.
+
+    Raises:
+        ModelError: when it cannot be read, or answers in a form that is not known.
+    """
+    if model.foreign is None:
+        raise ModelError(f"'{model.name}' is GeoDL's own.")
+    if model.runs_code:
+        from .function_network import FunctionNetwork
+
+        return FunctionNetwork(model, package)
+    open_network: Callable[[Model, Package], Ask] = importlib.import_module(
+        _MODULES[model.foreign.loader], __package__
+    ).open_network
+    try:
+        return ForeignNetwork(open_network(model, package), model)
+    except GeoDLError:
+        raise
+    except ImportError:
+        raise
+    except Exception as error:  # the readers raise errors of all kinds
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0][:200].rstrip(".:")
+        raise ModelError(
+            f"The network of '{model.name}' cannot be used: {first}. Check its sizes and bands, or "
+            "save it again as ONNX."
+        ) from error

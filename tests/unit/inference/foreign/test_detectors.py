@@ -1,0 +1,244 @@
+"""Detectors of other makers: every form of answer becomes objects on the map."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from geodl_plugin.core.errors import GeoDLError, ModelError
+from geodl_plugin.core.inference.detect import run
+from geodl_plugin.core.inference.detections import Detections, as_arrays
+from geodl_plugin.core.inference.options import DetectionOptions
+from geodl_plugin.core.inference.polygons import turned_corners
+from geodl_plugin.core.progress import Progress
+
+from ..support import NORTH_UP, read_features, write_raster
+from .graphs import constant_onnx
+
+DATA = Path(__file__).parent / "data"
+NAMES = {"class_names": {0: "Tree", 1: "Car"}, "model_type": "Detector"}
+# A box of 20 × 10 pixels around (30, 40), a Car, and one of low score.
+CENTRED = np.array([[30, 40, 20, 10], [10, 10, 4, 4]], float)
+CHANCES = np.array([[0.05, 0.9], [0.2, 0.1]])
+CORNERS = np.array([[20, 35, 40, 45], [8, 8, 12, 12]], float)
+
+
+def detect(model: str | Path, tmp_path: Path, **values: Any) -> list[dict[str, Any]]:
+    source = str(tmp_path / "image.tif")
+    write_raster(tmp_path / "image.tif", np.full((3, 64, 64), 90, np.uint8))
+    output = str(tmp_path / "objects.gpkg")
+    run(DetectionOptions([source], str(model), output, device="cpu", **values), Progress())
+    return read_features(output)
+
+
+def pixels_of(feature: dict[str, Any]) -> np.ndarray:
+    """Return the corners in pixels, in the order of the file."""
+    ring = feature["geometry"].GetGeometryRef(0)
+    if ring.GetGeometryCount():
+        ring = ring.GetGeometryRef(0)
+    points = np.array(ring.GetPoints())[:-1, :2]
+    return np.stack([(points[:, 0] - NORTH_UP[0]) / 0.5, (NORTH_UP[3] - points[:, 1]) / 0.5], 1)
+
+
+def box_of(feature: dict[str, Any]) -> list[float]:
+    corners = pixels_of(feature)
+    return [*corners.min(axis=0).round(2).tolist(), *corners.max(axis=0).round(2).tolist()]
+
+
+YOLO = np.concatenate([CENTRED, CHANCES], 1)
+ANSWERS = {
+    "YOLO_Ultralytics": {"output0": YOLO.T[None]},
+    "YOLO_v9": {"output0": YOLO.T[None]},
+    "YOLO_v5_v7_DEFAULT": {
+        "output": np.concatenate([CENTRED, [[0.9], [0.1]], [[0.0, 1.0], [0.9, 0]]], 1)[None]
+    },
+    "YOLO_v6": {"output": np.concatenate([CENTRED, np.ones((2, 1)), CHANCES], 1)[None]},
+    "rt-detr": {"output0": np.concatenate([CENTRED / 64, CHANCES], 1)[None]},
+    "end2end": {"output0": np.concatenate([CORNERS, [[0.9, 1], [0.1, 0]]], 1)[None]},
+    "detr": {
+        "logits": np.log(CHANCES / (1 - CHANCES))[None],
+        "pred_boxes": CENTRED[None] / 64,
+    },
+    "torchvision": {
+        "boxes": CORNERS,
+        "scores": np.array([0.9, 0.1]),
+        "labels": np.array([2.0, 1.0]),
+    },
+}
+
+
+@pytest.mark.parametrize("form", ANSWERS)
+@pytest.mark.parametrize("told", ["metadata", "arguments"])
+def test_every_form_of_boxes(form: str, told: str, tmp_path: Path) -> None:
+    facts = {"det_type": form, **NAMES} if told == "metadata" else NAMES
+    model = constant_onnx(tmp_path / "net.onnx", ANSWERS[form], **facts)
+    arguments = {} if told == "metadata" else {"det_type": form}
+    (found,) = detect(model, tmp_path, arguments=arguments)
+    assert box_of(found) == [20, 35, 40, 45]
+    assert (found["Class"], found["Classvalue"], found["Confidence"]) == ("Car", 2, 90)
+
+
+def many(rows: np.ndarray, count: int) -> np.ndarray:
+    return np.concatenate([rows, np.zeros((count - len(rows), rows.shape[1]))])
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"output0": many(YOLO, 84).T[None]},
+        {"output0": np.concatenate([many(CENTRED / 64, 30), many(CHANCES, 30)], 1)[None]},
+        {"output0": many(np.concatenate([CORNERS, [[0.9, 1], [0.1, 0]]], 1), 300)[None]},
+        {"output0": many(ANSWERS["YOLO_v5_v7_DEFAULT"]["output"][0], 252)[None]},
+        ANSWERS["detr"],
+    ],
+    ids=["yolo", "rt-detr", "end2end", "yolo_v5", "detr"],
+)
+def test_the_form_is_told_by_the_shapes(answer: dict[str, np.ndarray], tmp_path: Path) -> None:
+    (found,) = detect(constant_onnx(tmp_path / "net.onnx", answer, **NAMES), tmp_path)
+    assert box_of(found) == [20, 35, 40, 45]
+
+
+def test_turned_boxes_are_turned_rectangles(tmp_path: Path) -> None:
+    turned = np.array(
+        [
+            [30, 30, 20, 10, 0.1, 0.9, np.pi / 6],
+            [31, 30, 20, 10, 0.1, 0.8, np.pi / 6],  # the same object
+            [30, 30, 20, 10, 0.1, 0.7, np.pi / 6 + np.pi / 2],  # across: IoU 1/3
+        ]
+    )
+    model = constant_onnx(
+        tmp_path / "net.onnx", {"output0": turned.T[None]}, det_type="YOLO_Ultralytics_obb", **NAMES
+    )
+    found = detect(model, tmp_path, nms_overlap=0.4)
+    assert [each["Confidence"] for each in found] == [90, 70]
+    across = np.array([np.cos(np.pi / 6), np.sin(np.pi / 6)])
+    down = np.array([-across[1], across[0]])
+    wanted = [30 + a * 10 * across + b * 5 * down for a in (-1, 1) for b in (-1, 1)]
+    got = pixels_of(found[0])
+    assert len(got) == 4
+    assert all(np.abs(got - corner).sum(axis=1).min() < 1e-6 for corner in wanted)
+    assert found[0]["geometry"].GetGeometryName() == "POLYGON"
+    # Suppression takes the rectangles themselves, not the boxes around them.
+    assert len(detect(model, tmp_path, nms_overlap=0.3)) == 1
+
+
+def test_masks_are_sums_of_prototypes(tmp_path: Path) -> None:
+    prototypes = np.full((1, 2, 16, 16), -1.0)
+    prototypes[0, 1, 9:11, 5:8] = 1.0  # rows 36 to 44, columns 20 to 32 of the image
+    rows = many(np.concatenate([YOLO, [[0, 1], [1, 0]]], 1), 84)
+    answer = {"output0": rows.T[None], "output1": prototypes}
+    facts = {"det_type": "YOLO_Ultralytics_segmentation", **NAMES}
+    (found,) = detect(constant_onnx(tmp_path / "net.onnx", answer, **facts), tmp_path)
+    assert found["geometry"].GetGeometryName() == "MULTIPOLYGON"
+    box = box_of(found)
+    # The mask is a quarter of the image's resolution, and ends at the box of the object.
+    assert np.abs(np.array(box) - [20, 36, 32, 44]).max() <= 1
+    assert box[0] >= 20
+    # Without the form it is told by the two shapes.
+    model = constant_onnx(tmp_path / "other.onnx", answer, class_names=NAMES["class_names"])
+    assert box_of(detect(model, tmp_path)[0])[:1] == [20]
+
+
+def test_thresholds_and_ultralytics_metadata(tmp_path: Path) -> None:
+    # As Ultralytics writes them: literals of Python.
+    facts = {"names": "{0: 'Tree', 1: 'Car'}", "task": "detect", "imgsz": [64, 64], "stride": 32}
+    model = constant_onnx(tmp_path / "net.onnx", {"output0": many(YOLO, 84).T[None]}, **facts)
+    assert [each["Class"] for each in detect(model, tmp_path)] == ["Car"]
+    both = detect(model, tmp_path, threshold=0.15)
+    assert sorted(each["Class"] for each in both) == ["Car", "Tree"]
+
+
+def test_tensorflow_object_detection_api(tmp_path: Path) -> None:
+    emd = {
+        "Framework": "TensorFlow",
+        "ModelType": "ObjectDetection",
+        "ModelConfiguration": "ObjectDetectionAPI",
+        "ModelFile": ".\\api.pb",
+        "ImageHeight": 64,
+        "ImageWidth": 64,
+        "ExtractBands": [0, 1, 2],
+        "Classes": [{"Value": 1, "Name": "Tree"}, {"Value": 2, "Name": "Car"}],
+    }
+    (tmp_path / "model.emd").write_text(json.dumps(emd))
+    (tmp_path / "api.pb").write_bytes((DATA / "api.pb").read_bytes())
+    (found,) = detect(tmp_path / "model.emd", tmp_path)
+    # Boxes are top, left, bottom, right as shares; pixels are 90 of 100.
+    assert box_of(found) == [8, 16, 24, 32]
+    assert (found["Class"], found["Confidence"]) == ("Car", 90)
+
+
+@pytest.mark.parametrize(
+    ("answers", "facts", "sentence"),
+    [
+        ({"out": np.zeros((1, 9, 50))}, {}, "is no known form for 2 classes"),
+        ({"out": np.zeros((1, 9, 50))}, {"det_type": "yolo"}, "gives 9 numbers .* need 6"),
+        ({"out": np.zeros((1, 9, 50))}, {"det_type": "magic"}, "det_type 'magic', which is not"),
+        ({"out": np.zeros((4, 7))}, {"det_type": "yolo"}, "gives no list of candidates"),
+        ({"out": np.zeros((1, 6, 50))}, {"class_names": {}}, "does not name its classes"),
+        ({"out": np.zeros((1, 6, 50))}, {"model_type": "Segmentor"}, "classifies pixels"),
+        ({"out": np.zeros((1, 6, 50))}, {"model_type": "Regressor"}, "'Regressor', which is not"),
+    ],
+)
+def test_what_cannot_be_understood_is_said(
+    answers: dict[str, np.ndarray], facts: dict[str, Any], sentence: str, tmp_path: Path
+) -> None:
+    model = constant_onnx(tmp_path / "net.onnx", answers, **{**NAMES, **facts})
+    with pytest.raises(GeoDLError, match=sentence):
+        detect(model, tmp_path)
+
+
+def test_weights_from_elsewhere_are_refused(tmp_path: Path) -> None:
+    import onnx
+
+    path = tmp_path / "net.onnx"
+    constant_onnx(path, {"out": np.zeros((1, 6, 50))}, **NAMES)
+    model = onnx.load(str(path))
+    for place in ("../secret.bin", "/etc/passwd", "C:\\secret.bin"):
+        tensor = model.graph.initializer[0]
+        del tensor.external_data[:]
+        tensor.external_data.add(key="location", value=place)
+        tensor.data_location = onnx.TensorProto.EXTERNAL
+        path.write_bytes(model.SerializeToString())
+        with pytest.raises(ModelError, match=r"which lies outside its folder. Do not use it"):
+            detect(path, tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"\xff" * 50, b"\x3a\xff\xff\xff\x7f"])
+def test_what_is_no_network_is_said(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "net.onnx").write_bytes(content)
+    with pytest.raises(ModelError, match="is no ONNX network"):
+        detect(tmp_path / "net.onnx", tmp_path)
+
+
+def test_turned_boxes_are_found_once_across_tiles_and_views(tmp_path: Path) -> None:
+    """Every tile of 64 pixels sees the box at its own place; a run that goes on knows it too."""
+    turned = np.array([[32, 32, 20, 10, 0.1, 0.9, 0.5], [32, 20, 8, 6, 0.9, 0.1, 1.0]])
+    facts = {"det_type": "yolo_obb", **NAMES}
+    model = constant_onnx(tmp_path / "net.onnx", {"output0": turned.T[None]}, **facts)
+    source = str(tmp_path / "large.tif")
+    write_raster(tmp_path / "large.tif", np.full((3, 96, 160), 90, np.uint8))
+    output = str(tmp_path / "objects.gpkg")
+    options = DetectionOptions([source], model, output, device="cpu", padding=16)
+    run(options, Progress())
+    shapes = [each["geometry"] for each in read_features(output)]
+    assert len(shapes) > 6
+    areas = {round(each.GetArea() / 0.25, 3) for each in shapes}
+    assert areas == {200.0, 48.0}
+    found = as_arrays(
+        {
+            "boxes": torch.zeros(2, 4),
+            "scores": torch.tensor([0.9, 0.9]),
+            "labels": torch.tensor([1, 0]),
+            "shapes": [[corners] for corners in turned_corners(turned[:, [0, 1, 2, 3, 6]])],
+        }
+    )
+    again = Detections.unpacked(found.packed())
+    assert all(np.array_equal(a.rings[0], b.rings[0]) for a, b in zip(found.masks, again.masks))
+    # Eight views of a network that answers the same to each: eight places around the middle.
+    whole = detect(model, tmp_path, test_time_augmentation=True, threshold=0.05, nms_overlap=1.0)
+    assert len(whole) > 2

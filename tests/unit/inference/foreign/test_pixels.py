@@ -1,0 +1,207 @@
+"""Networks of other makers classify pixels: every file, layout and kind of answer."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from osgeo import gdal
+
+from geodl_plugin.core.errors import GeoDLError, ModelError
+from geodl_plugin.core.inference.options import PixelOptions
+from geodl_plugin.core.inference.pixels import run
+from geodl_plugin.core.progress import Progress
+
+from ..support import write_raster
+from .graphs import LEVELS, level_weights, pixel_onnx
+
+DATA = Path(__file__).parent / "data"
+NAMES = {"class_names": {0: "background", 1: "Tree", 2: "Car"}}
+
+
+@pytest.fixture
+def raster(tmp_path: Path) -> tuple[str, np.ndarray]:
+    """Return an image of 0, 10 and 20, and the classes that these are."""
+    wanted = np.random.default_rng(1).integers(0, 3, (70, 90)).astype(np.uint8)
+    pixels = np.stack([wanted * 10, np.full_like(wanted, 7), np.full_like(wanted, 9)])
+    return write_raster(tmp_path / "image.tif", pixels.astype(np.uint8)), wanted
+
+
+class Warnings(Progress):
+    def __init__(self) -> None:
+        super().__init__()
+        self.told: list[str] = []
+
+    def warn(self, message: str) -> None:
+        self.told.append(message)
+
+
+def classify(source: str, model: str | Path, tmp_path: Path, **values: Any) -> np.ndarray:
+    output = str(tmp_path / "classes.tif")
+    progress = values.pop("progress", Progress())
+    run(PixelOptions([source], str(model), output, device="cpu", **values), progress)
+    return gdal.Open(output).ReadAsArray()
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        {},
+        {"nhwc": True},
+        {"side": 64},
+        {"side": 64, "batch": 1},
+        {"side": 64, "batch": 2, "nhwc": True},
+        {"activation": "Softmax"},
+        {"activation": "Softmax", "nhwc": True},
+    ],
+    ids=str,
+)
+def test_an_onnx_file_alone_classifies(
+    kind: dict[str, Any], raster: tuple[str, np.ndarray], tmp_path: Path
+) -> None:
+    model = pixel_onnx(tmp_path / "net.onnx", 3, model_type="Segmentor", **NAMES, **kind)
+    assert (classify(raster[0], model, tmp_path) == raster[1]).all()
+
+
+def test_normalisation_is_that_of_deepness(raster: tuple[str, np.ndarray], tmp_path: Path) -> None:
+    # (x / 255 - 0.02) / 0.1: the levels as the network sees them then.
+    levels = tuple((level / 255 - 0.02) / 0.1 for level in LEVELS)
+    facts = {"standardization_mean": [0.02] * 3, "standardization_std": [0.1] * 3}
+    model = pixel_onnx(tmp_path / "net.onnx", 3, scale=1.0, levels=levels, **facts, **NAMES)
+    assert (classify(raster[0], model, tmp_path) == raster[1]).all()
+
+
+def test_what_a_file_does_not_say_comes_from_the_arguments(
+    raster: tuple[str, np.ndarray], tmp_path: Path
+) -> None:
+    model = pixel_onnx(tmp_path / "net.onnx", 1, scale=1.0, levels=(0.0, 7.0))
+    with pytest.raises(ModelError, match=r"does not name its classes. Add .*classes=Tree,Car"):
+        classify(raster[0], model, tmp_path)
+    told = {"classes": "background,Flat", "bands": "1", "scale": "1"}
+    progress = Warnings()
+    found = classify(raster[0], model, tmp_path, arguments=told, progress=progress)
+    assert (found == 1).all()
+    assert not progress.told[1:]
+    told.pop("scale")
+    classify(raster[0], model, tmp_path, arguments=told, progress=progress)
+    assert any("does not say how values are to be normalised" in each for each in progress.told)
+
+
+@pytest.mark.parametrize(
+    ("told", "sentence"),
+    [
+        ({"bands": "0,1"}, "takes 3 bands, but 2 are named"),
+        ({"bands": "x"}, "bands=x are no bands"),
+        ({"classes": "A,B,C,D,E"}, "gives 3 answers but 5 classes are named"),
+        ({"mean": "1,2"}, "mean=1,2 are not 3 numbers"),
+        ({"std": "0"}, "none of them may be 0"),
+        ({"layout": "CHWN"}, "layout=CHWN is unknown"),
+        ({"answer": "yes"}, "answer=yes is unknown"),
+        ({"model_type": "poem"}, "model_type=poem is unknown"),
+        ({"model_type": "objects"}, "classifies objects. Use the tool 'Classify objects'"),
+        ({"colour": "red"}, "There is no argument 'colour'. Known are: padding, .*classes"),
+    ],
+)
+def test_arguments_without_sense_are_named(
+    told: dict[str, str], sentence: str, raster: tuple[str, np.ndarray], tmp_path: Path
+) -> None:
+    model = pixel_onnx(tmp_path / "net.onnx", 3, **NAMES)
+    with pytest.raises(GeoDLError, match=sentence):
+        classify(raster[0], model, tmp_path, arguments=told)
+
+
+def test_a_single_answer_is_a_threshold(raster: tuple[str, np.ndarray], tmp_path: Path) -> None:
+    facts = {"class_names": {0: "background", 1: "Bright"}, "seg_thresh": 0.9}
+    model = pixel_onnx(tmp_path / "net.onnx", 3, levels=(20.0,), activation="Sigmoid", **facts)
+    found = classify(raster[0], model, tmp_path)
+    # The convolution answers 200 · 20 / 255 · x - 100 · (20 / 255)², x = pixel / 255.
+    levels = np.array([0, 10, 20]) / 255
+    weights, bias = level_weights(1, 255.0, (20.0,))
+    chance = 1 / (1 + np.exp(-(weights.ravel() * levels + bias)))
+    assert (found == (chance > 0.9).astype(int)[raster[1]]).all()
+
+
+def test_tensorflow_needs_no_tensorflow(raster: tuple[str, np.ndarray], tmp_path: Path) -> None:
+    classes = [{"Value": 1, "Name": "Tree"}, {"Value": 2, "Name": "Car"}]
+    emd = {
+        "Framework": "TensorFlow",
+        "ModelType": "ImageClassification",
+        "ModelConfiguration": "DeepLab",
+        "InferenceFunction": "[Functions]System\\DeepLearning\\ImageClassifier\\Deep.py",
+        "ModelFile": ".\\deeplab.pb",
+        "ImageHeight": 64,
+        "ImageWidth": 64,
+        "ExtractBands": [0, 1, 2],
+        "Classes": classes,
+    }
+    for file in ("deeplab.pb", "saved_model", "saved_model/saved_model.pb"):
+        (tmp_path / "model.emd").write_text(json.dumps({**emd, "ModelFile": file}))
+        for each in DATA.rglob("*"):
+            if each.is_file():
+                target = tmp_path / each.relative_to(DATA)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(each.read_bytes())
+        assert (classify(raster[0], tmp_path / "model.emd", tmp_path) == raster[1]).all(), file
+
+
+def test_keras_is_refused_with_a_way_out(raster: tuple[str, np.ndarray], tmp_path: Path) -> None:
+    emd = {
+        "Framework": "Keras",
+        "ModelType": "ImageClassification",
+        "ModelFile": "net.h5",
+        "Classes": [{"Value": 1, "Name": "Tree"}],
+    }
+    (tmp_path / "model.emd").write_text(json.dumps(emd))
+    with pytest.raises(ModelError, match=r"a Keras model .* Save it as a TensorFlow SavedModel"):
+        classify(raster[0], tmp_path / "model.emd", tmp_path)
+
+
+class Levels(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        weights, bias = level_weights(3, 255.0)
+        self.layer = torch.nn.Conv2d(3, 3, 1)
+        self.layer.weight.data, self.layer.bias.data = map(torch.from_numpy, (weights, bias))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.layer(images)
+
+
+FACTS = {"class_names": {0: "background", 1: "Tree", 2: "Car"}, "model_type": "Segmentor"}
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
+@pytest.mark.parametrize("place", ["extra", "beside", "arguments"])
+@pytest.mark.parametrize("kind", ["pt", "pt2"])
+def test_programs_of_pytorch(
+    kind: str, place: str, raster: tuple[str, np.ndarray], tmp_path: Path
+) -> None:
+    path, told = tmp_path / f"net.{kind}", {}
+    extra = {"facts.json": json.dumps({**FACTS, "bands": 3})} if place == "extra" else {}
+    example = torch.rand(2, 3, 64, 64)
+    if kind == "pt":
+        torch.jit.save(torch.jit.trace(Levels(), example), str(path), _extra_files=extra)
+    else:
+        axes = {"images": {0: torch.export.Dim("b")}}
+        program = torch.export.export(Levels(), (example,), dynamic_shapes=axes)
+        torch.export.save(program, str(path), extra_files=extra)
+    if place == "beside":
+        path.with_suffix(".json").write_text(json.dumps({**FACTS, "tiles_size": 64}))
+    if place == "arguments":
+        told = {"classes": "background,Tree,Car"}
+    values = {"arguments": {**told, "bands": "0,1,2", "scale": "255"}}
+    assert (classify(raster[0], path, tmp_path, **values) == raster[1]).all()
+
+
+def test_weights_of_pytorch_alone_are_never_opened(
+    raster: tuple[str, np.ndarray], tmp_path: Path
+) -> None:
+    torch.save(Levels().state_dict(), tmp_path / "net.pt")
+    (tmp_path / "old.pt").write_bytes(b"\x80\x02cos\nsystem\n(S'true'\ntR.")
+    for name in ("net.pt", "old.pt"):
+        with pytest.raises(ModelError, match="holds no program but weights alone"):
+            classify(raster[0], tmp_path / name, tmp_path)
