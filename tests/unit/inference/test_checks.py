@@ -67,7 +67,7 @@ def test_no_model(tmp_path: Path, source: str) -> None:
 
 def test_a_model_that_is_not_ours(source: str) -> None:
     text = json.dumps({"ModelType": "ObjectDetection", "ModelFile": "a.pth", "ImageWidth": 9})
-    assert "was not made by GeoDL" in refused(options(source, text))
+    assert "does not name its classes" in refused(options(source, text))
 
 
 def test_an_architecture_of_the_future(tmp_path: Path, source: str) -> None:

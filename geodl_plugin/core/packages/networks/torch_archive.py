@@ -35,7 +35,7 @@ def read_torch(path: Path) -> tuple[str, dict[str, str]]:
         kind = ""
     if not kind:
         raise ModelError(
-            f"'{path.name}' holds no program but weights alone, or a pickle, which could run any "
+            f"'{path.name}' holds weights alone and no program, or a pickle, which could run any "
             "code when it is opened. Save the network with torch.jit.save or torch.export.save."
         )
     return kind, extra

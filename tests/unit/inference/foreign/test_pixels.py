@@ -203,5 +203,5 @@ def test_weights_of_pytorch_alone_are_never_opened(
     torch.save(Levels().state_dict(), tmp_path / "net.pt")
     (tmp_path / "old.pt").write_bytes(b"\x80\x02cos\nsystem\n(S'true'\ntR.")
     for name in ("net.pt", "old.pt"):
-        with pytest.raises(ModelError, match="holds no program but weights alone"):
+        with pytest.raises(ModelError, match="holds weights alone and no program"):
             classify(raster[0], tmp_path / name, tmp_path)
