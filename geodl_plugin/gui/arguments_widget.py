@@ -20,7 +20,7 @@ from .argument_editors import editor_of
 from .model_widget import ModelWrapper, dialog_mode, usual_wrapper
 
 MODEL = "MODEL"  # the parameter that the form follows
-COLUMNS = 2
+LONG_NAME = 18  # letters, from which two arguments side by side are wider than a dialog
 
 
 class ArgumentsForm(QFrame):
@@ -47,11 +47,12 @@ class ArgumentsForm(QFrame):
 
     def _arrange(self) -> None:
         grid = QGridLayout(self)
+        columns = 1 if any(len(name) > LONG_NAME for name in self.editors) else 2
         grid.setContentsMargins(8, 6, 8, 6)
         grid.setHorizontalSpacing(8)
         grid.setVerticalSpacing(4)
         for place, (name, editor) in enumerate(self.editors.items()):
-            row, column = divmod(place, COLUMNS)
+            row, column = divmod(place, columns)
             label = self._labels[name]
             label.setBuddy(editor)
             label.setToolTip(editor.toolTip())
@@ -61,7 +62,7 @@ class ArgumentsForm(QFrame):
             grid.setColumnStretch(2 * column + 1, 1)
         last = grid.rowCount()
         grid.addWidget(self._others_label, last, 0)
-        grid.addWidget(self.others, last, 1, 1, 2 * COLUMNS - 1)
+        grid.addWidget(self.others, last, 1, 1, 2 * columns - 1)
         self._show_others()
 
     def text(self) -> str:
