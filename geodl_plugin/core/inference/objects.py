@@ -191,11 +191,13 @@ def fit(image: np.ndarray, side: int) -> np.ndarray:
     """Return an image ``(bands, rows, cols)`` brought to ``side`` × ``side`` pixels."""
     if image.shape[1:] == (side, side):
         return image
-    batch = torch.from_numpy(image)[None]
+    batch = torch.from_numpy(image.astype(np.float32, copy=False))[None]
     scaled = functional.interpolate(
         batch, (side, side), mode="bilinear", align_corners=False, antialias=True
     )
-    return scaled[0].numpy()
+    result = scaled[0].numpy()
+    # Functions take the raster's own data type.
+    return result if image.dtype == np.float32 else np.rint(result).astype(image.dtype)
 
 
 class FeatureWriter:

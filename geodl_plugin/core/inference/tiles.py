@@ -35,6 +35,8 @@ class TilePlan:
         step: to which tiles keep.
         blended: whether tiles are blended where they overlap: then their inner windows are
             all that they see of the area, and overlap too.
+        overhanging: whether tiles have their rim at the raster's edges too: there is no answer
+            in the rim.
     """
 
     raster: Window
@@ -43,6 +45,7 @@ class TilePlan:
     rim: int
     step: int
     blended: bool = False
+    overhanging: bool = False
 
     def __len__(self) -> int:
         return len(self.columns()) * len(self.rows())
@@ -66,7 +69,9 @@ class TilePlan:
         return self._spans(self.raster.height, self.area.row, self.area.bottom)
 
     def _spans(self, length: int, first: int, last: int) -> list[Span]:
-        spans = tile_spans(length, self.size, self.rim, self.step)
+        hang = self.rim if self.overhanging else 0
+        spans = tile_spans(length + 2 * hang, self.size, self.rim, self.step)
+        spans = [(start - hang, begin - hang, end - hang) for start, begin, end in spans]
         if self.blended:
             spans = [(start, start, start + self.size) for start, _, _ in spans]
         return _clip(spans, first, last)
@@ -115,7 +120,8 @@ def plan(
         # A raster smaller than the tile would be computed with empty pixels around it.
         size = min(size, _round_up(max(raster.width, raster.height), step))
     blended = getattr(options, "blend", "crop") != "crop"
-    return TilePlan(raster.window, job.area, size, min(rim, (size - 1) // 2), step, blended)
+    rim = min(rim, (size - 1) // 2)
+    return TilePlan(raster.window, job.area, size, rim, step, blended, own is not None)
 
 
 def _round_up(length: int, step: int) -> int:

@@ -55,6 +55,18 @@ class Package:
             raise ModelError(f"'{self.name}' lacks its file '{name}'. Get the model again.")
         return path
 
+    def detach(self) -> Package:
+        """Return a package that keeps the files when this one is closed."""
+        kept = Package(self.name, self.definition, self._folder, self._temporary)
+        self._temporary = False
+        return kept
+
+    def definition_file(self) -> Path | None:
+        """Return the definition's file, ``None`` where there is only its text."""
+        found = [] if self._folder is None else sorted(self._folder.glob("*.emd"))
+        named = [each for each in found if each.name == self.name]
+        return named[0] if named else found[0] if len(found) == 1 else None
+
     def close(self) -> None:
         """Remove what was unpacked."""
         if self._temporary and self._folder is not None:

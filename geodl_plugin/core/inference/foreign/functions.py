@@ -6,6 +6,7 @@ from ...errors import ModelError
 from ...packages.definition import ModelDefinition
 
 ARCGIS = "arcgis.learn"  # the beginning of the framework of its models
+ARCGIS_LIBRARY = "arcgis"  # the Python package that these need
 _BUILT_IN = "[functions]"  # the beginning of the path of a function that ArcGIS Pro brings
 
 
@@ -16,8 +17,7 @@ def function_of(definition: ModelDefinition, allow_code: bool) -> str:
         ModelError: when it may not run, or lies where only ArcGIS finds it.
     """
     told = definition.values.get("InferenceFunction")
-    framework = str(definition.values.get("Framework") or "")
-    learned = framework.lower().startswith(ARCGIS)
+    learned = needs_arcgis(definition)
     if not isinstance(told, str) or not told.strip():
         if learned:
             raise ModelError(_by_arcgis(definition.name))
@@ -35,6 +35,11 @@ def function_of(definition: ModelDefinition, allow_code: bool) -> str:
         f"'{definition.name}' runs Python code of its author, {file.rpartition('/')[2]}, which can "
         "do whatever you can. If you trust it, run the tool with ALLOW_CODE."
     )
+
+
+def needs_arcgis(definition: ModelDefinition) -> bool:
+    """Return whether a model's function needs the Python package of ArcGIS."""
+    return str(definition.values.get("Framework") or "").lower().startswith(ARCGIS)
 
 
 def _by_arcgis(name: str) -> str:

@@ -1,0 +1,231 @@
+"""Python inference functions with the faces of GeoDL's networks. Needs torch."""
+
+from __future__ import annotations
+
+import importlib.util
+import weakref
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ...errors import ModelError
+from ...models.registry import Task
+from ...packages.archive import Package
+from ...packages.function import InferenceFunction
+from ...samples.schema import Schema
+from ..model import Model
+from ..options import TASK_ARGUMENTS
+from .functions import ARCGIS_LIBRARY, needs_arcgis
+
+CERTAIN = 50.0  # the logit of what a function has decided
+LEAST = 1e-6
+PERCENT = 100.0
+
+
+class FunctionNetwork(nn.Module):
+    """Asks a function, block by block.
+
+    Images are the raster's own pixels, with a last band that tells where there are data.
+
+    Raises:
+        ModelError: when the function fails, or wants what there is not.
+    """
+
+    is_compiled, is_exact = True, True
+    tile_step = 1
+
+    def __init__(self, model: Model, package: Package) -> None:
+        super().__init__()
+        foreign = model.foreign
+        if foreign is None:
+            raise ModelError(f"'{model.name}' is GeoDL's own.")
+        self.task, self._name, self._schema = foreign.task, model.name, model.schema
+        if needs_arcgis(package.definition) and importlib.util.find_spec(ARCGIS_LIBRARY) is None:
+            raise ModelError(
+                f"'{model.name}' was saved by arcgis.learn and runs where the Python package "
+                f"'{ARCGIS_LIBRARY}' is installed. Install it into the worker's Python, or use a "
+                "model saved as ONNX."
+            )
+        file = package.file(foreign.file)
+        kept = package.detach()
+        weakref.finalize(self, kept.close)
+        path = kept.definition_file()
+        text = str(path) if path is not None else package.definition.to_json()
+        device = torch.cuda.current_device() if torch.cuda.is_available() else -1
+        self._function = InferenceFunction(model.name, file, text, device)
+        self._check_kind()
+        tool = TASK_ARGUMENTS[foreign.task]
+        self._settings = self._function.configure(foreign.arguments, tool)
+        self._own_threshold = any(
+            "threshold" in str(each["name"]) for each in self._function.parameters
+        )
+        self._bands = self._chosen_bands(model, package)
+        self._set_tile(model)
+        self._percent = False
+        self._pixel_type = "u1"
+        if self.task is Task.PIXELS:
+            info = {"bandCount": len(self._bands), "pixelType": "u1", "noData": None}
+            answer, _ = self._function.call("describe", {"info": info})
+            self._pixel_type = str(answer["info"].get("pixelType") or "u1")
+
+    def _check_kind(self) -> None:
+        wanted = "updatePixels" if self.task is Task.PIXELS else "vectorize"
+        if wanted not in self._function.has or self.task is Task.CHANGE:
+            raise ModelError(
+                f"The Python function of '{self._name}' has no '{wanted}', which answers for a "
+                f"{self.task.value} model. Choose another tool or model."
+            )
+
+    def _chosen_bands(self, model: Model, package: Package) -> list[int]:
+        told = self._settings.get("extractBands") or package.definition.extract_bands
+        bands = [int(each) for each in told] or list(range(len(model.bands)))
+        if max(bands) >= len(model.bands) or min(bands) < 0:
+            raise ModelError(
+                f"'{self._name}' takes the bands {', '.join(map(str, bands))}, counted from 0, but "
+                f"the raster has {len(model.bands)}. Choose a raster with these bands."
+            )
+        return bands
+
+    def _set_tile(self, model: Model) -> None:
+        told = self._settings
+        padding = max(int(told.get("padding") or 0), 0)
+        side = max(model.chip_size - 2 * padding, 1)
+        across, down = int(told.get("tx") or side), int(told.get("ty") or side)
+        if across != down:
+            raise ModelError(
+                f"The Python function of '{self._name}' wants blocks of {across} × {down} pixels; "
+                "only squares are handed over."
+            )
+        self.padding = padding
+        self.fixed_tile: int | None = across + 2 * padding
+        if self.task is Task.OBJECTS:
+            self.fixed_tile = None
+
+    def forward(self, images: Tensor) -> Any:
+        """Return logits, or the features of each block."""
+        blocks = [self._block(each.cpu().numpy()) for each in images]
+        if self.task is Task.OBJECTS:
+            return self._objects(blocks)
+        if self.task is Task.PIXELS:
+            return torch.stack([self._pixels(*block) for block in blocks])
+        return [self._features(self._handed(*block)) for block in blocks]
+
+    def _block(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the pixels as the function wants them, and where there are data."""
+        valid = (image[-1] > 0).astype(np.uint8)
+        pixels = np.ascontiguousarray(image[:-1][self._bands])
+        wanted = self._settings.get("dataRange")
+        if wanted and np.issubdtype(pixels.dtype, np.integer):
+            low, high = float(wanted[0]), float(wanted[1])
+            limits = np.iinfo(pixels.dtype)
+            if (limits.min, limits.max) != (low, high):
+                share = (pixels.astype(np.float32) - limits.min) / (limits.max - limits.min)
+                pixels = low + share * (high - low)
+        return pixels, valid
+
+    def _handed(self, pixels: np.ndarray, valid: np.ndarray) -> list[np.ndarray]:
+        return [pixels, valid] if self._settings.get("inputMask") else [pixels]
+
+    def _features(self, arrays: Sequence[np.ndarray]) -> list[dict[str, Any]]:
+        return self._function.call("vectorize", {}, arrays)[0]["features"]
+
+    def _pixels(self, pixels: np.ndarray, valid: np.ndarray) -> Tensor:
+        """Return logits ``(n + 1, rows, cols)`` of a block; its rim has none."""
+        side = pixels.shape[-1] - 2 * self.padding
+        order = {"shape": [1, side, side], "pixelType": self._pixel_type}
+        _, (values, mask) = self._function.call("pixels", order, self._handed(pixels, valid))
+        classes = values[0]
+        if np.issubdtype(classes.dtype, np.floating) and (classes != np.rint(classes)).any():
+            raise ModelError(
+                f"The Python function of '{self._name}' gives values, not classes. There is no "
+                "tool for it yet."
+            )
+        found = np.stack([classes == value for value in self._schema.values]) & (mask > 0)
+        logits = np.concatenate([~found.any(axis=0)[None], found]).astype(np.float32) * CERTAIN
+        rim = self.padding
+        return torch.from_numpy(np.pad(logits, ((0, 0), (rim, rim), (rim, rim))))
+
+    def _objects(self, blocks: Sequence[tuple[np.ndarray, np.ndarray]]) -> Tensor:
+        step = int(self._settings.get("batch_size") or len(blocks))
+        rows = []
+        masked = bool(self._settings.get("inputMask", True))
+        for begin in range(0, len(blocks), max(step, 1)):
+            some = blocks[begin : begin + max(step, 1)]
+            arrays = [each[0] for each in some] + ([each[1] for each in some] if masked else [])
+            order = {"several": True, "mask": masked}
+            features = self._function.call("vectorize", order, arrays)[0]["features"]
+            if len(features) != len(some):
+                raise ModelError(
+                    f"The Python function of '{self._name}' gives {len(features)} answers for "
+                    f"{len(some)} objects. It is code of the model's author, whom to ask."
+                )
+            rows += [self._chances(*self._label_and_score(each)) for each in features]
+        return torch.from_numpy(np.log(np.array(rows, np.float32)))
+
+    def _chances(self, label: int, score: float) -> np.ndarray:
+        count = len(self._schema)
+        chances = np.full(count, max((1 - score) / max(count - 1, 1), LEAST))
+        chances[label] = max(score, LEAST)
+        return chances / chances.sum()
+
+    def detect(
+        self, outputs: list[list[dict[str, Any]]], image_size: tuple[int, int], threshold: float
+    ) -> list[dict[str, Any]]:
+        """Return shapes, scores and labels of each block, in its pixels with the rim."""
+        least = 0.0 if self._own_threshold else threshold
+        return [self._found(features, least) for features in outputs]
+
+    def _found(self, features: list[dict[str, Any]], least: float) -> dict[str, Any]:
+        shapes, scores, labels = [], [], []
+        for feature in features:
+            rings = (feature.get("geometry") or {}).get("rings") or []
+            label, score = self._label_and_score(feature)
+            if rings and score >= least:
+                # The function counts from the corner of the block without its rim.
+                shapes.append([np.array(r, float)[:, :2] + self.padding for r in rings])
+                scores.append(score)
+                labels.append(label)
+        return {
+            "boxes": torch.zeros(len(scores), 4),
+            "scores": torch.tensor(scores, dtype=torch.float32),
+            "labels": torch.tensor(labels, dtype=torch.int64),
+            "shapes": shapes,
+        }
+
+    def _label_and_score(self, feature: dict[str, Any]) -> tuple[int, float]:
+        told = {name.lower(): value for name, value in (feature.get("attributes") or {}).items()}
+        score = _number(told.get("confidence"), 1.0)
+        # Some count to 1 and some to 100: what has once been larger than 1 is in percent.
+        self._percent = self._percent or score > 1
+        score = min(max(score / PERCENT if self._percent else score, 0.0), 1.0)
+        names = ("classvalue", "classname", "class", "label", "classlabel")
+        texts = [told[name] for name in names if told.get(name) is not None]
+        for text in texts:
+            label = _label(self._schema, text)
+            if label is not None:
+                return label, score
+        if len(self._schema) == 1 and not texts:
+            return 0, score
+        raise ModelError(
+            f"The Python function of '{self._name}' found the class '{(texts or ['none'])[0]}', "
+            f"which its definition does not name. It names: {self._schema}."
+        )
+
+
+def _number(value: Any, default: float) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return default
+
+
+def _label(schema: Schema, text: Any) -> int | None:
+    """Return the order of a class that is told by its value or its name."""
+    number = _number(text, float("nan"))
+    for index, each in enumerate(schema.classes):
+        if number == each.value or str(text).strip().casefold() == each.name.casefold():
+            return index
+    return None

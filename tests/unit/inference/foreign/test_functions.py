@@ -1,0 +1,229 @@
+"""Python inference functions run unchanged, in their own process, with consent only."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from osgeo import gdal
+
+from geodl_plugin.core.errors import GeoDLError, InputError, ModelError
+from geodl_plugin.core.inference.detect import run as detect
+from geodl_plugin.core.inference.objects import run as classify_objects
+from geodl_plugin.core.inference.options import DetectionOptions, ObjectOptions, PixelOptions
+from geodl_plugin.core.inference.pixels import run as classify_pixels
+from geodl_plugin.core.packages.archive import write_package
+from geodl_plugin.core.packages.definition import ModelDefinition
+from geodl_plugin.core.progress import Progress
+
+from ..support import read_features, write_polygons, write_raster
+
+COMMON = """
+import json, os, sys
+import numpy as np
+import arcpy
+from beside import LEVEL
+
+class Finder:
+    def __init__(self):
+        self.name, self.description = "Finder", "finds"
+
+    def initialize(self, **kw):
+        print("this must not get between the answers")
+        text = kw["model"]
+        self.emd = json.loads(text if text.startswith("{") else open(text).read())
+        arcpy.env.processorType = "CPU"
+        arcpy.AddMessage("started")
+        self.kind = np.float(1)
+
+    def getParameterInfo(self):
+        return [
+            {"name": "raster", "dataType": "raster", "value": None, "required": True},
+            {"name": "least", "dataType": "numeric", "value": 50, "required": False},
+            {"name": "mode", "dataType": "string", "value": "box", "domain": ("box", "turned")},
+        ]
+
+    def getConfiguration(self, **scalars):
+        assert isinstance(scalars["mode"], str) and not isinstance(scalars["least"], str)
+        self.least, self.mode = scalars["least"], scalars["mode"]
+        return {"extractBands": (1,), "padding": 8, "tx": 32, "ty": 32, "fixedTileSize": 1,
+                "inputMask": True, "batch_size": 2}
+"""
+DETECTOR = """
+    def getFields(self):
+        return json.dumps({"fields": []})
+
+    def getGeometryType(self):
+        return 4
+
+    def vectorize(self, **blocks):
+        pixels, mask = blocks["raster_pixels"], blocks["raster_mask"]
+        assert pixels.shape == (1, 48, 48) and pixels.dtype == np.uint16, pixels.shape
+        assert mask.shape == (48, 48)
+        features = []
+        for number in np.unique(pixels[pixels > self.least]):
+            rows, cols = np.nonzero(pixels[0] == number)
+            left, right = int(cols.min()) - 8, int(cols.max()) - 7
+            top, bottom = int(rows.min()) - 8, int(rows.max()) - 7
+            ring = [[left, top], [right, top], [right, bottom], [left, bottom]]
+            if self.mode == "turned":
+                ring = [[(left + right) / 2, top], [right, (top + bottom) / 2],
+                        [(left + right) / 2, bottom], [left, (top + bottom) / 2]]
+            features.append({"attributes": {"Classname": "Car", "Confidence": "80"},
+                             "geometry": {"rings": [ring]}})
+        return {"output_vectors": json.dumps({"features": features})}
+"""
+PIXELS = """
+    def updateRasterInfo(self, **kw):
+        kw["output_info"].update(bandCount=1, pixelType="u1", noData=0)
+        return kw
+
+    def updatePixels(self, tlc, shape, props, **blocks):
+        assert shape == (1, 32, 32) and props["pixelType"] == "u1"
+        inner = blocks["raster_pixels"][:, 8:-8, 8:-8]
+        blocks["output_pixels"] = np.where(inner > self.least, 7, 3).astype("u1")
+        blocks["output_mask"] = blocks["raster_mask"][8:-8, 8:-8].astype("u1")
+        return blocks
+"""
+OBJECTS = """
+    def vectorize(self, **blocks):
+        assert 1 <= len(blocks["rasters_pixels"]) <= 2
+        assert len(blocks["rasters_mask"]) == len(blocks["rasters_pixels"])
+        found = [int(each.max() > self.least) for each in blocks["rasters_pixels"]]
+        return {"output_vectors": json.dumps({"features": [
+            {"attributes": {"Class": ("Tree", "Car")[each], "Confidence": 0.75}}
+            for each in found]})}
+"""
+BODIES = {
+    "ObjectDetection": DETECTOR,
+    "ImageClassification": PIXELS,
+    "ObjectClassification": OBJECTS,
+}
+
+
+def make_model(folder: Path, task: str, body: str = "", **values: Any) -> str:
+    """Write a package with a function that reads a module beside it."""
+    definition = {
+        "Framework": "PyTorch",
+        "ModelType": task,
+        "ModelFile": "weights.bin",
+        "InferenceFunction": "Finder.py",
+        "ImageHeight": 48,
+        "ImageWidth": 48,
+        "ExtractBands": [0],
+        "Classes": [{"Value": 3, "Name": "Tree"}, {"Value": 7, "Name": "Car"}],
+        **values,
+    }
+    files = {
+        "Finder.py": (COMMON + (body or BODIES[task])).encode(),
+        "beside.py": b"LEVEL = 1",
+        "weights.bin": b"x",
+    }
+    path = folder / "finder.dlpk"
+    write_package(path, ModelDefinition(definition, "finder"), files)
+    return str(path)
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> str:
+    """Return a raster whose second band holds three squares, one of them across tiles."""
+    pixels = np.zeros((2, 80, 100), np.uint16)
+    for number, (row, col) in enumerate([(4, 6), (28, 27), (60, 80)], 100):
+        pixels[1, row : row + 10, col : col + 12] = number
+    return write_raster(tmp_path / "image.tif", pixels)
+
+
+def options(kind: Any, source: str, model: str, output: Path, **values: Any) -> Any:
+    values.setdefault("allow_code", True)
+    return kind([source], model, str(output), device="cpu", **values)
+
+
+def test_a_detector_finds_every_object_once(source: str, tmp_path: Path) -> None:
+    model, output = make_model(tmp_path, "ObjectDetection"), tmp_path / "found.gpkg"
+    detect(options(DetectionOptions, source, model, output), Progress())
+    found = read_features(output)
+    assert [each["geometry"].GetArea() / 0.25 for each in found] == [120, 120, 120]
+    assert {(each["Class"], each["Classvalue"], each["Confidence"]) for each in found} == {
+        ("Car", 7, 80)
+    }
+
+
+def test_arguments_reach_the_function(source: str, tmp_path: Path) -> None:
+    model, output = make_model(tmp_path, "ObjectDetection"), tmp_path / "found.gpkg"
+    told = {"least": "101", "mode": "Turned"}
+    detect(options(DetectionOptions, source, model, output, arguments=told), Progress())
+    (found,) = read_features(output)
+    assert found["geometry"].GetArea() / 0.25 == 60
+    for told, sentence in (
+        ({"leest": "1"}, "no argument 'leest'. The function of 'finder.dlpk' knows: least, mode"),
+        ({"least": "much"}, "'much' is no number for 'least'"),
+        ({"mode": "round"}, "mode=round is none of .*: box, turned"),
+    ):
+        with pytest.raises(InputError, match=sentence):
+            detect(options(DetectionOptions, source, model, output, arguments=told), Progress())
+
+
+def test_a_pixel_classifier(source: str, tmp_path: Path) -> None:
+    model, output = make_model(tmp_path, "ImageClassification"), tmp_path / "classes.tif"
+    classify_pixels(options(PixelOptions, source, model, output), Progress())
+    wanted = np.where(gdal.Open(source).ReadAsArray()[1] > 50, 7, 3)
+    assert (gdal.Open(str(output)).ReadAsArray() == wanted).all()
+
+
+def test_an_object_classifier(source: str, tmp_path: Path) -> None:
+    model, output = make_model(tmp_path, "ObjectClassification"), tmp_path / "objects.gpkg"
+    shapes = [
+        f"POLYGON(({x} {y},{x + 5} {y},{x + 5} {y - 5},{x} {y - 5},{x} {y}))"
+        for x, y in ((500003, 4099998), (500030, 4099998), (500040, 4099970))
+    ]
+    features = write_polygons(tmp_path / "in.gpkg", shapes, 32616, Name=["a", "b", "c"])
+    values = {"CropSizeFixed": 0}
+    model = make_model(tmp_path, "ObjectClassification", **values)
+    told = {"features": [features, "in"]}
+    classify_objects(options(ObjectOptions, source, model, output, **told), Progress())
+    found = {
+        each["Name"]: (each["ClassLabel"], each["Confidence"]) for each in read_features(output)
+    }
+    assert found == {"a": ("Car", 75), "b": ("Tree", 75), "c": ("Car", 75)}
+
+
+def test_without_consent_nothing_runs(source: str, tmp_path: Path) -> None:
+    evil = f"    open({str(tmp_path / 'ran')!r}, 'w')\n"
+    model = make_model(tmp_path, "ObjectDetection", evil + DETECTOR)
+    with pytest.raises(ModelError, match=r"runs Python code of its author, Finder\.py.*ALLOW_CODE"):
+        detect(
+            options(DetectionOptions, source, model, tmp_path / "x.gpkg", allow_code=False),
+            Progress(),
+        )
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    ("body", "values", "sentence"),
+    [
+        ("    def vectorize(self, **b):\n        return 1 / 0\n", {}, "ZeroDivisionError"),
+        ("    def vectorize(self, **b):\n        os._exit(3)\n", {}, r"ended by itself \(code 3\)"),
+        ("    pass\n", {}, "has no 'vectorize'"),
+        ("", {"Framework": "arcgis.learn.models._inferencing"}, "package 'arcgis' is installed"),
+        ("", {"Classes": [{"Value": 1, "Name": "Dog"}]}, "found the class 'Car', which its"),
+        ("", {"InferenceFunction": "../Finder.py"}, "has no file '../Finder.py' of its own"),
+    ],
+)
+def test_what_fails_is_said(
+    body: str, values: dict[str, Any], sentence: str, source: str, tmp_path: Path
+) -> None:
+    model = make_model(tmp_path, "ObjectDetection", body, **values)
+    with pytest.raises(GeoDLError, match=sentence):
+        detect(options(DetectionOptions, source, model, tmp_path / "x.gpkg"), Progress())
+
+
+def test_functions_of_arcgis_itself_are_not_ours_to_run(source: str, tmp_path: Path) -> None:
+    values = {
+        "Framework": "arcgis.learn.models._inferencing",
+        "InferenceFunction": "[Functions]System\\DeepLearning\\ArcGISObjectDetector.py",
+    }
+    model = make_model(tmp_path, "ObjectDetection", **values)
+    with pytest.raises(ModelError, match=r"saved by arcgis\.learn for the function of ArcGIS Pro"):
+        detect(options(DetectionOptions, source, model, tmp_path / "x.gpkg"), Progress())
