@@ -82,7 +82,10 @@ class TrainModel(GeoDLAlgorithm):
     def add_parameters(self) -> None:
         self._add_network()
         self._add_training()
-        self._add_choices()
+        self._add_losses()
+        self._add_augmentation()
+        self._add_images()
+        self._add_running()
         add_device(self)
         self.add(
             QgsProcessingParameterFolderDestination(OUTPUT, self.tr("Model folder")),
@@ -186,8 +189,8 @@ class TrainModel(GeoDLAlgorithm):
             self.tr("Stop when the monitored score has not got better for five epochs."),
         )
 
-    def _add_choices(self) -> None:
-        """Add what seldom needs a change."""
+    def _add_losses(self) -> None:
+        """Add what the network learns from its errors."""
         self._add_text(
             FREEZE,
             self.tr("Freeze the backbone"),
@@ -230,13 +233,17 @@ class TrainModel(GeoDLAlgorithm):
             ),
             advanced=True,
         )
+
+    def _add_augmentation(self) -> None:
+        """Add how chips are varied."""
         self._add_enum(
             AUGMENTATION,
             self.tr("Augmentation"),
             list(AUGMENTATIONS),
             self.tr(
                 "DEFAULT: turns and mirrors chips (left and right only in pixel space), "
-                "changes brightness and contrast. NONE: as they are. CUSTOM: see the next."
+                "zooms in, changes brightness and contrast. NONE: as they are. CUSTOM: see the "
+                "next."
             ),
         )
         settings = "; ".join(f"{name}={value}" for name, value in PARAMETERS.items()).lower()
@@ -247,6 +254,9 @@ class TrainModel(GeoDLAlgorithm):
             + f" {settings}.",
             advanced=True,
         )
+
+    def _add_images(self) -> None:
+        """Add what the network sees of the chips."""
         self.add(
             self._number(CHIP_SIZE, self.tr("Chip size (pixels)"), _INTEGER, 0),
             self.tr(
@@ -282,6 +292,9 @@ class TrainModel(GeoDLAlgorithm):
                 "from those of red (RED_BAND); ALL_RANDOM gives random ones to all."
             ),
         )
+
+    def _add_running(self) -> None:
+        """Add how a training is watched, resumed and spread."""
         self._add_enum(
             MONITOR,
             self.tr("Monitor"),
