@@ -21,7 +21,7 @@ from qgis.PyQt.QtCore import QCoreApplication
 from qgis.PyQt.QtGui import QIcon
 
 from .. import paths
-from ..core.errors import CancelledError, GeoDLError, InputError
+from ..core.errors import CancelledError, FileError, GeoDLError, InputError
 from ..core.progress import Progress
 from ..worker.client import run_task
 from .styling import LayerStyler
@@ -176,6 +176,8 @@ class GeoDLAlgorithm(QgsProcessingAlgorithm):
             return {}
         except GeoDLError as error:
             raise QgsProcessingException(str(error)) from error
+        except OSError as error:
+            raise QgsProcessingException(str(FileError.of(error))) from error
         finally:
             if self._scratch is not None:
                 shutil.rmtree(self._scratch, ignore_errors=True)

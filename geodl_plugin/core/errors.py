@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+
+FULL = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
+
 
 class GeoDLError(Exception):
     """The root of all errors whose message is meant for the user."""
@@ -21,6 +25,23 @@ class RasterError(GeoDLError, OSError):
 
 class VectorError(GeoDLError, OSError):
     """A vector layer could not be opened, read or written."""
+
+
+class FileError(GeoDLError, OSError):
+    """A file or folder could not be read or written."""
+
+    @classmethod
+    def of(cls, error: OSError) -> FileError:
+        """Return the error of the system as one sentence."""
+        reason = error.strerror or str(error) or type(error).__name__
+        if error.errno in FULL:
+            return cls(f"The disk is full ({reason}). Make room, then run the same call again.")
+        if error.filename is None:
+            return cls(f"A file cannot be read or written: {reason}.")
+        return cls(
+            f"'{error.filename}' cannot be read or written: {reason}. Choose another place, or "
+            "ask for the right to it."
+        )
 
 
 class TrainingDataError(GeoDLError, ValueError):

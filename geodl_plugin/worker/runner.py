@@ -6,7 +6,13 @@ import sys
 import traceback
 from typing import Any
 
-from ..core.errors import CancelledError, GeoDLError, MissingLibraryError, WorkerError
+from ..core.errors import (
+    CancelledError,
+    FileError,
+    GeoDLError,
+    MissingLibraryError,
+    WorkerError,
+)
 from ..core.telemetry import silence
 from .protocol import Channel, WorkerProgress, error_event
 from .tasks import PACKAGE, task_named
@@ -62,6 +68,8 @@ def as_geodl_error(error: BaseException) -> GeoDLError:
         return WorkerError(out_of_memory_sentence(error))
     if isinstance(error, KeyboardInterrupt):
         return CancelledError()
+    if isinstance(error, OSError) and error.errno:
+        return FileError.of(error)
     return WorkerError(f"The task failed unexpectedly: {describe(error)}.")
 
 

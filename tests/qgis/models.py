@@ -25,8 +25,10 @@ def work_here(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("geodl_plugin.algorithms.base.run_task", run_task)
 
 
-def write_untrained(path: Path, name: str, bands: int = 3, chip_size: int = 64) -> str:
-    """Write a package of a real model type that has learnt nothing."""
+def write_untrained(
+    path: Path, name: str, bands: int = 3, chip_size: int = 64, **given: Any
+) -> str:
+    """Write a package of a real model type that has learnt nothing; arguments may be given."""
     import numpy as np
     import torch
     from safetensors.torch import save
@@ -35,6 +37,7 @@ def write_untrained(path: Path, name: str, bands: int = 3, chip_size: int = 64) 
     arguments = dict(kind.arguments)
     if kind.complete is not None:
         arguments = kind.complete(arguments, np.array([[16.0, 16.0]]), chip_size)
+    arguments.update(given)
     torch.manual_seed(0)
     spec = NetworkSpec(name, "resnet18", arguments, bands, len(TREES), chip_size)
     weights = save({n: v.contiguous() for n, v in build_network(spec).state_dict().items()})

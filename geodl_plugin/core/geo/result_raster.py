@@ -66,7 +66,12 @@ class ResultRaster:
         self.nodata = nodata
         self._geotransform = like.geotransform.of_window(self.window).as_gdal()
         self._crs = like.crs
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RasterError(
+                f"'{self.path.parent}' cannot be written: {error.strerror}."
+            ) from error
         part = f".{self.path.stem}.part-{os.getpid()}"
         self._whole = self.path.with_name(f"{part}.tif")
         own = self.path.with_name(f"{part}.pixels")

@@ -6,13 +6,13 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from osgeo import gdal, ogr, osr
 
 from ..errors import VectorError
-from .raster import attempt, last_error
+from .raster import attempt, last_error, quiet
 from .wkb import polygon_wkb, ring_wkbs
 
 DRIVERS = {
@@ -248,7 +248,12 @@ class VectorWriter:
                 f"'{self.path.name}' is no known vector file. "
                 f"Use one of the extensions {', '.join(DRIVERS)}."
             )
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise VectorError(
+                f"'{self.path.parent}' cannot be written: {error.strerror}."
+            ) from error
         self._temporary = self.path.with_name(
             f"{self.path.stem}.part-{os.getpid()}{self.path.suffix}"
         )
@@ -256,12 +261,15 @@ class VectorWriter:
         self._dataset = attempt(self._driver.CreateDataSource, str(self._temporary))
         if self._dataset is None:
             raise VectorError(f"'{self.path}' cannot be written: {last_error()}.")
-        self._layer = self._dataset.CreateLayer(
+        self._layer = attempt(
+            self._dataset.CreateLayer,
             self.path.stem,
             spatial_reference(crs) if crs else None,
             GEOMETRIES[geometry],
             LAYER_OPTIONS.get(driver, []),
         )
+        if self._layer is None:
+            self._fail(last_error())
         self._fields = []  # some formats do not take every type
         for name, kind in fields.items():
             known = isinstance(kind, ogr.FieldDefn)
@@ -321,19 +329,41 @@ class VectorWriter:
             if value is not None:
                 feature.SetField(position, value)
         if attempt(self._layer.CreateFeature, feature) != 0:
-            reason = last_error()
-            self.abort()
-            raise VectorError(f"'{self.path}' cannot be written: {reason}.")
+            self._fail(last_error())
         self.count += 1
         if self.count % TRANSACTION == 0:
-            self._dataset.CommitTransaction()
+            self._commit()
             self._dataset.StartTransaction()
 
+    def _commit(self) -> None:
+        # Formats without transactions say so.
+        if attempt(self._dataset.CommitTransaction) not in (0, ogr.OGRERR_UNSUPPORTED_OPERATION):
+            self._fail(last_error())
+
+    def _is_whole(self) -> bool:
+        """Return whether the file holds what was written; GeoJSON's writer hides its errors."""
+        dataset = attempt(ogr.Open, str(self._temporary))
+        return dataset is not None and dataset.GetLayer(0).GetFeatureCount() == self.count
+
+    def _fail(self, reason: str) -> NoReturn:
+        self.abort()
+        raise VectorError(f"'{self.path}' cannot be written: {reason}.")
+
     def finish(self) -> Path:
-        """Close the file, give it its name and return that."""
-        self._dataset.CommitTransaction()
+        """Close the file, give it its name and return that.
+
+        Raises:
+            VectorError: when the last of it cannot be written.
+        """
+        self._commit()
         self._layer = None
-        self._dataset = None
+        with quiet():  # much is written only now, and closing has no answer but this
+            gdal.ErrorReset()
+            self._dataset = None
+            if gdal.GetLastErrorType() >= gdal.CE_Failure:
+                self._fail(last_error())
+        if self._driver.GetName() == "GeoJSON" and not self._is_whole():
+            self._fail("the disk is full")
         if self.path.exists():
             attempt(self._driver.DeleteDataSource, str(self.path))
         for part in self._parts(self._temporary):

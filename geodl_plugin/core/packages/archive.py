@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Union
 
-from ..errors import ModelError
+from ..errors import FULL, FileError, ModelError
 from .definition import ModelDefinition, read_definition
 from .networks.files import complete, is_network, network_definition
 from .seven_zip import SIGNATURE, Entry, SevenZip
@@ -272,6 +272,11 @@ def _unpack(
         for entry in entries:
             archive.extract(entry.filename, folder)
     except DAMAGE as error:
+        if isinstance(error, OSError) and error.errno in FULL:
+            raise FileError(
+                f"'{name}' cannot be unpacked into '{folder.parent}': {error.strerror}. Make room "
+                "there, or let TMPDIR name another folder."
+            ) from error
         raise ModelError(f"'{name}' is damaged: {error}. Get it again.") from error
 
 

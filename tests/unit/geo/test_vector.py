@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import resource
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,7 @@ from geodl_plugin.core.errors import VectorError
 from geodl_plugin.core.geo.grid import GeoTransform
 from geodl_plugin.core.geo.shapes import rectangle, repaired, to_pixel_space
 from geodl_plugin.core.geo.vector import (
+    DRIVERS,
     VectorReader,
     VectorWriter,
     spatial_reference,
@@ -98,3 +101,24 @@ def test_a_bow_tie_is_repaired_and_pixels_are_exact():
     square = to_pixel_space(rectangle(1, 5, 6, 10), GeoTransform(1.0, 0.5, 0, 10.0, 0, -0.5))
     assert square.GetEnvelope() == pytest.approx((0, 10, 0, 10))
     assert square.GetArea() == pytest.approx(100.0)
+
+
+@pytest.mark.parametrize("suffix", sorted(DRIVERS))
+@pytest.mark.parametrize("kilobytes", [4, 40, 92, 110, 200])
+def test_a_disk_that_is_full_leaves_no_part_that_looks_whole(tmp_path, suffix, kilobytes):
+    path = tmp_path / "out" / f"places{suffix}"
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    square = np.array([[0, 0], [0, 1], [1, 1], [1, 0]], float)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (kilobytes * 1024, hard))
+    try:
+        with VectorWriter(path, "EPSG:32612", {"name": str}) as writer:
+            for number in range(700):
+                writer.write_polygon([square + number], {"name": "a name of some length"})
+    except VectorError as error:
+        assert "places" in str(error) and "cannot be written" in str(error)
+        assert list(path.parent.iterdir()) == []
+    else:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        assert VectorReader(path).count == 700
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
