@@ -15,7 +15,8 @@ from qgis.PyQt.QtWidgets import QFrame, QGridLayout, QLabel, QLineEdit, QWidget
 
 from ..core.arguments import Argument, compose, convert, entries
 from ..core.errors import InputError
-from ..core.packages.summary import fixed_arguments
+from ..core.inference.foreign.description import is_foreign
+from ..core.packages.summary import fixed_arguments, suggested_arguments
 from .argument_editors import editor_of
 from .model_widget import ModelWrapper, dialog_mode, usual_wrapper
 
@@ -36,6 +37,8 @@ class ArgumentsForm(QFrame):
         self._labels = {name: QLabel(name) for name in self.editors}
         self._fixed: dict[str, Any] = {}
         self._chosen: dict[str, Any] = {}
+        self._suggested: dict[str, Any] = {}
+        self._others_wanted = False
         # What no editor can show, kept as it was written.
         self.others = QLineEdit()
         self.others.setPlaceholderText("name=value;name=value")
@@ -70,7 +73,7 @@ class ArgumentsForm(QFrame):
         changed = {
             name: editor.value()
             for name, editor in self.editors.items()
-            if name not in self._fixed and editor.value() != editor.argument.default
+            if name not in self._fixed and editor.value() != self._usual(name)
         }
         return ";".join(filter(None, (compose(changed), self.others.text().strip(" ;"))))
 
@@ -86,7 +89,7 @@ class ArgumentsForm(QFrame):
                 given.add(name)
         for name, editor in self.editors.items():
             if name not in given and name not in self._fixed:
-                editor.take(editor.argument.default)
+                editor.take(self._usual(name))
         self.others.setText(";".join(left))
         self._show_others()
         self._notice()
@@ -116,17 +119,34 @@ class ArgumentsForm(QFrame):
             editor.setEnabled(name not in self._fixed)
         self._notice()
 
+    def suggest(self, values: dict[str, Any]) -> None:
+        """Start from the values of the model's maker where nothing else has been chosen."""
+        for name, editor in self.editors.items():
+            if name not in self._fixed and editor.value() == self._usual(name):
+                editor.take(values.get(name, editor.argument.default))
+        self._suggested = {name: value for name, value in values.items() if name in self.editors}
+        self._notice()
+
+    def ask_for_others(self, wanted: bool) -> None:
+        """Show the line for arguments that no editor has, which models of other makers need."""
+        self._others_wanted = wanted
+        self._show_others()
+
+    def _usual(self, name: str) -> Any:
+        """Return the value that the tool takes when the argument is not given."""
+        return self._suggested.get(name, self.editors[name].argument.default)
+
     def _notice(self) -> None:
         """Mark what is not as by default."""
         for name, editor in self.editors.items():
             font = self._labels[name].font()
-            font.setBold(name not in self._fixed and editor.value() != editor.argument.default)
+            font.setBold(name not in self._fixed and editor.value() != self._usual(name))
             self._labels[name].setFont(font)
         self.changed.emit()
 
     def _show_others(self) -> None:
         # A tool that names no arguments has only this line.
-        shown = bool(self.others.text()) or not self.editors
+        shown = bool(self.others.text()) or not self.editors or self._others_wanted
         self.others.setVisible(shown)
         self._others_label.setVisible(shown and bool(self.editors))
 
@@ -171,6 +191,10 @@ class ArgumentsWrapper(WidgetWrapper):
     def _fill(self) -> None:
         definition = self._model.field.definition if self._model is not None else None
         self.form.fix({} if definition is None else fixed_arguments(definition))
+        self.form.suggest({} if definition is None else suggested_arguments(definition))
+        # A network of another maker may not say all that is needed, then it has no definition.
+        chosen = self._model is not None and bool(self._model.field.line.text().strip())
+        self.form.ask_for_others(chosen and (definition is None or is_foreign(definition)))
 
 
 class ArgumentsWidgetWrapper:

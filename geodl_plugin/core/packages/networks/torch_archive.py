@@ -12,7 +12,7 @@ from ...errors import ModelError
 
 LONGEST_PROGRAM = 256 * 1024 * 1024  # bytes of an exported program without its weights
 LONGEST_TEXT = 1024 * 1024  # bytes of an extra file
-RATIO_LIMIT = 1000  # unpacked to packed size of a file; PyTorch packs nothing
+RATIO_LIMIT = 200  # unpacked to packed size of a file; PyTorch packs next to nothing
 TORCHSCRIPT, EXPORTED = "torchscript", "torch_export"
 _DAMAGE = (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error)
 
