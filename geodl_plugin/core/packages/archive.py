@@ -173,7 +173,9 @@ def check_package(path: Path, name: str) -> None:
         raise ModelError(f"'{name}' is damaged: its file '{damaged}' is. Get it again.")
     definition = ModelDefinition.from_json(content, name)
     if definition.values.get("ModelFile"):
-        inside = {PurePosixPath(each.filename.replace("\\", "/")).name for each in entries}
+        # A SavedModel is a folder.
+        places = (PurePosixPath(each.filename.replace("\\", "/")) for each in entries)
+        inside = {part for place in places for part in place.parts}
         if definition.model_file not in inside:
             raise ModelError(f"'{name}' lacks its file '{definition.model_file}'. Get it again.")
 

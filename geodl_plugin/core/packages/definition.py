@@ -140,7 +140,7 @@ class ModelDefinition:
         name = self.values.get("ModelFile")
         if not isinstance(name, str) or not name:
             raise ModelError(f"'{self.name}' names no model file.")
-        return name.replace("\\", "/").rpartition("/")[2]
+        return name.replace("\\", "/").rstrip("/").rpartition("/")[2]
 
     def _integer(self, key: str) -> int:
         value = self.values.get(key)

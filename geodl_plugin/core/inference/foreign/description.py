@@ -32,6 +32,7 @@ ARGUMENTS = {
 }
 LAYOUTS = ("NCHW", "NHWC")
 ANSWERS = ("logits", "probabilities")
+_RASTERS = (Task.PIXELS, Task.CHANGE)  # the background is an answer there
 
 # Which reader opens a file, by its extension; "" is a folder.
 LOADERS = {
@@ -218,13 +219,13 @@ class _Reader:
         """Fill in the classes and return how many there are."""
         text = self.given.get("classes", "")
         told = self.facts.get("names")
-        if text or (isinstance(told, list) and self.task is Task.PIXELS):
+        if text or (isinstance(told, list) and self.task in _RASTERS):
             # Whether the first name is the background depends on the task.
             names = [str(each).strip() for each in (listed(text) if text else told)]
-            found, background = classes(names, self.task is Task.PIXELS)
+            found, background = classes(names, self.task in _RASTERS)
             self.definition.values["Classes"] = found
             self.facts["background"] = background
-        elif self.task is Task.PIXELS:
+        elif self.task in _RASTERS:
             # The background is no class of the schema, but what is left.
             self._drop_background()
         count = len(self.definition.schema)

@@ -14,6 +14,8 @@ from osgeo import gdal
 from geodl_plugin.core.errors import GeoDLError, ModelError
 from geodl_plugin.core.inference.options import PixelOptions
 from geodl_plugin.core.inference.pixels import run
+from geodl_plugin.core.packages.archive import check_package, write_package
+from geodl_plugin.core.packages.definition import ModelDefinition
 from geodl_plugin.core.progress import Progress
 
 from ..support import write_raster
@@ -146,6 +148,21 @@ def test_tensorflow_needs_no_tensorflow(raster: tuple[str, np.ndarray], tmp_path
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_bytes(each.read_bytes())
         assert (classify(raster[0], tmp_path / "model.emd", tmp_path) == raster[1]).all(), file
+
+
+def test_a_package_may_hold_a_folder(raster: tuple[str, np.ndarray], tmp_path: Path) -> None:
+    emd = {
+        "Framework": "TensorFlow",
+        "ModelType": "ImageClassification",
+        "ModelFile": "saved_model/",
+        "Classes": [{"Value": 1, "Name": "Tree"}, {"Value": 2, "Name": "Car"}],
+    }
+    folder = DATA / "saved_model"
+    inside = [each for each in folder.rglob("*") if each.is_file()]
+    files = {str(each.relative_to(DATA).as_posix()): each for each in inside}
+    path = write_package(tmp_path / "net.dlpk", ModelDefinition(emd, "net"), files)
+    check_package(path, "net")
+    assert (classify(raster[0], path, tmp_path) == raster[1]).all()
 
 
 def test_keras_is_refused_with_a_way_out(raster: tuple[str, np.ndarray], tmp_path: Path) -> None:
