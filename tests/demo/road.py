@@ -74,6 +74,9 @@ TRAININGS = (
             "MAX_EPOCHS": 100,
             "BATCH_SIZE": 8,
             "MONITOR": "AVERAGE_PRECISION",
+            # All trees of an image at one scale are of the sizes that the anchors have.
+            "AUGMENTATION": "CUSTOM",
+            "AUGMENTATION_PARAMETERS": "zoom=1",
         },
     ),
     Training(
@@ -89,7 +92,7 @@ TRAININGS = (
             "LEARNING_RATE": "1e-3",
             # The sun stands where it stands: turned chips would hide on which side it is.
             "AUGMENTATION": "CUSTOM",
-            "AUGMENTATION_PARAMETERS": "mirror_x=false;mirror_y=false;turn=false",
+            "AUGMENTATION_PARAMETERS": "mirror_x=false;mirror_y=false;turn=false;zoom=1",
             # What is asked for is overlap, of a class that covers a fifth of the image.
             "LOSS": "0.5*lovasz+0.5*cross_entropy",
             # Fifteen chips are few: all of them teach, the unseen part judges.
