@@ -17,5 +17,8 @@ for folder in ("/usr/share/qgis/python/plugins", str(ROOT)):
 if sys.platform.startswith("linux") and not os.environ.get("DISPLAY"):
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
+# The networks of tests are tiny: threads that wait for each other cost more than they give.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # The worker of every test: the Python that runs the tests, which has torch.
 os.environ.setdefault("GEODL_PYTHON", sys.executable)
