@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from qgis.core import QgsMapLayer
+from qgis.PyQt import sip
 
 from geodl_plugin.provider import GeoDLProvider
 
@@ -25,6 +28,18 @@ def provider(qgis_app: Any, qgis_processing: None) -> Iterator[GeoDLProvider]:
     registry.addProvider(created)
     yield created
     registry.removeProvider(created)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def tidy(qgis_app: Any) -> Iterator[None]:
+    """Let go of layers while QGIS lives: one that outlives it ends the process by a crash.
+
+    An error that went through QGIS is never freed, and its traceback holds a test's layers.
+    """
+    yield
+    for each in gc.get_objects():
+        if isinstance(each, QgsMapLayer) and not sip.isdeleted(each) and sip.ispyowned(each):
+            sip.delete(each)
 
 
 @pytest.fixture

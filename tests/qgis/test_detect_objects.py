@@ -184,12 +184,19 @@ def test_rasters_one_by_one_need_not_fit_together(
     for one in found["ortho.tif"]:
         # Every object of the first raster is found in the second one, at the same place.
         assert any(one.centroid().distance(two.centroid()) < 1 for two in found["other.tif"])
+
+
+def test_rasters_that_do_not_fit_together_are_no_mosaic(
+    run: Callable[..., Any], source: str, model: str, tmp_path: Path
+) -> None:
+    other, output = str(tmp_path / "other.tif"), str(tmp_path / "found.gpkg")
+    gdal.Warp(other, source, dstSRS="EPSG:32617")
     with pytest.raises(QgsProcessingException, match="different coordinate"):
-        run("detectobjects", INPUT=[source, str(other)], MODEL=model, OUTPUT=output)
+        run("detectobjects", INPUT=[source, other], MODEL=model, OUTPUT=output)
     with pytest.raises(QgsProcessingException, match="lies outside"):
         run(
             "detectobjects",
-            INPUT=[source, str(other)],
+            INPUT=[source, other],
             MODEL=model,
             PROCESSING_MODE="SEPARATE",
             EXTENT="0,1,0,1 [EPSG:32616]",

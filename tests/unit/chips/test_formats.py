@@ -91,6 +91,12 @@ def store(folder, keyword, label, side, name="000000000"):
     return chip_format(keyword)(folder, SCHEMA)
 
 
+def _moved(label, step):
+    """Return a label whose outlines lie beside their place: pixels on the very edge change."""
+    rings = tuple(tuple(ring + step for ring in each) for each in label.rings)
+    return InstanceLabel(label.values, label.shape, rings)
+
+
 def assert_same(keyword, found, label):
     if isinstance(label, PanopticLabel):
         assert_same(keyword, found.mask, label.mask)
@@ -111,7 +117,8 @@ def assert_same(keyword, found, label):
         assert found.values.tolist() == label.values.tolist()
         assert np.allclose(found.boxes, label.boxes, atol=0.01)
     if isinstance(label, InstanceLabel) and keyword in ("COCO", "YOLO"):
-        assert (found.masks == label.masks).mean() > 0.995 if len(label.values) else True
+        sure = _moved(label, 0.01).masks == _moved(label, -0.01).masks
+        assert (found.masks == label.masks)[sure].all()
 
 
 @pytest.mark.parametrize("keyword", keywords())
