@@ -5,7 +5,7 @@ tile answer, on 2,048² and 4,096² pixels. In turns, in one process, after load
 
 * *GeoDL*: the whole road, from the file to the GeoPackage with its spatial index; with the tiles
   of the plain loop (padding 64), and with its own padding, a quarter of the tile.
-* *bare engine*: the same engine on the same tiles, which lie in memory, without its boxes.
+* *bare engine*: the same engine on the same tiles, which lie in memory, up to each tile's boxes.
 * *plain loop*: read a tile of 512 with an overlap of 128, ONNX Runtime with float32,
   ``torchvision.ops.nms`` of all boxes, write them one by one.
 
@@ -100,15 +100,8 @@ def bare_detection(engine: Any, model: Any, options: Any) -> float:
         images = [reader(tile).image for tile in work.tiles]
     began = time.perf_counter()
     for start in range(0, len(images), engine.batch_size):
-        engine.infer(images[start : start + engine.batch_size], _nothing)
+        engine.infer(images[start : start + engine.batch_size], work.decode)
     return time.perf_counter() - began
-
-
-def _nothing(_: Any, answer: Any) -> list[None]:
-    """Return as many answers as there are images."""
-    from geodl_plugin.core.inference.engine import tensors
-
-    return [None] * len(next(tensors(answer)))
 
 
 def plain_detection(

@@ -86,7 +86,8 @@ class Model:
         mean, scale = self._scale
         if len(block.pixels) > len(mean):  # two dates follow each other in the bands
             mean, scale = np.tile(mean, (2, 1, 1)), np.tile(scale, (2, 1, 1))
-        pixels = (block.pixels.astype(np.float32) - mean) * scale
+        pixels = np.subtract(block.pixels, mean, dtype=np.float32, casting="unsafe")
+        pixels *= scale
         if not block.valid.all():
             # Not by multiplication: what is invalid may be NaN.
             pixels[:, ~block.valid] = 0.0

@@ -24,7 +24,7 @@ from .tiles import Damaged
 from .views import Views
 from .whole_rasters import WholeRasters
 
-READ_AHEAD = 64  # images
+TOGETHER = 8  # images that a thread reads at a time
 Answer = tuple[tuple[int, ...], float]  # indices of classes, the largest probability
 Entry = tuple[Subject, "np.ndarray | None"]  # an object and its image, if there are data
 WAITING = 4  # batches of features that may wait for their images, those without any too
@@ -106,12 +106,20 @@ def _images(
     """Yield features with their images, read ahead."""
     damaged = Damaged(progress, "The class is empty there.") if options.skip_unreadable else None
 
-    def open_reader() -> Callable[[Subject], np.ndarray | None]:
+    def open_reader() -> Callable[[list[Subject]], list[np.ndarray | None]]:
         if isinstance(reader, WholeRasters):
-            return WholeReader(options.sources, job.model, damaged)
-        return CropReader(job.raster, job.model, damaged)
+            read: Callable[[Subject], np.ndarray | None]
+            read = WholeReader(options.sources, job.model, damaged)
+        else:
+            read = CropReader(job.raster, job.model, damaged)
+        return lambda group: [read(each) for each in group]
 
-    return read_ahead(subjects(features, reader.crs, job.raster), open_reader, depth=READ_AHEAD)
+    found = subjects(features, reader.crs, job.raster)
+    # One by one, handing them to the threads would cost more than reading them.
+    groups = iter(lambda: list(islice(found, TOGETHER)), [])
+    with contextlib.closing(read_ahead(groups, open_reader)) as ahead:
+        for group, images in ahead:
+            yield from zip(group, images)
 
 
 def _gathered(entries: Iterable[Entry], engine: Engine) -> Iterator[list[Entry]]:
