@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -30,7 +31,7 @@ CLEAR_GAIN = 0.7  # below which no more rounds are needed
 ROUNDS = 6
 TRIAL_SIDE = 256  # pixels; a part of the first image tells as much as the whole
 LEAST_WORK = 4_000_000  # pixels below which trying a precision costs more than it gains
-LEAST_SECONDS = 20.0  # of work left, below which compiling costs more than it gains
+LEAST_SECONDS = 3.0  # of work left, below which compiling costs more than it gains
 TORCH, OPENVINO = "torch", "openvino"
 
 Decode = Callable[[nn.Module, Any], Sequence[Any]]
@@ -38,6 +39,8 @@ Decode = Callable[[nn.Module, Any], Sequence[Any]]
 
 class Engine:
     """A network on a device, asked in batches.
+
+    Of several threads one at a time computes, and one at a time decodes what it has computed.
 
     Args:
         network: in any state; it is set to evaluation.
@@ -66,6 +69,7 @@ class Engine:
         self._progress = progress or Progress()
         self._work = 0
         self._ready = False
+        self._computing, self._decoding = threading.Lock(), threading.Lock()
         self.notes: Journal | Notes = Notes()
         self._compiled: CompiledNetwork | None = None
 
@@ -77,8 +81,9 @@ class Engine:
         Raises:
             WorkerError: when not even one image fits into memory.
         """
-        if not self._ready:
-            self._settle(images[0])
+        with self._computing:
+            if not self._ready:
+                self._settle(images[0])
         answers: list[Any] = []
         while len(answers) < len(images):
             part = self._next_batch(images[len(answers) :])
@@ -125,10 +130,19 @@ class Engine:
 
     def _compute(self, images: Sequence[np.ndarray], decode: Decode) -> Sequence[Any]:
         with torch.inference_mode():
-            return decode(self.network, self._forward(self._tensor(images), self.precision))
+            batch = self._tensor(images)
+            with self._computing:
+                answer = self._forward(batch, self.precision)
+                self._decoding.acquire()  # before another thread computes: in the same order
+            try:
+                return decode(self.network, answer)
+            finally:
+                self._decoding.release()
 
     def _tensor(self, images: Sequence[np.ndarray]) -> torch.Tensor:
-        batch = torch.from_numpy(np.stack(images))
+        batch = torch.from_numpy(images[0][None] if len(images) == 1 else np.stack(images))
+        if self._compiled is not None:
+            return batch
         return batch.to(self.device).contiguous(memory_format=torch.channels_last)
 
     def _forward(self, batch: torch.Tensor, precision: str) -> Any:

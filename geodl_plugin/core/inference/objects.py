@@ -19,7 +19,7 @@ from .crops import CropReader, Subject, WholeReader, subjects
 from .engine import Decode, Engine, open_engine
 from .journal import Journal, facts_of, resumable
 from .options import ObjectOptions
-from .pipeline import Sink, hold_cache, read_ahead
+from .pipeline import LANES, Sink, hold_cache, read_ahead
 from .tiles import Damaged
 from .views import Views
 from .whole_rasters import WholeRasters
@@ -65,10 +65,19 @@ def classify(
             phase.step(_take_up(journal, features, writer))
             entries = _images(job, reader, features, options, progress)
             results = _Results(journal, writer)
-            with contextlib.closing(entries), Sink(results.take) as sink:
-                for waiting in _gathered(entries, engine):
-                    images = [fit(image, side) for _, image in waiting if image is not None]
-                    sink.put((waiting, engine.infer(images, decode) if images else []))
+
+            def answer(waiting: list[Entry]) -> list[Answer]:
+                images = [fit(image, side) for _, image in waiting if image is not None]
+                return engine.infer(images, decode) if images else []
+
+            groups = read_ahead(_gathered(entries, engine), lambda: answer, LANES, LANES)
+            with (
+                contextlib.closing(entries),
+                contextlib.closing(groups),
+                Sink(results.take) as sink,
+            ):
+                for waiting, answers in groups:
+                    sink.put((waiting, answers))
                     phase.step(len(waiting))
     missing = writer.count - writer.classified
     if missing:

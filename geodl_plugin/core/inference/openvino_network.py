@@ -38,7 +38,9 @@ class CompiledNetwork:
             raise ValueError("The network's answer is not made of floating tensors alone.")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            model = openvino.convert_model(_Flat(network), example_input=example)
+            # OpenVINO's own tracing computes everything once more, to check it.
+            traced = torch.jit.trace(_Flat(network), example, strict=False, check_trace=False)
+            model = openvino.convert_model(traced, example_input=example)
         if not getattr(network, "fixed_tile", None):
             model.reshape([-1, example.shape[1], -1, -1])
         settings = {

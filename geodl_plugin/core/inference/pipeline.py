@@ -27,6 +27,7 @@ Result = TypeVar("Result")
 
 CACHE, LARGEST_CACHE = 24, 128  # megabytes of GDAL's blocks
 READERS = 2  # threads; decompressing is done outside of Python's lock
+LANES = 2  # threads with a batch: while the network computes one, the other is prepared or decoded
 
 
 def hold_cache(raster: Raster, tile_size: int) -> None:
@@ -77,18 +78,23 @@ def run_tiles(
         elif batch_done is not None:
             batch_done()
 
+    def answer(entry: Tile | list[TileImage]) -> list[Any]:
+        if isinstance(entry, Tile):
+            return []
+        return engine.infer([each.image for each in entry], decode)
+
     with contextlib.closing(read_ahead(tiles, open_reader)) as images, Sink(take) as sink:
-
-        def skip(tile: Tile) -> None:
-            sink.put(tile)
-            phase.step()
-
-        for batch in batches(images, lambda: engine.batch_size, skip):
-            answers = engine.infer([each.image for each in batch], decode)
-            for answered in zip(batch, answers):
-                sink.put(answered)
-            sink.put(())
-            phase.step(len(batch))
+        groups = batches(images, lambda: engine.batch_size)
+        with contextlib.closing(read_ahead(groups, lambda: answer, LANES, LANES)) as answered:
+            for entry, answers in answered:
+                if isinstance(entry, Tile):
+                    sink.put(entry)
+                    phase.step()
+                    continue
+                for pair in zip(entry, answers):
+                    sink.put(pair)
+                sink.put(())
+                phase.step(len(entry))
 
 
 def read_ahead(
@@ -133,21 +139,18 @@ def read_ahead(
 
 
 def batches(
-    images: Iterable[tuple[Item, Result | None]],
-    size: Callable[[], int],
-    skipped: Callable[[Item], None],
-) -> Iterator[list[Result]]:
-    """Group images; those that are ``None`` are left out.
+    images: Iterable[tuple[Item, Result | None]], size: Callable[[], int]
+) -> Iterator[Item | list[Result]]:
+    """Yield groups of images, and as it comes each item whose image is ``None``.
 
     Args:
         images: items with their images.
         size: how many make a batch, asked for each: it may shrink on the way.
-        skipped: told of each item whose image is ``None``.
     """
     batch: list[Result] = []
     for item, image in images:
         if image is None:
-            skipped(item)
+            yield item
             continue
         batch.append(image)
         if len(batch) >= size():

@@ -12,7 +12,7 @@ import numpy as np
 from ..errors import InputError, RasterError
 from ..geo.grid import Tile, Window, tile_spans
 from ..geo.mask import PolygonMask
-from ..geo.raster import Raster
+from ..geo.raster import Block, Raster
 from ..progress import Progress
 from .checks import Job
 from .model import Model
@@ -151,25 +151,22 @@ class TileImage:
         return self.valid[inner] if self.inside is None else (self.valid & self.inside)[inner]
 
 
-def trimmed(image: TileImage, plan: TilePlan) -> TileImage:
+def trimmed(tile: Tile, wanted: np.ndarray, plan: TilePlan) -> Tile:
     """Return the part of a tile that is needed for what is wanted of it.
 
     Around the wanted pixels stays the padding; the part starts at the network's grid.
+
+    Args:
+        tile: its windows.
+        wanted: array ``(rows, cols)`` of the inner window, of which some are true.
+        plan: says padding and grid.
     """
-    rows, cols = (np.flatnonzero(image.wanted.any(axis=axis)) for axis in (1, 0))
-    inner, outer = image.tile.inner, image.tile.outer
+    rows, cols = (np.flatnonzero(wanted.any(axis=axis)) for axis in (1, 0))
+    inner, outer = tile.inner, tile.outer
     left, right = _needed(inner.col + cols[[0, -1]], outer.col, outer.right, plan)
     top, bottom = _needed(inner.row + rows[[0, -1]], outer.row, outer.bottom, plan)
     part = Window(left, top, right - left, bottom - top)
-    if part == outer:
-        return image
-    place = part.slices(outer)
-    return TileImage(
-        Tile(inner.intersection(part) or inner, part),
-        np.ascontiguousarray(image.image[(slice(None), *place)]),
-        image.valid[place],
-        None if image.inside is None else image.inside[place],
-    )
+    return Tile(inner.intersection(part) or inner, part)
 
 
 def _needed(ends: np.ndarray, first: int, last: int, plan: TilePlan) -> tuple[int, int]:
@@ -217,10 +214,16 @@ class TileReader:
                 raise
             self._damaged(str(error))
             return None
-        image = TileImage(tile, self._model.normalise(block), block.valid, inside)
-        if not image.wanted.any():
+        inner = tile.inner.slices(tile.outer)
+        wanted = block.valid[inner] if inside is None else (block.valid & inside)[inner]
+        if not wanted.any():
             return None
-        return image if self._trim is None else trimmed(image, self._trim)
+        if self._trim is not None:
+            tile, whole = trimmed(tile, wanted, self._trim), tile.outer
+            place = tile.outer.slices(whole)
+            block = Block(block.pixels[(slice(None), *place)], block.valid[place])
+            inside = None if inside is None else inside[place]
+        return TileImage(tile, self._model.normalise(block), block.valid, inside)
 
 
 class Damaged:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -67,6 +70,34 @@ def test_images_of_different_sizes_are_computed_apart() -> None:
     made = [np.full((1, side, 8), i, np.float32) for i, side in enumerate(sizes)]
     assert Engine(network, "cpu", "float32", 4).infer(made, values) == list(range(5))
     assert network.sizes == [2, 2, 1]
+
+
+def test_one_thread_computes_while_another_decodes() -> None:
+    inside: list[str] = []
+    begun = [threading.Event() for _ in range(9)]
+    begun[8].set()  # nothing is computed after the last batch
+
+    def alone(what: str) -> None:
+        inside.append(what)
+        time.sleep(0.002)
+        assert inside.count(what) == 1
+        inside.remove(what)
+
+    class Lonely(nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            begun[int(images[0, 0, 0, 0])].set()
+            alone("computing")
+            return images.mean((1, 2, 3))
+
+    def decode(_: Any, answer: torch.Tensor) -> list[float]:
+        alone("decoding")
+        assert begun[int(answer) + 1].wait(20)  # what follows does not wait for this
+        return answer.tolist()
+
+    engine = Engine(Lonely(), "cpu", "float32", 4)
+    with ThreadPoolExecutor(2) as threads:
+        found = list(threads.map(lambda image: engine.infer([image], decode), images(8)))
+    assert found == [[number] for number in range(8)]
 
 
 def test_one_image_that_does_not_fit_is_told() -> None:

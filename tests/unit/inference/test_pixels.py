@@ -16,7 +16,7 @@ from geodl_plugin.core.geo.raster import Raster
 from geodl_plugin.core.inference.engine import Engine
 from geodl_plugin.core.inference.options import PixelOptions
 from geodl_plugin.core.inference.pipeline import run_tiles
-from geodl_plugin.core.inference.pixels import classify, run
+from geodl_plugin.core.inference.pixels import classify, first_best, run
 from geodl_plugin.core.inference.tiles import TileReader, plan
 from geodl_plugin.core.progress import Phase, Progress
 from geodl_plugin.core.samples.schema import Schema
@@ -47,6 +47,15 @@ def classify_levels(source: str, folder: Path, **options: Any) -> tuple[np.ndarr
         engine = Engine(Brightest(2, True), "cpu", "float32", 3)
         result = classify(job, engine, values, Progress())
     return classes_of(output), result
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 300])
+@pytest.mark.parametrize("order", [torch.contiguous_format, torch.channels_last])
+def test_the_first_of_the_best_answers_counts(count: int, order: torch.memory_format) -> None:
+    draw = torch.Generator().manual_seed(count)
+    answers = torch.randint(-3, 3, (2, count, 7, 9), generator=draw).float()  # many are equal
+    found = first_best(answers.to(memory_format=order))
+    assert torch.equal(found.long(), torch.from_numpy(answers.numpy().argmax(1)))
 
 
 @pytest.mark.parametrize(("rows", "cols"), [(256, 256), (257, 300), (160, 512)])
