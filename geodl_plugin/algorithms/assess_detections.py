@@ -19,7 +19,8 @@ from ..core.assess.detections import MATCH_COLORS, DetectionAssessment, assess
 from ..core.errors import InputError
 from ..core.progress import Progress
 from .base import GeoDLAlgorithm
-from .parameters import INPUT, MASK, add_mask, vector_source
+from .parameters import vector_source
+from .raster_parameters import INPUT, MASK, add_mask
 from .styling import ClassStyler
 
 

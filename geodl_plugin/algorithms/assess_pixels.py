@@ -20,7 +20,8 @@ from ..core.assess.pixels import PixelAssessment, assess
 from ..core.errors import InputError
 from ..core.progress import Progress
 from .base import GeoDLAlgorithm
-from .parameters import INPUT, MASK, add_mask, gdal_source, vector_source
+from .parameters import vector_source
+from .raster_parameters import INPUT, MASK, add_mask, gdal_source
 
 
 class AssessPixels(GeoDLAlgorithm):

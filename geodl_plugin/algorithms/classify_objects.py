@@ -21,7 +21,8 @@ from ..core.inference.options import OBJECT_ARGUMENTS, ObjectOptions
 from ..core.models.registry import Task
 from ..core.progress import Progress
 from .inference import InferenceAlgorithm
-from .parameters import read_cell_size, vector_source
+from .parameters import vector_source
+from .raster_parameters import read_cell_size
 from .styling import ClassStyler
 
 SURROUNDINGS = 256  # pixels around the features that are fetched from a server

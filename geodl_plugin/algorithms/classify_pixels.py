@@ -20,7 +20,7 @@ from ..core.inference.pixel_items import is_each, pixel_items
 from ..core.models.registry import Task
 from ..core.progress import Progress
 from .inference import InferenceAlgorithm
-from .parameters import add_processing_mode, is_separate
+from .raster_parameters import add_processing_mode, is_separate
 from .styling import ClassRasterStyler, ClassStyler, ProbabilityStyler
 
 

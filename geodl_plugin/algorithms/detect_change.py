@@ -20,7 +20,8 @@ from ..core.inference.options import PIXEL_ARGUMENTS, ChangeOptions
 from ..core.models.registry import Task
 from ..core.progress import Progress
 from .inference import InferenceAlgorithm
-from .parameters import add_input, add_model, read_layers
+from .parameters import add_model
+from .raster_parameters import add_input, read_layers
 from .styling import ClassRasterStyler
 
 

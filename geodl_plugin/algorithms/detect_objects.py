@@ -21,7 +21,7 @@ from ..core.inference.options import DETECTION_ARGUMENTS, DetectionOptions
 from ..core.models.registry import Task
 from ..core.progress import Progress
 from .inference import InferenceAlgorithm
-from .parameters import add_processing_mode, is_separate
+from .raster_parameters import add_processing_mode, is_separate
 from .styling import ClassStyler
 
 

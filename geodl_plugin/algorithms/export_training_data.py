@@ -27,21 +27,20 @@ from ..core.geo.raster import Raster
 from ..core.geo.raster_writer import IMAGE_DRIVERS
 from ..core.progress import Progress
 from .base import GeoDLAlgorithm
-from .parameters import (
+from .parameters import enum, vector_source
+from .raster_parameters import (
     MASK,
     add_cell_size,
     add_extent,
     add_input,
     add_mask,
     add_processing_mode,
-    enum,
     gdal_source,
     is_separate,
     read_cell_size,
     read_extent,
     read_input,
     read_layers,
-    vector_source,
 )
 
 

@@ -19,23 +19,25 @@ from .parameters import (
     ALLOW_CODE,
     ARGUMENTS,
     DEVICE,
-    MASK,
     MODEL,
     PRECISION,
     SCHEDULER,
     add_allow_code,
-    add_cell_size,
     add_device,
-    add_extent,
-    add_input,
-    add_mask,
     add_model,
     add_scheduler,
     parse_model_arguments,
+    vector_source,
+)
+from .raster_parameters import (
+    MASK,
+    add_cell_size,
+    add_extent,
+    add_input,
+    add_mask,
     read_cell_size,
     read_extent,
     read_input,
-    vector_source,
 )
 
 

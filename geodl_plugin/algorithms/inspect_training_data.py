@@ -17,7 +17,7 @@ from qgis.core import (
 from ..core.chips.inspect import InspectionOptions, inspect
 from ..core.progress import Progress
 from .base import GeoDLAlgorithm
-from .parameters import INPUT
+from .raster_parameters import INPUT
 
 
 class InspectTrainingData(GeoDLAlgorithm):

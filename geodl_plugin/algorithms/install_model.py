@@ -14,7 +14,7 @@ from qgis.core import (
 from ..core.packages.installation import install
 from ..core.progress import Progress
 from .base import GeoDLAlgorithm
-from .parameters import INPUT
+from .raster_parameters import INPUT
 
 
 class InstallModel(GeoDLAlgorithm):

@@ -29,22 +29,24 @@ from .base import GeoDLAlgorithm
 from .parameters import (
     ALLOW_CODE,
     ARGUMENTS,
-    CELL_SIZE,
     DEVICE,
-    EXTENT,
     MODEL,
     PRECISION,
     add_allow_code,
-    add_cell_size,
     add_device,
-    add_extent,
-    add_input,
     add_model,
     parse_model_arguments,
+    vector_source,
+)
+from .raster_parameters import (
+    CELL_SIZE,
+    EXTENT,
+    add_cell_size,
+    add_extent,
+    add_input,
     read_cell_size,
     read_extent,
     read_input,
-    vector_source,
 )
 from .styling import SCHEMA_PROPERTY, SampleStyler
 

@@ -17,7 +17,8 @@ from qgis.core import (
 from ..core.inference.suppression import SuppressionOptions, suppress_layer
 from ..core.progress import Progress
 from .base import GeoDLAlgorithm
-from .parameters import INPUT, vector_source
+from .parameters import vector_source
+from .raster_parameters import INPUT
 from .styling import SameStyler
 
 _CONFIDENCE = "Confidence"

@@ -15,7 +15,7 @@ from qgis.core import (
 from ..core.packages.installation import pack
 from ..core.progress import Progress
 from .base import GeoDLAlgorithm
-from .parameters import INPUT
+from .raster_parameters import INPUT
 
 
 class PackageModel(GeoDLAlgorithm):

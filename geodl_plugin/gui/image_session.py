@@ -9,7 +9,7 @@ from qgis.core import QgsProject, QgsRasterLayer, QgsVectorLayer
 from qgis.PyQt.QtCore import QCoreApplication, QObject, QTimer
 from qgis.PyQt.QtWidgets import QFileDialog
 
-from ..algorithms.parameters import rasters_of
+from ..algorithms.raster_parameters import rasters_of
 from ..core.errors import GeoDLError
 from ..core.samples.document import SchemaDocument
 from .image_bar import ImageBar

@@ -10,7 +10,7 @@ from qgis.core import QgsCoordinateTransform, QgsProject, QgsRasterLayer, QgsSet
 from qgis.PyQt.QtCore import QCoreApplication, QObject
 
 from ..algorithms.base import PYTHON_SETTING
-from ..algorithms.parameters import gdal_source
+from ..algorithms.raster_parameters import gdal_source
 from ..core.errors import GeoDLError, InputError
 from ..core.inference.options import DetectionOptions
 from ..core.packages.definition import ModelDefinition

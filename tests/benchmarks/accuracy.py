@@ -1,13 +1,113 @@
 """Accuracy of what GeoDL trains beside plain loops: every accuracy_….py of this folder.
 
-Usage: python tests/benchmarks/accuracy.py [--quick] [--data FOLDER]
+All use the Yellowstone trees of the demo: the upper part teaches, what is measured lies in the
+lower part, which no training sees. Same chips, same network, same batch size, same number of
+steps, three seeds. Neither side starts from pretrained weights, so that it runs without a network.
+
+Usage: python tests/benchmarks/accuracy.py [--quick] [--data FOLDER] [--only NAME]
 """
 
 from __future__ import annotations
 
+import argparse
+import statistics
 import subprocess
 import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+import torch
+
+from geodl_plugin.core.chips.export import export_chips
+from geodl_plugin.core.chips.options import ExportOptions
+from geodl_plugin.core.progress import Progress
+from tests.demo import imagery
+
+ROOT = Path(__file__).resolve().parents[2]
+Score = Callable[[str, int], float]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long and how large to train; the stride of the chips says how many there are."""
+
+    stride: int
+    backbone: str = "resnet34"
+    side: int = 256
+    epochs: int = 20
+    batch: int = 8
+    seeds: tuple[int, ...] = (1, 2, 3)
+
+    def __str__(self) -> str:
+        return (
+            f"{self.backbone}, chips of {self.side} pixels, {self.epochs} epochs in batches of "
+            f"{self.batch}"
+        )
+
+
+def yellowstone(folder: Path) -> Path:
+    """Return the folder of rasters and layers, fetched and cut once."""
+    source = folder / "download" / f"{imagery.NAME}.png"
+    if not source.exists():
+        imagery.fetch(folder / "download")
+    data = folder / "data"
+    if not (data / "canopy_lower.geojson").exists():
+        width, height, trees = imagery.read_trees(source.with_suffix(".xml"))
+        imagery.write_rasters(folder, folder / "yellowstone.tif", height)
+        imagery.write_layers(folder, width, height, trees)
+    return data
+
+
+def chips(data: Path, raster: str, labels: str, plan: Plan, stride: int, **options: Any) -> Path:
+    """Return the folder of a raster's chips, exported once."""
+    target = data.with_name(f"{labels}_{plan.side}_{stride}")
+    if not target.exists():
+        sources, features = (str(data / f"{raster}.tif"),), str(data / f"{labels}.geojson")
+        sizes = {"width": plan.side, "height": plan.side, "stride_x": stride, "stride_y": stride}
+        export_chips(ExportOptions(sources, features, str(target), **sizes, **options), Progress())
+    return target
+
+
+def by_amp() -> Any:
+    """Return the context of a plain loop's forward pass: mixed precision, as the books advise."""
+    return torch.autocast("cpu", torch.bfloat16)
+
+
+def compare(title: str, plan: Plan, names: list[str], geodl: Score, plain: Score) -> None:
+    """Print a table of what both reach with each network and seed."""
+    print(plan)
+    print(f"\n{title:<12}{'seed':>6}{'GeoDL':>9}{'plain':>9}{'seconds':>9}{'plain':>9}", flush=True)
+    for name in names:
+        rows = []
+        for seed in plan.seeds:
+            began = time.monotonic()
+            ours = geodl(name, seed)
+            between = time.monotonic()
+            rows.append((ours, plain(name, seed)))
+            times = f"{between - began:>9.0f}{time.monotonic() - between:>9.0f}"
+            print(f"{name:<12}{seed:>6}{_figures(rows[-1])}{times}", flush=True)
+        means = tuple(statistics.mean(column) for column in zip(*rows))
+        print(f"{name:<12}{'mean':>6}{_figures(means)}", flush=True)
+
+
+def _figures(scores: tuple[float, ...]) -> str:
+    return "".join(f"{score:>9.3f}" for score in scores)
+
+
+def arguments(names: list[str]) -> argparse.Namespace:
+    """Return what the command line says."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--quick", action="store_true", help="small networks, few steps")
+    parser.add_argument("--data", type=Path, default=ROOT / "build" / "accuracy")
+    parser.add_argument("--only", choices=names, action="append", help="of these networks")
+    given = parser.parse_args()
+    given.only = given.only or names
+    return given
 
 
 def main() -> int:

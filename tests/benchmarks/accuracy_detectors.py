@@ -1,25 +1,20 @@
 """Average precision of detectors that GeoDL trains, beside plain loops with torchvision.
 
-Same data (the Yellowstone trees; what is measured lies in the part that no training sees), same
-backbone, same batch size, same number of steps, three seeds. The plain loops are those of
-torchvision's references for detection: its SSD, RetinaNet and Faster R-CNN on its own feature
-pyramid with their default anchors and losses, SGD with momentum 0.9 at the references' rates
-scaled by the batch, a linear warm-up, a tenth of the rate after 16 and after 22 of 26 parts of
-the training, images mirrored at random, the last weights. GeoDL has its defaults, its learning
-rate is given. Neither starts from pretrained weights, so that it runs without a network.
+Same data and steps: see accuracy.py. The plain loops are those of torchvision's references for
+detection: its SSD, RetinaNet and Faster R-CNN on its own feature pyramid with their default
+anchors and losses, SGD with momentum 0.9 at the references' rates scaled by the batch, a linear
+warm-up, a tenth of the rate after 16 and after 22 of 26 parts of the training, images mirrored
+at random, mixed precision (their ``--amp``), the last weights. GeoDL has its defaults, its
+learning rate is given.
 
 Usage: python tests/benchmarks/accuracy_detectors.py [--quick] [--data FOLDER] [--only NAME]
 """
 
 from __future__ import annotations
 
-import argparse
-import statistics
 import sys
 import tempfile
-import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
@@ -35,9 +30,7 @@ from torchvision.models.detection.ssd import SSD, SSDHead
 from torchvision.ops import batched_nms
 from torchvision.ops.feature_pyramid_network import LastLevelP6P7
 
-from geodl_plugin.core.chips.export import export_chips
 from geodl_plugin.core.chips.folder import open_folder
-from geodl_plugin.core.chips.options import ExportOptions
 from geodl_plugin.core.geo.raster import Block
 from geodl_plugin.core.inference.engine import load_network
 from geodl_plugin.core.inference.model import read_model
@@ -46,9 +39,8 @@ from geodl_plugin.core.learning.train import train
 from geodl_plugin.core.models.registry import Task
 from geodl_plugin.core.packages.archive import open_package
 from geodl_plugin.core.progress import Progress
-from tests.demo import imagery
+from tests.benchmarks.accuracy import Plan, arguments, by_amp, chips, compare, yellowstone
 
-ROOT = Path(__file__).resolve().parents[2]
 # The rates of torchvision's references, for 16 images a step (SSD: 32).
 RATES = {"SSD": 0.002 / 32, "RETINANET": 0.01 / 16, "FASTERRCNN": 0.02 / 16}
 WARM_UP, FIRST_STEP, SECOND_STEP = 0.1, 16 / 26, 22 / 26  # shares of the training
@@ -56,53 +48,14 @@ LEAST_SCORE, NMS_OVERLAP = 0.02, 0.3
 Predict = Callable[[Block], "dict[str, Tensor]"]
 
 
-@dataclass(frozen=True)
-class Plan:
-    """How long and how large to train; the stride of the chips says how many there are."""
-
-    stride: int = 128
-    backbone: str = "resnet34"
-    side: int = 256
-    epochs: int = 20
-    batch: int = 8
-    seeds: tuple[int, ...] = (1, 2, 3)
-
-
+FULL = Plan(stride=128)
 QUICK = Plan(384, "resnet18", 128, 1, 4, (1,))
 
 
-def make_chips(folder: Path, plan: Plan) -> tuple[Path, Path]:
-    """Return the folders of the chips to learn from and of those to measure by."""
-    source = folder / "download" / f"{imagery.NAME}.png"
-    if not source.exists():
-        imagery.fetch(folder / "download")
-    if not (folder / "data" / "trees_lower.geojson").exists():
-        width, height, trees = imagery.read_trees(source.with_suffix(".xml"))
-        imagery.write_rasters(folder, folder / "yellowstone.tif", height)
-        imagery.write_layers(folder, width, height, trees)
-    data, chips = folder / "data", []
-    for part, stride in (("upper", plan.stride), ("lower", plan.side)):
-        target = folder / f"trees_{part}_{plan.side}_{stride}"
-        if not target.exists():
-            options = ExportOptions(
-                (str(data / f"{part}.tif"),),
-                str(data / f"trees_{part}.geojson"),
-                str(target),
-                width=plan.side,
-                height=plan.side,
-                stride_x=stride,
-                stride_y=stride,
-                min_overlap=0.3,  # less of a tree cannot be told from its surroundings
-            )
-            export_chips(options, Progress())
-        chips.append(target)
-    return chips[0], chips[1]
-
-
-def by_geodl(chips: Path, output: Path, name: str, plan: Plan, seed: int) -> Predict:
+def by_geodl(folder: Path, output: Path, name: str, plan: Plan, seed: int) -> Predict:
     """Train as GeoDL does and return how its package predicts; all not told is its default."""
     options = TrainingOptions(
-        input=str(chips),
+        input=str(folder),
         output=str(output),
         model_type=name,
         backbone=plan.backbone,
@@ -149,11 +102,11 @@ def plain_network(name: str, plan: Plan) -> nn.Module:
     return FasterRCNN(backbone, 2, box_score_thresh=LEAST_SCORE, **size)
 
 
-def by_the_book(chips: Path, name: str, plan: Plan, seed: int) -> Predict:
+def by_the_book(folder: Path, name: str, plan: Plan, seed: int) -> Predict:
     """Train by a plain loop on the same chips and return how the network predicts."""
     torch.manual_seed(seed)
     network = plain_network(name, plan).train()
-    samples = _samples(chips)
+    samples = _samples(folder)
     rate = RATES[name] * plan.batch
     optimiser = torch.optim.SGD(network.parameters(), lr=rate, momentum=0.9, weight_decay=5e-4)
     # A last batch of a single chip is left out by both.
@@ -168,7 +121,8 @@ def by_the_book(chips: Path, name: str, plan: Plan, seed: int) -> Predict:
         for step in range(steps):
             batch = [_mirrored(*samples[each]) for each in order[step * size : (step + 1) * size]]
             images, targets = map(list, zip(*batch))
-            loss = torch.stack(list(network(images, targets).values())).sum()
+            with by_amp():
+                loss = torch.stack(list(network(images, targets).values())).sum()
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
@@ -188,8 +142,8 @@ def _share_of_rate(done: float) -> float:
     return 1.0 if done < FIRST_STEP else 0.1 if done < SECOND_STEP else 0.01
 
 
-def _samples(chips: Path) -> list[tuple[Tensor, dict[str, Tensor]]]:
-    folder = open_folder(chips)
+def _samples(path: Path) -> list[tuple[Tensor, dict[str, Tensor]]]:
+    folder = open_folder(path)
     samples = []
     for chip in folder.chips:
         boxes = torch.tensor(np.asarray(folder.read_label(chip).boxes), dtype=torch.float32)
@@ -212,14 +166,14 @@ def _mirrored(image: Tensor, target: dict[str, Tensor]) -> tuple[Tensor, dict[st
 
 
 @torch.no_grad()
-def average_precision(predict: Predict, chips: Path) -> float:
+def average_precision(predict: Predict, path: Path) -> float:
     """Return COCO's average precision at IoU 0.5 over all chips of a folder."""
     metric = MeanAveragePrecision(
         iou_thresholds=[0.5],
         max_detection_thresholds=[1, 10, 300],
         backend="faster_coco_eval",
     )
-    folder = open_folder(chips)
+    folder = open_folder(path)
     for chip in folder.chips:
         boxes = torch.tensor(np.asarray(folder.read_label(chip).boxes), dtype=torch.float32)
         truth = {"boxes": boxes.reshape(-1, 4), "labels": torch.zeros(len(boxes), dtype=torch.int)}
@@ -227,40 +181,23 @@ def average_precision(predict: Predict, chips: Path) -> float:
     return float(metric.compute()["map"])
 
 
-def measure(plan: Plan, folder: Path, names: list[str]) -> None:
-    """Train all and print a table."""
-    seen, unseen = make_chips(folder, plan)
-    count = len(open_folder(seen).chips)
-    print(
-        f"{plan.backbone}, {count} chips of {plan.side} pixels, {plan.epochs} epochs in batches "
-        f"of {plan.batch}"
-    )
-    print(f"\n{'AP50':<12}{'seed':>6}{'GeoDL':>9}{'plain':>9}{'seconds':>9}{'plain':>9}")
-    for name in names:
-        ours, theirs = [], []
-        for seed in plan.seeds:
-            with tempfile.TemporaryDirectory() as output:
-                began = time.monotonic()
-                geodl = by_geodl(seen, Path(output) / "model", name, plan, seed)
-            between = time.monotonic()
-            book = by_the_book(seen, name, plan, seed)
-            times = between - began, time.monotonic() - between
-            ours.append(average_precision(geodl, unseen))
-            theirs.append(average_precision(book, unseen))
-            figures = f"{ours[-1]:>9.3f}{theirs[-1]:>9.3f}{times[0]:>9.0f}{times[1]:>9.0f}"
-            print(f"{name:<12}{seed:>6}{figures}", flush=True)
-        means = f"{statistics.mean(ours):>9.3f}{statistics.mean(theirs):>9.3f}"
-        print(f"{name:<12}{'mean':>6}{means}", flush=True)
-
-
 def main() -> int:
     """Read the command line and measure."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--quick", action="store_true", help="a small network, few steps")
-    parser.add_argument("--data", type=Path, default=ROOT / "build" / "accuracy")
-    parser.add_argument("--only", choices=sorted(RATES), action="append", help="one of the three")
-    given = parser.parse_args()
-    measure(QUICK if given.quick else Plan(), given.data, given.only or list(RATES))
+    given = arguments(list(RATES))
+    plan = QUICK if given.quick else FULL
+    data, least = yellowstone(given.data), 0.3  # less of a tree looks like its surroundings
+    seen = chips(data, "upper", "trees_upper", plan, plan.stride, min_overlap=least)
+    unseen = chips(data, "lower", "trees_lower", plan, plan.side, min_overlap=least)
+
+    def geodl(name: str, seed: int) -> float:
+        with tempfile.TemporaryDirectory() as output:
+            predict = by_geodl(seen, Path(output) / "model", name, plan, seed)
+        return average_precision(predict, unseen)
+
+    def plain(name: str, seed: int) -> float:
+        return average_precision(by_the_book(seen, name, plan, seed), unseen)
+
+    compare("AP50", plan, given.only, geodl, plain)
     return 0
 
 

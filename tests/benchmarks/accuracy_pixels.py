@@ -1,24 +1,19 @@
 """Mean IoU of pixel networks that GeoDL trains, beside plain loops with the same library.
 
-Same data (the crowns of the Yellowstone trees; what is measured lies in the part that no
-training sees), same network, same batch size, same number of steps, three seeds. The plain
-loop is that of segmentation-models-pytorch's example of binary segmentation: Adam from 2e-4
-down a cosine, Dice loss, the last weights; images by the mean and spread of ImageNet, mirrored
-at random. GeoDL has its defaults, but learning rate and loss are given. Neither starts from
-pretrained weights, so that it runs without a network.
+Same data and steps: see accuracy.py. The plain loop is that of segmentation-models-pytorch's
+example of binary segmentation: Adam from 2e-4 down a cosine, Dice loss, the last weights; images
+by the mean and spread of ImageNet, mirrored at random, in mixed precision. GeoDL has its
+defaults, but learning rate and loss are given.
 
-Usage: python tests/benchmarks/accuracy_pixels.py [--quick] [--data FOLDER]
+Usage: python tests/benchmarks/accuracy_pixels.py [--quick] [--data FOLDER] [--only NAME]
 """
 
 from __future__ import annotations
 
-import argparse
-import statistics
+import dataclasses
 import sys
 import tempfile
-import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
@@ -28,9 +23,7 @@ import segmentation_models_pytorch as smp
 import torch
 from torch import Tensor
 
-from geodl_plugin.core.chips.export import export_chips
 from geodl_plugin.core.chips.folder import open_folder
-from geodl_plugin.core.chips.options import ExportOptions
 from geodl_plugin.core.inference.engine import load_network
 from geodl_plugin.core.inference.model import read_model
 from geodl_plugin.core.learning.batches import make_datasets
@@ -40,60 +33,23 @@ from geodl_plugin.core.learning.train import train
 from geodl_plugin.core.models.registry import Task
 from geodl_plugin.core.packages.archive import open_package
 from geodl_plugin.core.progress import Phase, Progress
+from tests.benchmarks.accuracy import Plan, arguments, by_amp, chips, compare, yellowstone
 from tests.demo import imagery
 
-ROOT = Path(__file__).resolve().parents[2]
 NETWORKS = {"UNET": "Unet", "DEEPLAB": "DeepLabV3Plus"}  # ours, and the library's name
 IMAGENET = np.array([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]], np.float32)
 Predict = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
-@dataclass(frozen=True)
-class Plan:
-    """How long and how large to train; the stride of the chips says how many there are."""
-
-    stride: int = 256
-    backbone: str = "resnet34"
-    side: int = 256
-    epochs: int = 40
-    batch: int = 8
-    seeds: tuple[int, ...] = (1, 2, 3)
-
-
+FULL = Plan(stride=256, epochs=40)
 QUICK = Plan(512, "resnet18", 64, 3, seeds=(1,))
+CHIP = 256  # pixels a side, of which a training cuts what it wants
 
 
-def make_chips(folder: Path, stride: int) -> tuple[Path, Path]:
-    """Return the folders of the chips to learn from and of those to measure by."""
-    source = folder / "download" / f"{imagery.NAME}.png"
-    if not source.exists():
-        imagery.fetch(folder / "download")
-    if not (folder / "data" / "canopy_lower.geojson").exists():
-        width, height, trees = imagery.read_trees(source.with_suffix(".xml"))
-        imagery.write_rasters(folder, folder / "yellowstone.tif", height)
-        imagery.write_layers(folder, width, height, trees)
-    data, chips = folder / "data", []
-    for raster, labels in (("upper", "crowns_upper"), ("lower", "canopy_lower")):
-        target = folder / f"chips_{raster}_{stride}"
-        if not target.exists():
-            options = ExportOptions(
-                (str(data / f"{raster}.tif"),),
-                str(data / f"{labels}.geojson"),
-                str(target),
-                format="Classified_Tiles",
-                stride_x=stride,
-                stride_y=stride,
-                empty_tiles=True,
-            )
-            export_chips(options, Progress())
-        chips.append(target)
-    return chips[0], chips[1]
-
-
-def told(chips: Path, output: Path, name: str, plan: Plan, seed: int) -> TrainingOptions:
+def told(folder: Path, output: Path, name: str, plan: Plan, seed: int) -> TrainingOptions:
     """Return what GeoDL is told; the rest are its defaults."""
     return TrainingOptions(
-        input=str(chips),
+        input=str(folder),
         output=str(output),
         model_type=name,
         backbone=plan.backbone,
@@ -143,7 +99,9 @@ def by_the_book(preparation: Preparation, plan: Plan, architecture: str, seed: i
             chosen = order[step * plan.batch : (step + 1) * plan.batch]
             images, masks = _batch(preparation, [places[each] for each in chosen], plan.side)
             optimiser.zero_grad()
-            criterion(network(images), masks).backward()
+            with by_amp():
+                answer = network(images)
+            criterion(answer.float(), masks).backward()
             optimiser.step()
             schedule.step()
     network.eval()
@@ -172,9 +130,9 @@ def _as_imagenet(pixels: np.ndarray) -> Tensor:
 
 
 @torch.no_grad()
-def mean_iou(predict: Predict, chips: Path) -> float:
+def mean_iou(predict: Predict, path: Path) -> float:
     """Return the mean of the IoU of crowns and of all else, over all chips of a folder."""
-    folder = open_folder(chips)
+    folder = open_folder(path)
     counts = np.zeros((2, 2))
     for chip in folder.chips:
         block = folder.read_image(chip)
@@ -187,36 +145,25 @@ def mean_iou(predict: Predict, chips: Path) -> float:
     return float((hits / (counts.sum(0) + counts.sum(1) - hits)).mean())
 
 
-def measure(plan: Plan, folder: Path) -> None:
-    """Train all and print a table."""
-    seen, unseen = make_chips(folder, plan.stride)
-    print(f"{plan.backbone}, {plan.side} pixels, {plan.epochs} epochs in batches of {plan.batch}")
-    print(f"\n{'mean IoU':<10}{'seed':>6}{'GeoDL':>9}{'plain':>9}{'seconds':>9}{'plain':>9}")
-    for name, architecture in NETWORKS.items():
-        ours, theirs = [], []
-        for seed in plan.seeds:
-            with tempfile.TemporaryDirectory() as output:
-                options = told(seen, Path(output) / "model", name, plan, seed)
-                began = time.monotonic()
-                ours.append(mean_iou(by_geodl(options), unseen))
-                between = time.monotonic()
-                preparation = prepare(options, Phase(Progress(), "Reading", 1, "chips"))
-                book = by_the_book(preparation, plan, architecture, seed)
-                theirs.append(mean_iou(book, unseen))
-                times = between - began, time.monotonic() - between
-            figures = f"{ours[-1]:>9.3f}{theirs[-1]:>9.3f}{times[0]:>9.0f}{times[1]:>9.0f}"
-            print(f"{name:<10}{seed:>6}{figures}", flush=True)
-        means = f"{statistics.mean(ours):>9.3f}{statistics.mean(theirs):>9.3f}"
-        print(f"{name:<10}{'mean':>6}{means}", flush=True)
-
-
 def main() -> int:
     """Read the command line and measure."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--quick", action="store_true", help="small networks, few steps")
-    parser.add_argument("--data", type=Path, default=ROOT / "build" / "accuracy")
-    given = parser.parse_args()
-    measure(QUICK if given.quick else Plan(), given.data)
+    given = arguments(list(NETWORKS))
+    plan = QUICK if given.quick else FULL
+    data, sizes = yellowstone(given.data), dataclasses.replace(plan, side=CHIP)
+    kind = {"format": "Classified_Tiles", "empty_tiles": True}
+    seen = chips(data, "upper", "crowns_upper", sizes, plan.stride, **kind)
+    unseen = chips(data, "lower", "canopy_lower", sizes, plan.stride, **kind)
+
+    def geodl(name: str, seed: int) -> float:
+        with tempfile.TemporaryDirectory() as output:
+            return mean_iou(by_geodl(told(seen, Path(output) / "model", name, plan, seed)), unseen)
+
+    def plain(name: str, seed: int) -> float:
+        options = told(seen, Path(), name, plan, seed)
+        preparation = prepare(options, Phase(Progress(), "Reading", 1, "chips"))
+        return mean_iou(by_the_book(preparation, plan, NETWORKS[name], seed), unseen)
+
+    compare("mean IoU", plan, given.only, geodl, plain)
     return 0
 
 

@@ -29,7 +29,7 @@ from osgeo import gdal, osr
 
 from geodl_plugin.core.chips.export import export_chips
 from geodl_plugin.core.chips.options import ExportOptions
-from geodl_plugin.core.geo.vector import VectorWriter
+from geodl_plugin.core.geo.vector_writer import VectorWriter
 from geodl_plugin.core.progress import Progress
 
 CHIP = 256

@@ -206,7 +206,7 @@ def measure_detection(side: int, turns: int, folder: Path) -> None:
 
 def squares(path: Path, count: int, side: int) -> str:
     """Write squares of some 40 pixels with a name each, on a raster of ``support.NORTH_UP``."""
-    from geodl_plugin.core.geo.vector import VectorWriter
+    from geodl_plugin.core.geo.vector_writer import VectorWriter
     from tests.unit.inference.support import NORTH_UP
 
     low = np.random.default_rng(3).uniform(0, side - 40, (count, 1, 2))

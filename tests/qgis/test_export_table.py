@@ -8,9 +8,9 @@ from osgeo import gdal, ogr
 from qgis.core import QgsProcessingException, QgsProcessingFeedback
 
 from geodl_plugin.core.chips.folder import open_folder
+from geodl_plugin.core.geo.crs import spatial_reference
 from geodl_plugin.core.geo.grid import GeoTransform, Window
 from geodl_plugin.core.geo.raster import Raster
-from geodl_plugin.core.geo.vector import spatial_reference
 from tests.unit.inference.support import write_polygons, write_raster
 
 NORTH_UP = (500000.0, 0.5, 0.0, 4100000.0, 0.0, -0.5)

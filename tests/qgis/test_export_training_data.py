@@ -15,9 +15,9 @@ from qgis.core import (
 )
 
 from geodl_plugin.core.chips.folder import open_folder
+from geodl_plugin.core.geo.crs import spatial_reference
 from geodl_plugin.core.geo.grid import GeoTransform
 from geodl_plugin.core.geo.raster_writer import write_chip
-from geodl_plugin.core.geo.vector import spatial_reference
 
 UTM = spatial_reference("EPSG:32612").ExportToWkt()
 PLACE = GeoTransform(1000.0, 0.5, 0.0, 5000.0, 0.0, -0.5)

@@ -16,7 +16,7 @@ from qgis.core import (
     QgsVectorLayer,
 )
 
-from geodl_plugin.core.geo.vector import VectorWriter
+from geodl_plugin.core.geo.vector_writer import VectorWriter
 
 Run = Callable[..., dict[str, Any]]
 

@@ -8,8 +8,9 @@ import pytest
 from qgis.core import NULL, QgsProject, QgsVectorLayer
 
 from geodl_plugin.core.errors import InputError
+from geodl_plugin.core.geo.crs import spatial_reference
 from geodl_plugin.core.geo.shapes import rectangle
-from geodl_plugin.core.geo.vector import VectorWriter, spatial_reference
+from geodl_plugin.core.geo.vector_writer import VectorWriter
 from geodl_plugin.core.samples.document import SchemaDocument
 from geodl_plugin.core.samples.layer import empty_samples
 from geodl_plugin.core.samples.prelabel import Draft

@@ -11,7 +11,8 @@ import numpy as np
 
 from .. import pages
 from ..errors import InputError
-from ..geo.vector import VectorReader, VectorWriter
+from ..geo.vector import VectorReader
+from ..geo.vector_writer import VectorWriter
 from ..progress import Phase, Progress
 from . import matching, report
 from .matching import UNMATCHED, Curve, Match, Score

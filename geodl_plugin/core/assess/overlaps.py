@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..geo.raster import attempt
+from ..geo.gdal_calls import attempt
 from ..progress import Phase
 
 RECTANGLE_TOLERANCE = 1e-9  # share by which a rectangle's area may differ from its envelope's

@@ -16,7 +16,8 @@ from ..geo.grid import Window, plan_tiles
 from ..geo.mask import PolygonMask
 from ..geo.raster import Block, Raster
 from ..geo.units import row_areas
-from ..geo.vector import VectorReader, VectorWriter
+from ..geo.vector import VectorReader
+from ..geo.vector_writer import VectorWriter
 from ..progress import Phase, Progress
 from . import report
 from .areas import Z95, Estimate, estimate, thin_classes

@@ -9,11 +9,12 @@ from typing import Any, Protocol
 import numpy as np
 
 from ..errors import InputError
+from ..geo.crs import transform_points
 from ..geo.grid import Window
 from ..geo.raster import Raster
 from ..geo.rasterize import burn
 from ..geo.shapes import window_bounds
-from ..geo.vector import VectorReader, transform_points
+from ..geo.vector import VectorReader
 
 CLASS_FIELDS = ("classvalue", "value", "classname")  # used when no field is named
 SAMPLED_PIXELS = 4_000_000  # of a reference raster read at once

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import BandCountError, ModelError, RasterError, TrainingDataError
+from ..geo.crs import Bounds
 from ..geo.raster import Block, Raster
-from ..geo.vector import Bounds
 from ..packages.definition import CaselessDict, class_of_json, read_definition
 from ..samples.schema import ClassDefinition, Schema, default_color
 from .formats import Chip, ChipFormat, chip_format, keywords, recognise

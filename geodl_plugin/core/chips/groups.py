@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from ..errors import OutsideError
+from ..geo.crs import Bounds, transform_bounds
 from ..geo.raster import Raster
-from ..geo.vector import Bounds, transform_bounds
 from ..progress import Progress
 from .options import ExportOptions
 

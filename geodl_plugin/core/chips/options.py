@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..geo.vector import Bounds
+from ..geo.crs import Bounds
 
 
 @dataclass(frozen=True)

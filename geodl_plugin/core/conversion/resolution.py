@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from ..errors import GeoDLError
-from ..geo.vector import spatial_reference
+from ..geo.crs import spatial_reference
 from ..packages.definition import ModelDefinition
 
 

@@ -15,8 +15,8 @@ from osgeo import gdal
 
 from ..errors import RasterError
 from ..progress import Progress
+from .gdal_calls import attempt, last_error
 from .grid import Window
-from .raster import attempt, last_error
 
 CHUNK = 8 * 1024 * 1024  # bytes written at a time
 ENVI_TYPES = {"uint8": 1, "uint16": 12, "float32": 4}

@@ -15,9 +15,10 @@ from osgeo import gdal, ogr
 from ..errors import MissingLibraryError, RasterError
 from ..progress import Progress
 from ..samples.schema import Schema
+from .crs import spatial_reference
+from .gdal_calls import attempt, last_error
 from .grid import GeoTransform
-from .raster import attempt, last_error
-from .vector import FIELD_TYPES, VectorWriter, spatial_reference
+from .vector_writer import FIELD_TYPES, VectorWriter
 
 FIELDS = {"Class": str, "Classvalue": int}
 BATCH = 20_000  # features between two commits

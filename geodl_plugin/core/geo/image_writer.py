@@ -10,8 +10,8 @@ import numpy as np
 from osgeo import gdal, gdal_array
 
 from ..errors import RasterError
+from .gdal_calls import attempt, last_error
 from .grid import GeoTransform, Window
-from .raster import attempt, last_error
 
 MOST_WAITING = 64 * 1024**2  # bytes
 BLOCK = 256  # side of the blocks of the file, that of most servers' tiles

@@ -11,8 +11,9 @@ from pathlib import Path
 from osgeo import gdal
 
 from ..errors import RasterError
-from .raster import Raster, attempt, last_error, open_dataset
-from .vector import same_crs
+from .crs import same_crs
+from .gdal_calls import attempt, last_error
+from .raster import Raster, open_dataset
 
 
 def join(paths: tuple[str, ...]) -> gdal.Dataset:

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..errors import RasterError
+from .crs import same_crs
 from .grid import Window
 from .raster import Block, Raster
 from .shapes import bounds_window, window_bounds
-from .vector import same_crs
 
 
 class RasterPair:

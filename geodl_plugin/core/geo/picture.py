@@ -10,7 +10,7 @@ import numpy as np
 from osgeo import gdal
 
 from ..errors import RasterError
-from .raster import attempt, last_error
+from .gdal_calls import attempt, last_error
 
 COLORS = ("red", "green", "blue")
 STRETCH = (2.0, 98.0)  # percent of the pixels that become black and white

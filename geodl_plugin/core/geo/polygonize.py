@@ -8,10 +8,10 @@ import numpy as np
 from osgeo import gdal, gdal_array, ogr
 
 from ..errors import RasterError
+from .crs import spatial_reference
+from .gdal_calls import attempt, last_error
 from .grid import GeoTransform
-from .raster import attempt, last_error
 from .shapes import repaired, rings_of
-from .vector import spatial_reference
 
 FIELDS = {"value": ogr.OFTInteger64, "Classname": ogr.OFTString}
 COLORS = ("RED", "GREEN", "BLUE")

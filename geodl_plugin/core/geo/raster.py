@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from osgeo import gdal, gdal_array
 
 from ..errors import RasterError
+from .gdal_calls import attempt, last_error
 from .grid import GeoTransform, Window
 
 
@@ -33,34 +32,6 @@ class Block:
         if self.valid.all():
             return self.pixels.reshape(len(self.pixels), -1)
         return self.pixels[:, self.valid]
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Keep GDAL from writing to standard error; its last message stays readable."""
-    gdal.PushErrorHandler("CPLQuietErrorHandler")
-    try:
-        yield
-    finally:
-        gdal.PopErrorHandler()
-
-
-def attempt(function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
-    """Call a function of GDAL and return ``None`` when it fails.
-
-    QGIS from 3.38 turns GDAL's exceptions on and older ones do not: both end here alike.
-    """
-    with quiet():
-        gdal.ErrorReset()
-        try:
-            return function(*arguments, **options)
-        except RuntimeError:
-            return None
-
-
-def last_error() -> str:
-    """Return GDAL's last message without its line breaks."""
-    return " ".join(gdal.GetLastErrorMsg().split())
 
 
 MANY_BANDS = 128  # from which GDAL reads pixel-interleaved files anew for each band

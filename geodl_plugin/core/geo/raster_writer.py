@@ -11,8 +11,8 @@ import numpy as np
 from osgeo import gdal, gdal_array
 
 from ..errors import RasterError
+from .gdal_calls import attempt, last_error
 from .grid import GeoTransform
-from .raster import attempt, last_error
 
 IMAGE_DRIVERS = {
     "TIFF": ("GTiff", ".tif"),

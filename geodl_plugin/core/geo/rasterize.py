@@ -8,9 +8,9 @@ import numpy as np
 from osgeo import gdal, ogr
 
 from ..errors import RasterError
+from .crs import spatial_reference
+from .gdal_calls import attempt, last_error
 from .grid import GeoTransform
-from .raster import attempt, last_error
-from .vector import spatial_reference
 
 
 def burn(

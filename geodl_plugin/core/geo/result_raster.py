@@ -14,8 +14,9 @@ from ..leftovers import unfinished
 from ..progress import Progress
 from ..samples.schema import Schema
 from .block_store import BlockStore
+from .gdal_calls import attempt, last_error
 from .grid import Window
-from .raster import Raster, attempt, last_error
+from .raster import Raster
 
 BLOCK = 512  # side of the blocks of result rasters
 COG_OPTIONS = [

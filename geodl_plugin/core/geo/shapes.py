@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from osgeo import ogr
 
+from .crs import Bounds
+from .gdal_calls import attempt
 from .grid import GeoTransform, Window
-from .raster import attempt
-from .vector import Bounds
 
 
 def repaired(geometry: ogr.Geometry) -> ogr.Geometry | None:

@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
+from .crs import spatial_reference
 from .raster import Raster
-from .vector import spatial_reference
 
 METRES_PER_DEGREE = 111_320.0
 SQUARE_METRES_PER_HECTARE = 10_000.0

@@ -18,7 +18,8 @@ from ..geo.pair import RasterPair
 from ..geo.raster import Raster
 from ..geo.shapes import bounds_window
 from ..geo.units import metres_per_pixel
-from ..geo.vector import DRIVERS, VectorReader
+from ..geo.vector import VectorReader
+from ..geo.vector_writer import DRIVERS
 from ..models.registry import Task
 from ..packages.archive import peek_definition
 from ..progress import Progress

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import RasterError
+from ..geo.crs import transformation
+from ..geo.gdal_calls import attempt
 from ..geo.grid import GeoTransform, Window
-from ..geo.raster import Block, Raster, attempt
+from ..geo.raster import Block, Raster
 from ..geo.rasterize import burn
-from ..geo.vector import Feature, Geometry, transformation, vertices
+from ..geo.vector import Feature, Geometry, vertices
 from .checks import check_bands
 from .model import BOUNDING_BOX, Model
 from .tiles import Damaged

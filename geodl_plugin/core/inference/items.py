@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ..errors import CancelledError, OutsideError
+from ..geo.crs import same_crs, transform_bounds
 from ..geo.raster import Raster
-from ..geo.vector import VectorReader, VectorWriter, same_crs, transform_bounds
+from ..geo.vector import VectorReader
+from ..geo.vector_writer import VectorWriter
 from ..leftovers import remove_unfinished, unfinished
 from ..progress import Part, Progress
 from .checks import Job

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..geo.polygonize import mask_polygons
-from ..geo.vector import VectorWriter
+from ..geo.vector_writer import VectorWriter
 from ..models.registry import Task
 from .checks import Job
 from .merge import Detections

@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from ..geo.vector import Feature, VectorReader, VectorWriter
+from ..geo.vector import Feature, VectorReader
+from ..geo.vector_writer import VectorWriter
 from ..progress import Phase, Progress
 from .checks import CONFIDENCE_FIELD, Job, open_features, open_objects
 from .crops import CropReader, Subject, WholeReader, subjects

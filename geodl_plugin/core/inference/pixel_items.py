@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
+from ..geo.crs import same_crs
 from ..geo.mosaic import write_mosaic
 from ..geo.raster import Raster
-from ..geo.vector import same_crs
 from ..progress import Part, Progress
 from .checks import open_pixels
 from .items import split

@@ -8,8 +8,8 @@ from functools import cached_property
 
 import numpy as np
 
+from ..geo.gdal_calls import attempt
 from ..geo.grid import GeoTransform
-from ..geo.raster import attempt
 from ..geo.shapes import polygon_of_rings, rectangle, repaired, rings_of
 from ..geo.vector import Geometry
 

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
-from ..geo.raster import attempt
+from ..geo.gdal_calls import attempt
 from ..geo.shapes import rectangle, repaired
-from ..geo.vector import Geometry, VectorReader, VectorWriter
+from ..geo.vector import Geometry, VectorReader
+from ..geo.vector_writer import VectorWriter
 from ..progress import Phase, Progress
 from .merge import KEPT, decide
 from .neighbours import areas, intersections, overlapping_pairs

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError
+from ..geo.crs import transform_points
 from ..geo.raster import Raster
 from ..geo.shapes import polygon
-from ..geo.vector import Feature, transform_points
+from ..geo.vector import Feature
 from .options import ObjectOptions
 
 RASTER_FIELD = "Raster"  # tells in a layer which raster a feature was found on

@@ -10,7 +10,8 @@ from pathlib import Path
 from ..errors import InputError
 from ..geo.raster import Raster
 from ..geo.shapes import repaired, window_bounds
-from ..geo.vector import Geometry, VectorReader, VectorWriter
+from ..geo.vector import Geometry, VectorReader
+from ..geo.vector_writer import VectorWriter
 from ..progress import Phase, Progress
 from .classes import Classes, read_classes, require_overlap
 from .document import SchemaDocument

@@ -22,7 +22,8 @@ from geodl_plugin.core.assess.detections import (
 from geodl_plugin.core.assess.objects import Objects
 from geodl_plugin.core.assess.overlaps import Shapes
 from geodl_plugin.core.errors import InputError, VectorError
-from geodl_plugin.core.geo.vector import VectorReader, VectorWriter
+from geodl_plugin.core.geo.vector import VectorReader
+from geodl_plugin.core.geo.vector_writer import VectorWriter
 from geodl_plugin.core.progress import Progress
 
 FIELDS = {"Class": str, "Confidence": float}

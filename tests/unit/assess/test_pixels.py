@@ -13,7 +13,7 @@ from geodl_plugin.core.assess import pixels
 from geodl_plugin.core.assess.pixels import PixelAssessment, assess
 from geodl_plugin.core.assess.reference import class_values
 from geodl_plugin.core.errors import InputError
-from geodl_plugin.core.geo.vector import VectorWriter
+from geodl_plugin.core.geo.vector_writer import VectorWriter
 from geodl_plugin.core.progress import Progress
 
 ORIGIN = (528000.0, 4978000.0)

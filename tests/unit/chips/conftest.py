@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from geodl_plugin.core.geo.crs import spatial_reference
 from geodl_plugin.core.geo.grid import GeoTransform
 from geodl_plugin.core.geo.raster_writer import write_chip
 from geodl_plugin.core.geo.shapes import polygon
-from geodl_plugin.core.geo.vector import VectorWriter, spatial_reference
+from geodl_plugin.core.geo.vector_writer import VectorWriter
 
 UTM = spatial_reference("EPSG:32612").ExportToWkt()
 NORTH_UP = GeoTransform(1000.0, 0.5, 0.0, 5000.0, 0.0, -0.5)
@@ -36,7 +37,7 @@ class Scene:
     def label(self, boxes, classes, field="kind", crs="EPSG:32612"):
         kind = type(classes[0])
         target = spatial_reference(crs)
-        from geodl_plugin.core.geo.vector import transformation
+        from geodl_plugin.core.geo.crs import transformation
 
         transform = transformation(UTM, target.ExportToWkt())
         with VectorWriter(self.labels, target.ExportToWkt(), {field: kind}) as writer:

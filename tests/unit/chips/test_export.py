@@ -21,7 +21,7 @@ from geodl_plugin.core.errors import CancelledError, GeoDLError
 from geodl_plugin.core.geo.grid import GeoTransform
 from geodl_plugin.core.geo.raster import Raster
 from geodl_plugin.core.geo.sampling import read_frame
-from geodl_plugin.core.geo.vector import VectorWriter
+from geodl_plugin.core.geo.vector_writer import VectorWriter
 from geodl_plugin.core.progress import Progress
 
 BOXES = [[10, 20, 50, 60], [100, 120, 140, 150], [350, 250, 395, 295]]

@@ -19,7 +19,8 @@ from geodl_plugin.core.chips.plan import Plan
 from geodl_plugin.core.chips.statistics import BandStatistics
 from geodl_plugin.core.geo.raster import Raster
 from geodl_plugin.core.geo.raster_writer import write_chip
-from geodl_plugin.core.geo.vector import VectorReader, VectorWriter
+from geodl_plugin.core.geo.vector import VectorReader
+from geodl_plugin.core.geo.vector_writer import VectorWriter
 from geodl_plugin.core.progress import Progress
 
 SIZE = 96

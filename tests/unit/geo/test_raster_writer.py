@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from geodl_plugin.core.errors import RasterError
+from geodl_plugin.core.geo.crs import spatial_reference
 from geodl_plugin.core.geo.grid import GeoTransform
 from geodl_plugin.core.geo.raster import Raster
 from geodl_plugin.core.geo.raster_writer import write_chip
 from geodl_plugin.core.geo.rasterize import burn
 from geodl_plugin.core.geo.shapes import rectangle
-from geodl_plugin.core.geo.vector import spatial_reference
 
 PLACE = GeoTransform(500000.0, 0.5, 0.0, 4000000.0, 0.0, -0.5)
 UTM = spatial_reference("EPSG:32612").ExportToWkt()

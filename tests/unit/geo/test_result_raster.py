@@ -8,11 +8,11 @@ from osgeo import gdal
 
 from geodl_plugin.core.errors import RasterError
 from geodl_plugin.core.geo import block_store
+from geodl_plugin.core.geo.crs import spatial_reference
 from geodl_plugin.core.geo.grid import GeoTransform, Window
 from geodl_plugin.core.geo.raster import Raster
 from geodl_plugin.core.geo.raster_writer import write_chip
 from geodl_plugin.core.geo.result_raster import ClassRasterWriter, ProbabilityWriter
-from geodl_plugin.core.geo.vector import spatial_reference
 from geodl_plugin.core.samples.schema import Schema
 
 PLACE = GeoTransform(500000.0, 0.5, 0.0, 4000000.0, 0.0, -0.5)

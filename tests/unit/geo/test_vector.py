@@ -8,15 +8,11 @@ import numpy as np
 import pytest
 
 from geodl_plugin.core.errors import VectorError
+from geodl_plugin.core.geo.crs import spatial_reference, transform_bounds
 from geodl_plugin.core.geo.grid import GeoTransform
 from geodl_plugin.core.geo.shapes import rectangle, repaired, to_pixel_space
-from geodl_plugin.core.geo.vector import (
-    DRIVERS,
-    VectorReader,
-    VectorWriter,
-    spatial_reference,
-    transform_bounds,
-)
+from geodl_plugin.core.geo.vector import VectorReader
+from geodl_plugin.core.geo.vector_writer import DRIVERS, VectorWriter
 
 UTM12 = "EPSG:32612"
 

@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geodl_plugin.core.errors import CancelledError
+from geodl_plugin.core.geo.crs import same_crs
 from geodl_plugin.core.geo.grid import GeoTransform
-from geodl_plugin.core.geo.vector import VectorReader, same_crs
+from geodl_plugin.core.geo.vector import VectorReader
 from geodl_plugin.core.inference.detect import as_arrays, detect, run
 from geodl_plugin.core.inference.engine import Engine
 from geodl_plugin.core.inference.options import DetectionOptions

@@ -12,7 +12,8 @@ import torch
 from osgeo import ogr
 
 from geodl_plugin.core.errors import InputError, RasterError
-from geodl_plugin.core.geo.vector import VectorReader, same_crs
+from geodl_plugin.core.geo.crs import same_crs
+from geodl_plugin.core.geo.vector import VectorReader
 from geodl_plugin.core.inference.engine import Engine
 from geodl_plugin.core.inference.objects import classify as classify_features
 from geodl_plugin.core.inference.objects import run
@@ -76,7 +77,7 @@ def test_features_keep_their_fields_and_get_a_class(tmp_path: Path, source: str)
 
 
 def test_points_and_lines_in_another_system(tmp_path: Path, source: str) -> None:
-    from geodl_plugin.core.geo.vector import transform_bounds
+    from geodl_plugin.core.geo.crs import transform_bounds
 
     def text(kind: str, *pixels: tuple[float, float]) -> str:
         places = []

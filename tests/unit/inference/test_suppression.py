@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from osgeo import gdal, ogr
 
 from geodl_plugin.core.errors import InputError, VectorError
-from geodl_plugin.core.geo.vector import VectorReader, VectorWriter
+from geodl_plugin.core.geo.vector import VectorReader
+from geodl_plugin.core.geo.vector_writer import VectorWriter
 from geodl_plugin.core.inference.suppression import SuppressionOptions, suppress_layer
 from geodl_plugin.core.progress import Progress
 

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 from geodl_plugin.core.errors import GeoDLError, InputError
+from geodl_plugin.core.geo.crs import spatial_reference
 from geodl_plugin.core.geo.grid import GeoTransform
 from geodl_plugin.core.geo.raster_writer import write_chip
-from geodl_plugin.core.geo.vector import VectorReader, VectorWriter, spatial_reference
+from geodl_plugin.core.geo.vector import VectorReader
+from geodl_plugin.core.geo.vector_writer import VectorWriter
 from geodl_plugin.core.progress import Progress
 from geodl_plugin.core.samples.layer import SampleOptions, make_samples
 

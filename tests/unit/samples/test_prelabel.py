@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 
 from geodl_plugin.core.errors import InputError
+from geodl_plugin.core.geo.crs import spatial_reference
 from geodl_plugin.core.geo.grid import GeoTransform
 from geodl_plugin.core.geo.raster_writer import write_chip
 from geodl_plugin.core.geo.shapes import rectangle
-from geodl_plugin.core.geo.vector import VectorReader, VectorWriter, spatial_reference
+from geodl_plugin.core.geo.vector import VectorReader
+from geodl_plugin.core.geo.vector_writer import VectorWriter
 from geodl_plugin.core.progress import Progress
 from geodl_plugin.core.samples.document import SchemaDocument
 from geodl_plugin.core.samples.layer import FIELDS, SampleOptions, make_samples

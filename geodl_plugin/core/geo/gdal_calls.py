@@ -1,0 +1,37 @@
+"""Calling GDAL: its errors and messages."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from osgeo import gdal
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Keep GDAL from writing to standard error; its last message stays readable."""
+    gdal.PushErrorHandler("CPLQuietErrorHandler")
+    try:
+        yield
+    finally:
+        gdal.PopErrorHandler()
+
+
+def attempt(function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+    """Call a function of GDAL and return ``None`` when it fails.
+
+    QGIS from 3.38 turns GDAL's exceptions on and older ones do not: both end here alike.
+    """
+    with quiet():
+        gdal.ErrorReset()
+        try:
+            return function(*arguments, **options)
+        except RuntimeError:
+            return None
+
+
+def last_error() -> str:
+    """Return GDAL's last message without its line breaks."""
+    return " ".join(gdal.GetLastErrorMsg().split())

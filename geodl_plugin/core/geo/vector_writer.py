@@ -1,0 +1,205 @@
+"""Writing vector layers through OGR."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+from osgeo import gdal, ogr
+
+from ..errors import VectorError
+from .crs import spatial_reference
+from .gdal_calls import attempt, last_error, quiet
+from .vector import GEOMETRIES
+from .wkb import polygon_wkb, ring_wkbs
+
+DRIVERS = {
+    ".gpkg": "GPKG",
+    ".shp": "ESRI Shapefile",
+    ".geojson": "GeoJSON",
+    ".json": "GeoJSON",
+    ".fgb": "FlatGeobuf",
+    ".csv": "CSV",
+}
+LAYER_OPTIONS = {
+    "GPKG": ["SPATIAL_INDEX=YES", "GEOMETRY_NAME=geom", "FID=fid"],
+    "CSV": ["STRING_QUOTING=IF_NEEDED"],
+}
+FIELD_TYPES = {int: ogr.OFTInteger64, float: ogr.OFTReal, str: ogr.OFTString}
+TRANSACTION = 20_000  # features between two commits
+
+
+class VectorWriter:
+    """Writes a vector layer under a temporary name and renames it when it is whole.
+
+    Args:
+        path: the file to write; its extension chooses the format, ``.gpkg`` if unknown.
+        crs: well-known text, "" for none.
+        fields: names and types (``int``, ``float`` or ``str``), or another layer's definitions.
+        geometry: a key of :data:`GEOMETRIES`; "MultiPolygon" takes polygons too.
+
+    Raises:
+        VectorError: when the file cannot be written.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        crs: str,
+        fields: Mapping[str, type | ogr.FieldDefn],
+        geometry: str = "Polygon",
+    ) -> None:
+        self.path = Path(path)
+        driver = DRIVERS.get(self.path.suffix.lower())
+        if driver is None:
+            raise VectorError(
+                f"'{self.path.name}' is no known vector file. "
+                f"Use one of the extensions {', '.join(DRIVERS)}."
+            )
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise VectorError(
+                f"'{self.path.parent}' cannot be written: {error.strerror}."
+            ) from error
+        self._temporary = self.path.with_name(
+            f"{self.path.stem}.part-{os.getpid()}{self.path.suffix}"
+        )
+        self._driver = ogr.GetDriverByName(driver)
+        self._dataset = attempt(self._driver.CreateDataSource, str(self._temporary))
+        if self._dataset is None:
+            raise VectorError(f"'{self.path}' cannot be written: {last_error()}.")
+        self._layer = attempt(
+            self._dataset.CreateLayer,
+            self.path.stem,
+            spatial_reference(crs) if crs else None,
+            GEOMETRIES[geometry],
+            LAYER_OPTIONS.get(driver, []),
+        )
+        if self._layer is None:
+            self._fail(last_error())
+        self._fields = []  # some formats do not take every type
+        for name, kind in fields.items():
+            known = isinstance(kind, ogr.FieldDefn)
+            field = kind if known else ogr.FieldDefn(name, FIELD_TYPES[kind])
+            if attempt(self._layer.CreateField, field) == 0:
+                self._fields.append(name)
+        self._definition = self._layer.GetLayerDefn()
+        self._multiple = self._layer.GetGeomType() == ogr.wkbMultiPolygon
+        self.count = 0
+        self._dataset.StartTransaction()
+
+    def write_polygon(self, rings: Sequence[np.ndarray], attributes: Mapping[str, Any]) -> None:
+        """Write a polygon from rings of map coordinates ``(n, 2)``; the first is the outer one."""
+        self.write(ogr.CreateGeometryFromWkb(polygon_wkb(rings)), attributes)
+
+    def write_rings(self, rings: np.ndarray, columns: Mapping[str, Sequence[Any]]) -> None:
+        """Write polygons from rings of map coordinates ``(n, k, 2)``, with their attributes."""
+        values = [columns[name] for name in self._fields]
+        for wkb, row in zip(ring_wkbs(rings), zip(*values)):
+            self._add(ogr.CreateGeometryFromWkb(wkb), row)
+
+    def write(self, geometry: ogr.Geometry | None, attributes: Mapping[str, Any]) -> None:
+        """Write a feature; attributes that are no fields are left out."""
+        # The writer gives the geometry away.
+        own = None if geometry is None else geometry.Clone()
+        self._add(own, [attributes.get(name) for name in self._fields])
+
+    def places(self, names: Sequence[str]) -> list[int]:
+        """Return the positions of fields, -1 for those that the layer does not have."""
+        return [self._fields.index(name) if name in self._fields else -1 for name in names]
+
+    def write_like(self, row: ogr.Feature, places: Sequence[int], values: Sequence[Any]) -> None:
+        """Write a feature with the geometry and the fields of another layer's.
+
+        Args:
+            row: of the other layer.
+            places: where each of its fields comes, -1 for those that are left out.
+            values: of the last fields.
+        """
+        feature = ogr.Feature(self._definition)
+        feature.SetFromWithMap(row, True, places)
+        if self._multiple and row.GetGeometryRef() is not None:
+            parts = ogr.ForceToMultiPolygon(row.GetGeometryRef().Clone())
+            feature.SetGeometryDirectly(parts)
+        self._create(feature, values, len(self._fields) - len(values))
+
+    def _add(self, geometry: ogr.Geometry | None, values: Sequence[Any]) -> None:
+        feature = ogr.Feature(self._definition)
+        if geometry is not None:
+            if self._multiple:
+                geometry = ogr.ForceToMultiPolygon(geometry)
+            feature.SetGeometryDirectly(geometry)
+        self._create(feature, values)
+
+    def _create(self, feature: ogr.Feature, values: Sequence[Any], first: int = 0) -> None:
+        for position, value in enumerate(values, first):
+            if value is not None:
+                feature.SetField(position, value)
+        if attempt(self._layer.CreateFeature, feature) != 0:
+            self._fail(last_error())
+        self.count += 1
+        if self.count % TRANSACTION == 0:
+            self._commit()
+            self._dataset.StartTransaction()
+
+    def _commit(self) -> None:
+        # Formats without transactions say so.
+        if attempt(self._dataset.CommitTransaction) not in (0, ogr.OGRERR_UNSUPPORTED_OPERATION):
+            self._fail(last_error())
+
+    def _is_whole(self) -> bool:
+        """Return whether the file holds what was written; GeoJSON's writer hides its errors."""
+        dataset = attempt(ogr.Open, str(self._temporary))
+        return dataset is not None and dataset.GetLayer(0).GetFeatureCount() == self.count
+
+    def _fail(self, reason: str) -> NoReturn:
+        self.abort()
+        raise VectorError(f"'{self.path}' cannot be written: {reason}.")
+
+    def finish(self) -> Path:
+        """Close the file, give it its name and return that.
+
+        Raises:
+            VectorError: when the last of it cannot be written.
+        """
+        self._commit()
+        self._layer = None
+        with quiet():  # much is written only now, and closing has no answer but this
+            gdal.ErrorReset()
+            self._dataset = None
+            if gdal.GetLastErrorType() >= gdal.CE_Failure:
+                self._fail(last_error())
+        if self._driver.GetName() == "GeoJSON" and not self._is_whole():
+            self._fail("the disk is full")
+        if self.path.exists():
+            attempt(self._driver.DeleteDataSource, str(self.path))
+        for part in self._parts(self._temporary):
+            part.replace(self.path.with_name(self.path.stem + part.suffix))
+        return self.path
+
+    def abort(self) -> None:
+        """Remove what was written."""
+        self._layer = None
+        self._dataset = None
+        for part in self._parts(self._temporary):
+            part.unlink()
+
+    def __enter__(self) -> VectorWriter:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        if self._dataset is None:
+            return
+        if kind is None:
+            self.finish()
+        else:
+            self.abort()
+
+    @staticmethod
+    def _parts(path: Path) -> list[Path]:
+        # A shapefile is several files of one stem.
+        return [each for each in path.parent.iterdir() if each.stem == path.stem]
