@@ -99,12 +99,15 @@ class ChipFolder:
                 f"The label of '{chip.image}' cannot be read: {error}."
             ) from error
 
-    def footprint(self, chip: Chip) -> Bounds:
-        """Return the map bounds of a chip; without a georeference these are pixels."""
+    def footprint(self, chip: Chip) -> tuple[Bounds, str]:
+        """Return the map bounds of a chip and their coordinate reference system.
+
+        Without a georeference these are pixels, and there is no system.
+        """
         with self._open(chip.image) as raster:
             corners = raster.geotransform.box_corners([[0, 0, raster.width, raster.height]])[0]
             (xmin, ymin), (xmax, ymax) = corners.min(axis=0), corners.max(axis=0)
-            return float(xmin), float(ymin), float(xmax), float(ymax)
+            return (float(xmin), float(ymin), float(xmax), float(ymax)), raster.crs
 
     def cell_size(self) -> tuple[float, float]:
         """Return the lengths of a pixel's sides in the first chip, in map units."""

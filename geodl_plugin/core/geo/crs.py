@@ -31,6 +31,11 @@ def same_crs(one: str, other: str) -> bool:
     return bool(spatial_reference(one).IsSame(spatial_reference(other)))
 
 
+def crs_name(crs: str) -> str:
+    """Return the name of a coordinate reference system as people know it."""
+    return str(spatial_reference(crs).GetName() or "unnamed")
+
+
 def transformation(source: str, target: str) -> osr.CoordinateTransformation | None:
     """Return the transformation between two systems, or ``None`` when nothing is to be done."""
     if same_crs(source, target):
@@ -38,7 +43,8 @@ def transformation(source: str, target: str) -> osr.CoordinateTransformation | N
     transform = attempt(
         osr.CoordinateTransformation, spatial_reference(source), spatial_reference(target)
     )
-    if transform is None:
+    # Without exceptions GDAL answers with an object that holds nothing.
+    if transform is None or getattr(transform, "this", None) is None:
         raise VectorError(
             "There is no transformation between the coordinate reference systems of the labels "
             "and the raster. Reproject the layer first."

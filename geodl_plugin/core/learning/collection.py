@@ -23,9 +23,11 @@ class Collection:
     Attributes:
         folder: all chips, those of several folders as if they lay in one.
         validation: positions of the chips that were set apart by the user.
+        sources: the folder of each chip; one's validation folder is a part of it.
     """
 
     folder: ChipFolder
+    sources: tuple[Path, ...]
     validation: tuple[int, ...] = ()
 
 
@@ -63,11 +65,17 @@ def open_collection(text: str) -> Collection:
     if not training:
         raise InputError("No folder of training data is given. Choose one.")
     folders = [open_folder(path) for path in (*training, *apart)]
+    sources = tuple(_source(folder.path) for folder in folders for _ in folder.chips)
     if len(folders) == 1:
-        return Collection(folders[0])
+        return Collection(folders[0], sources)
     joined = _join(folders)
     count = sum(len(folder.chips) for folder in folders[: len(training)])
-    return Collection(joined, tuple(range(count, len(joined.chips))) if apart else ())
+    return Collection(joined, sources, tuple(range(count, len(joined.chips))) if apart else ())
+
+
+def _source(path: Path) -> Path:
+    """Return the folder to which the chips of a folder belong."""
+    return path.parent if path.name.lower() == VALIDATION else path
 
 
 def _join(folders: Sequence[ChipFolder]) -> ChipFolder:

@@ -22,6 +22,7 @@ from .dataset import ChipStore
 from .network_choice import choose_kind, choose_network
 from .normalization import Normalization, measure
 from .options import TrainingOptions
+from .places import Places, find_places
 from .pretrained import Pretrained, read_pretrained
 from .split import Split, split_apart, split_chips
 
@@ -101,7 +102,8 @@ def prepare(options: TrainingOptions, phase: Phase) -> Preparation:
         bands=bands,
     )
     outputs = output_names(schema, kind.task)
-    split = _split(options, kind.task, store, _footprints(store, phase), outputs, collection)
+    places = _places(store, collection, phase)
+    split = _split(options, kind.task, store, places, outputs, collection)
     facts = [store.facts(position) for position in split.training]
     if not any(each.taught for each in facts):
         raise TrainingDataError(nothing_labelled(folder, len(facts)))
@@ -123,14 +125,14 @@ def prepare(options: TrainingOptions, phase: Phase) -> Preparation:
         augmentation=settings_of(
             options.augmentation, options.augmentation_parameters, folder.reference_system
         ),
-        notes=(split.describe(), *notes),
+        notes=(split.describe(), *places.notes, *notes),
         class_weights=class_weights,
         pretrained=pretrained,
     )
 
 
-def _footprints(store: ChipStore, phase: Phase) -> np.ndarray:
-    """Read all chips and return their map bounds ``(n, 4)``."""
+def _places(store: ChipStore, collection: Collection, phase: Phase) -> Places:
+    """Read all chips and return where they lie."""
     folder = store.folder
     phase.total = len(folder.chips)
     footprints = []
@@ -138,7 +140,8 @@ def _footprints(store: ChipStore, phase: Phase) -> np.ndarray:
         store.facts(position)
         footprints.append(folder.footprint(chip))
         phase.step()
-    return _apart_without_georeference(np.array(footprints))
+    bounds, systems = zip(*footprints)
+    return find_places(bounds, systems, collection.sources)
 
 
 def _images(store: ChipStore, chosen: Sequence[int]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -160,20 +163,21 @@ def _split(
     options: TrainingOptions,
     task: Task,
     store: ChipStore,
-    footprints: np.ndarray,
+    places: Places,
     outputs: Sequence[str],
     collection: Collection,
 ) -> Split:
     """Split the chips; those of classes that are not learned have no side."""
-    facts = [store.facts(position) for position in range(len(footprints))]
+    facts = [store.facts(position) for position in range(len(places.bounds))]
     used = [place for place, each in enumerate(facts) if each.taught or task is not Task.OBJECTS]
+    there = places.of(used)
     if collection.validation:
         apart = set(collection.validation)
         chosen = [index for index, place in enumerate(used) if place in apart]
-        return split_apart(footprints[used], chosen).of(used)
+        return split_apart(there.clashes, chosen).of(used)
     contents = np.array([_padded(facts[place].counts, len(outputs)) for place in used])
-    split = split_chips(footprints[used], options.validation_percentage, options.seed, contents)
-    return split.of(used)
+    share, seed = options.validation_percentage, options.seed
+    return split_chips(there.bounds, share, seed, contents, there.clashes).of(used)
 
 
 def _padded(counts: np.ndarray, length: int) -> np.ndarray:
@@ -185,12 +189,3 @@ def _schema(folder: ChipFolder) -> Schema:
     schema = teachable(folder)
     check_classes(folder, schema)
     return schema
-
-
-def _apart_without_georeference(footprints: np.ndarray) -> np.ndarray:
-    """Return footprints that do not touch where all are the same: chips without a place."""
-    if len(footprints) > 1 and np.ptp(footprints[:, :2], axis=0).max() == 0:
-        width = np.ptp(footprints[:, [0, 2]])
-        steps = np.arange(len(footprints))[:, None] * np.array([[1.0, 0.0, 1.0, 0.0]])
-        return footprints + steps * (width + 1)
-    return footprints

@@ -59,7 +59,11 @@ class Split:
 
 
 def split_chips(
-    footprints: np.ndarray, percentage: float, seed: int, contents: np.ndarray | None = None
+    footprints: np.ndarray,
+    percentage: float,
+    seed: int,
+    contents: np.ndarray | None = None,
+    clashes: np.ndarray | None = None,
 ) -> Split:
     """Set chips apart for validation so that no training chip overlaps any of them.
 
@@ -72,13 +76,14 @@ def split_chips(
         percentage: share of the chips, 0 to 90.
         seed: of the draw.
         contents: how much of each class every chip holds, ``(n, classes)``.
+        clashes: which chips share ground, ``(n, n)``; by their footprints where not given.
     """
     bounds = np.asarray(footprints, dtype=float).reshape(-1, 4)
     count = len(bounds)
     wanted = min(max(round(count * percentage / 100), 1), count - 1)
     if percentage <= 0 or wanted < 1:
         return _seen(count)
-    clashes = _overlaps(bounds)
+    clashes = overlaps(bounds) if clashes is None else clashes
     random = np.random.default_rng(seed)
     draws = [_draw(clashes, _in_blocks(bounds, random), wanted) for _ in range(_DRAWS)]
     held = np.zeros((count, 0)) if contents is None else np.asarray(contents, float)
@@ -86,15 +91,18 @@ def split_chips(
     return min(clean, key=lambda each: _cost(each, held), default=_seen(count))
 
 
-def split_apart(footprints: np.ndarray, validation: Sequence[int]) -> Split:
+def split_apart(clashes: np.ndarray, validation: Sequence[int]) -> Split:
     """Return the split of chips of which the user has set some apart for validation.
 
-    Training chips that overlap any of them are left out.
+    Training chips that share ground with any of them are left out.
+
+    Args:
+        clashes: which chips share ground, ``(n, n)``.
+        validation: positions of the chips that are set apart.
     """
-    bounds = np.asarray(footprints, dtype=float).reshape(-1, 4)
-    chosen = np.zeros(len(bounds), bool)
+    chosen = np.zeros(len(clashes), bool)
     chosen[list(validation)] = True
-    barred = _overlaps(bounds)[chosen].any(axis=0) & ~chosen
+    barred = clashes[chosen].any(axis=0) & ~chosen
     parts = (~chosen & ~barred, chosen, barred)
     training, validating, dropped = (_positions(each) for each in parts)
     return Split(training, validating, dropped, by_user=True)
@@ -142,7 +150,7 @@ def _seen(count: int) -> Split:
     return Split(everything, everything, (), False)
 
 
-def _overlaps(bounds: np.ndarray) -> np.ndarray:
+def overlaps(bounds: np.ndarray) -> np.ndarray:
     """Return which chips ``(n, n)`` share an area of the map."""
     low = np.maximum(bounds[:, None, :2], bounds[None, :, :2])
     high = np.minimum(bounds[:, None, 2:], bounds[None, :, 2:])

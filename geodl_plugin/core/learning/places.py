@@ -1,0 +1,167 @@
+"""Where the chips of a training lie, in one coordinate reference system for all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import VectorError
+from ..geo.crs import (
+    Bounds,
+    bounds_through,
+    crs_name,
+    same_crs,
+    transformation,
+)
+from .split import overlaps
+
+# Known everywhere, so that chips of any two systems can be compared.
+COMMON = "EPSG:4326"
+GAP = 9.0  # between places that have nothing to do with each other, in sides of a chip
+UNKNOWN = ""
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where chips lie.
+
+    Attributes:
+        bounds: ``(n, 4)``, places that have nothing to do with each other side by side.
+        clashes: which chips share ground, ``(n, n)``.
+        notes: sentences for the user about how the chips were compared.
+    """
+
+    bounds: np.ndarray
+    clashes: np.ndarray
+    notes: tuple[str, ...] = ()
+
+    def of(self, positions: Sequence[int]) -> Places:
+        """Return the places of some of the chips."""
+        chosen = np.asarray(positions, int)
+        return Places(self.bounds[chosen], self.clashes[np.ix_(chosen, chosen)], self.notes)
+
+
+def find_places(
+    footprints: Sequence[Bounds], systems: Sequence[str], folders: Sequence[Path]
+) -> Places:
+    """Compare where chips lie.
+
+    Chips of one coordinate reference system are compared as they are, others in a common one.
+    Chips without a system share ground with those of the same folder only.
+
+    Args:
+        footprints: bounds of the chips, each in its own system.
+        systems: of the chips, as well-known text; empty where unknown.
+        folders: of the chips.
+    """
+    bounds = np.array(footprints, float).reshape(-1, 4)
+    merged = _merge(systems)
+    known = [text for text in dict.fromkeys(merged) if text]
+    common, strange = _in_common(bounds, merged) if len(known) > 1 else (bounds, set())
+    groups = _groups(merged, strange, folders)
+    clashes = np.zeros((len(bounds), len(bounds)), bool)
+    for group in groups:
+        clashes[np.ix_(group, group)] = overlaps(_apart_without_georeference(common[group]))
+    # In another system neighbours would overlap a little: those of one are compared as they are.
+    for text in known if len(known) > 1 else ():
+        own = np.flatnonzero([each == text for each in merged])
+        clashes[np.ix_(own, own)] = overlaps(bounds[own])
+    placed = _side_by_side([_apart_without_georeference(common[group]) for group in groups])
+    ordered = np.empty_like(bounds)
+    ordered[np.concatenate(groups)] = placed
+    return Places(ordered, clashes, _notes(known, strange, merged, folders))
+
+
+def _groups(systems: Sequence[str], strange: set[str], folders: Sequence[Path]) -> list[np.ndarray]:
+    """Return the positions of the chips that can be compared with each other.
+
+    What cannot be compared is a group of its own: a system that leads nowhere, or the chips of
+    a folder that have none.
+    """
+    keys: list[str | Path] = []
+    for text, folder in zip(systems, folders):
+        if not text:
+            keys.append(folder)
+        else:
+            keys.append(text if text in strange else COMMON)
+    return [np.flatnonzero([key == each for key in keys]) for each in dict.fromkeys(keys)]
+
+
+def _merge(systems: Sequence[str]) -> list[str]:
+    """Return the systems, each of equal ones by the text of the first."""
+    firsts: list[str] = []
+    names: dict[str, str] = {UNKNOWN: UNKNOWN}
+    for text in dict.fromkeys(systems):
+        if text:
+            names[text] = next((each for each in firsts if same_crs(each, text)), text)
+            firsts += [text] * (names[text] == text)
+    return [names[text] for text in systems]
+
+
+def _in_common(bounds: np.ndarray, systems: Sequence[str]) -> tuple[np.ndarray, set[str]]:
+    """Return bounds in the common system, and the systems that cannot be transformed to it."""
+    common, strange = bounds.copy(), set()
+    for text in dict.fromkeys(filter(None, systems)):
+        own = np.flatnonzero([each == text for each in systems])
+        try:
+            way = transformation(text, COMMON)
+            common[own] = [bounds_through(tuple(bounds[place]), way) for place in own]
+        except VectorError:
+            strange.add(text)
+            common[own] = bounds[own]
+    return common, strange
+
+
+def _side_by_side(groups: Sequence[np.ndarray]) -> np.ndarray:
+    """Return the bounds of all groups; several are measured in sides of their chips."""
+    if len(groups) == 1:
+        return groups[0]
+    placed, right = [], 0.0
+    for bounds in groups:
+        side = np.median(bounds[:, 2:] - bounds[:, :2], axis=0)
+        side = np.tile(np.where(side > 0, side, 1.0), 2)
+        corner = np.tile(bounds[:, :2].min(axis=0), 2)
+        own = (bounds - corner) / side + [right, 0.0, right, 0.0]
+        right = own[:, 2].max() + GAP
+        placed.append(own)
+    return np.concatenate(placed)
+
+
+def _apart_without_georeference(footprints: np.ndarray) -> np.ndarray:
+    """Return footprints that do not touch where all are the same: chips without a place."""
+    if len(footprints) > 1 and np.ptp(footprints[:, :2], axis=0).max() == 0:
+        width = np.ptp(footprints[:, [0, 2]])
+        steps = np.arange(len(footprints))[:, None] * np.array([[1.0, 0.0, 1.0, 0.0]])
+        return footprints + steps * (width + 1)
+    return footprints
+
+
+def _notes(
+    known: Sequence[str], strange: set[str], systems: Sequence[str], folders: Sequence[Path]
+) -> tuple[str, ...]:
+    """Return what was compared how, where that is not plain."""
+    notes = []
+    shared = [text for text in known if text not in strange]
+    if len(shared) > 1:
+        names = ", ".join(f"'{crs_name(text)}'" for text in shared)
+        notes.append(
+            f"The chips are in {len(shared)} coordinate reference systems, {names}; where they "
+            f"overlap was found in '{crs_name(COMMON)}'."
+        )
+    for text in known:
+        if text in strange:
+            notes.append(
+                f"Chips in '{crs_name(text)}' cannot be placed among the others and count as a "
+                "place of their own."
+            )
+    apart = dict.fromkeys(folder for folder, text in zip(folders, systems) if not text)
+    if apart and (known or len(apart) > 1):
+        names = ", ".join(f"'{folder.name}'" for folder in apart)
+        each = "each of them counts" if len(apart) > 1 else "it counts"
+        notes.append(
+            f"Chips of {names} have no coordinate reference system: {each} as a place of its own."
+        )
+    return tuple(notes)
