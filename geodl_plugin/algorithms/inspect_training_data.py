@@ -17,6 +17,7 @@ from qgis.core import (
 from ..core.chips.inspect import InspectionOptions, inspect
 from ..core.progress import Progress
 from .base import GeoDLAlgorithm
+from .parameters import AUGMENTATION, AUGMENTATION_PARAMETERS, add_augmentation
 from .raster_parameters import INPUT
 
 
@@ -66,10 +67,12 @@ class InspectTrainingData(GeoDLAlgorithm):
                 self.AUGMENT, self.tr("Show the chips as a network sees them"), False
             ),
             self.tr(
-                "Cut, turned, mirrored, lighter and darker at random, as in training. This needs "
-                "the deep learning libraries; chips as they are stored need none."
+                "Cut, turned, mirrored, lighter and darker at random, as in training; the "
+                "augmentation below says how much. This needs the deep learning libraries; chips "
+                "as they are stored need none."
             ),
         )
+        add_augmentation(self)
         self.add(
             QgsProcessingParameterNumber(
                 self.SEED,
@@ -100,6 +103,8 @@ class InspectTrainingData(GeoDLAlgorithm):
             rows=self.parameterAsInt(parameters, self.ROWS, context),
             seed=self.parameterAsInt(parameters, self.SEED, context),
             augment=self.parameterAsBoolean(parameters, self.AUGMENT, context),
+            augmentation=self.parameterAsEnumString(parameters, AUGMENTATION, context),
+            augmentation_parameters=self.text(parameters, AUGMENTATION_PARAMETERS, context),
         )
         if options.augment:
             result = self.run_worker("inspect", dataclasses.asdict(options), progress)

@@ -19,9 +19,12 @@ from qgis.core import (
 from ..core.arguments import Argument
 from ..core.errors import InputError
 from ..core.inference.foreign.description import ARGUMENTS as FOREIGN_ARGUMENTS
+from ..core.learning.augmentation_settings import AUGMENTATIONS, PARAMETERS
 from ..core.models.registry import Task
 from .base import GeoDLAlgorithm
 
+AUGMENTATION = "AUGMENTATION"
+AUGMENTATION_PARAMETERS = "AUGMENTATION_PARAMETERS"
 MODEL = "MODEL"
 ARGUMENTS = "ARGUMENTS"
 DEVICE = "DEVICE"
@@ -146,6 +149,34 @@ def add_scheduler(tool: GeoDLAlgorithm) -> None:
             "the same path, and the workers' Python has GeoDL's libraries. One worker with one "
             "thread for each GPU or processor is best. Empty: this machine."
         ),
+        advanced=True,
+    )
+
+
+def add_augmentation(tool: GeoDLAlgorithm) -> None:
+    """Add how chips are varied, for training and for showing it."""
+    tool.add(
+        QgsProcessingParameterEnum(
+            AUGMENTATION,
+            tool.tr("Augmentation"),
+            list(AUGMENTATIONS),
+            defaultValue=AUGMENTATIONS[0],
+            usesStaticStrings=True,
+        ),
+        tool.tr(
+            "DEFAULT: turns and mirrors chips (left and right only in pixel space), "
+            "zooms in, changes brightness and contrast. NONE: as they are. CUSTOM: see the "
+            "next."
+        ),
+        advanced=True,
+    )
+    settings = "; ".join(f"{name}={value}" for name, value in PARAMETERS.items()).lower()
+    tool.add(
+        QgsProcessingParameterString(
+            AUGMENTATION_PARAMETERS, tool.tr("Augmentation parameters"), None, optional=True
+        ),
+        tool.tr("What a CUSTOM augmentation changes, as name=value;name=value. Defaults are:")
+        + f" {settings}.",
         advanced=True,
     )
 

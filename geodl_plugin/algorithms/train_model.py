@@ -18,14 +18,20 @@ from qgis.core import (
     QgsProcessingParameterString,
 )
 
-from ..core.learning.augmentation_settings import AUGMENTATIONS, PARAMETERS
 from ..core.learning.bands import WEIGHT_INIT_SCHEMES
 from ..core.learning.losses import LOSSES
 from ..core.learning.options import ALL_MONITORS, TrainingOptions
 from ..core.models.registry import model_types
 from ..core.progress import Progress
 from .base import GeoDLAlgorithm
-from .parameters import DEVICE, PRECISION, add_device
+from .parameters import (
+    AUGMENTATION,
+    AUGMENTATION_PARAMETERS,
+    DEVICE,
+    PRECISION,
+    add_augmentation,
+    add_device,
+)
 
 INPUT = "INPUT"
 MODEL_TYPE = "MODEL_TYPE"
@@ -39,12 +45,10 @@ LEARNING_RATE = "LEARNING_RATE"
 VALIDATION_PERCENTAGE = "VALIDATION_PERCENTAGE"
 STOP_TRAINING = "STOP_TRAINING"
 FREEZE = "FREEZE"
-AUGMENTATION = "AUGMENTATION"
 CHIP_SIZE = "CHIP_SIZE"
 RESIZE_TO = "RESIZE_TO"
 EXTRACT_BANDS = "EXTRACT_BANDS"
 WEIGHT_INIT_SCHEME = "WEIGHT_INIT_SCHEME"
-AUGMENTATION_PARAMETERS = "AUGMENTATION_PARAMETERS"
 LOSS = "LOSS"
 CLASS_WEIGHTS = "CLASS_WEIGHTS"
 IGNORE_CLASSES = "IGNORE_CLASSES"
@@ -83,7 +87,7 @@ class TrainModel(GeoDLAlgorithm):
         self._add_network()
         self._add_training()
         self._add_losses()
-        self._add_augmentation()
+        add_augmentation(self)
         self._add_images()
         self._add_running()
         add_device(self)
@@ -231,27 +235,6 @@ class TrainModel(GeoDLAlgorithm):
                 "background are the pixels without a class: ignore them where labels are "
                 "incomplete."
             ),
-            advanced=True,
-        )
-
-    def _add_augmentation(self) -> None:
-        """Add how chips are varied."""
-        self._add_enum(
-            AUGMENTATION,
-            self.tr("Augmentation"),
-            list(AUGMENTATIONS),
-            self.tr(
-                "DEFAULT: turns and mirrors chips (left and right only in pixel space), "
-                "zooms in, changes brightness and contrast. NONE: as they are. CUSTOM: see the "
-                "next."
-            ),
-        )
-        settings = "; ".join(f"{name}={value}" for name, value in PARAMETERS.items()).lower()
-        self._add_text(
-            AUGMENTATION_PARAMETERS,
-            self.tr("Augmentation parameters"),
-            self.tr("What a CUSTOM augmentation changes, as name=value;name=value. Defaults are:")
-            + f" {settings}.",
             advanced=True,
         )
 

@@ -58,6 +58,7 @@ class TrainingDock(QgsDockWidget):
     def _make_widgets(self) -> None:
         self.form = TrainingForm()
         self.form.tool_wanted.connect(self._open_tool)
+        self.form.inspection_wanted.connect(self._open_inspection)
         self.monitor = TrainingMonitor()
         self.notice = Notice()
         self.status = QLabel()
@@ -243,6 +244,12 @@ class TrainingDock(QgsDockWidget):
             return
         given = {name: value for name, value in values.items() if value != ""}
         open_dialog("geodl:trainmodel", given)
+
+    def _open_inspection(self) -> None:
+        try:
+            open_dialog("geodl:inspecttrainingdata", self.form.inspection())
+        except GeoDLError as error:
+            self.notice.tell("error", str(error))
 
     def _use(self, model: str) -> None:
         try:

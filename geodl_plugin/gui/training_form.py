@@ -27,6 +27,7 @@ from ..core.learning.options import TrainingOptions
 from ..core.models.registry import model_types
 
 SETTINGS = "geodl/training"
+AUGMENTATION = "AUGMENTATION_PARAMETERS"
 BACKBONES = ("resnet18", "resnet34", "resnet50", "resnet101")
 _DEFAULTS = {
     each.name.upper(): each.default
@@ -40,6 +41,7 @@ class TrainingForm(QWidget):
     """Asks for what a training needs, and remembers the last answers."""
 
     tool_wanted = pyqtSignal()
+    inspection_wanted = pyqtSignal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -49,9 +51,13 @@ class TrainingForm(QWidget):
         layout = QVBoxLayout(self)
         for group in self._groups():
             layout.addWidget(group)
-        more = QLabel(f"<a href='#'>{self.tr('All options in the tool Train model')}</a>")
-        more.linkActivated.connect(self.tool_wanted.emit)
-        layout.addWidget(more)
+        for text, wanted in (
+            (self.tr("See the chips as the network will do"), self.inspection_wanted),
+            (self.tr("All options in the tool Train model"), self.tool_wanted),
+        ):
+            link = QLabel(f"<a href='#'>{text}</a>")
+            link.linkActivated.connect(wanted.emit)
+            layout.addWidget(link)
         layout.addStretch(1)
         # What the form shows at first is what the tool does by default.
         self.set_parameters(_DEFAULTS)
@@ -163,8 +169,13 @@ class TrainingForm(QWidget):
     def _further_parameters(self) -> dict[str, Any]:
         """Return what the user has written besides the fields."""
         defaults = {name: value for name, value in _DEFAULTS.items() if name not in self._fields()}
-        written = {entry.partition("=")[0].strip() for entry in entries(self.further.text())}
-        given = parse(self.further.text(), defaults)
+        listed = entries(self.further.text())
+        written = {entry.partition("=")[0].strip() for entry in listed}
+        # The settings of an augmentation are a list of their own, with names in small letters.
+        own = [entry for entry in listed if AUGMENTATION in written and entry[0].islower()]
+        given = parse(";".join(entry for entry in listed if entry not in own), defaults)
+        if own:
+            given[AUGMENTATION] = ";".join(filter(None, (given[AUGMENTATION], *own)))
         return {name: value for name, value in given.items() if name in written}
 
     def _own_parameters(self) -> dict[str, Any]:
@@ -182,6 +193,18 @@ class TrainingForm(QWidget):
             "RESUME": self.resume.isChecked(),
             "OUTPUT": self.output.filePath().strip(),
         }
+
+    def inspection(self) -> dict[str, Any]:
+        """Return the parameters of 'Inspect training data' that show what will be trained.
+
+        Raises:
+            InputError: when a further parameter is unknown or has the wrong type.
+        """
+        values = {**_DEFAULTS, **self.parameters()}
+        taken = ("SEED", "AUGMENTATION", AUGMENTATION)
+        chosen = {name: values[name] for name in taken if values[name] != _DEFAULTS[name]}
+        first = next((each.strip() for each in values["INPUT"].split(";") if each.strip()), "")
+        return {"INPUT": first, "AUGMENT": True, **chosen}
 
     def options(self) -> TrainingOptions:
         """Return the fields as the options of a training; the tool's parameters give the same.

@@ -57,6 +57,16 @@ def test_chips_as_a_network_sees_them(run, chips, tmp_path):
     assert "As a network sees them" in Path(output).read_text(encoding="utf-8")
 
 
+def test_the_augmentation_of_a_training_is_shown(run, chips, tmp_path):
+    pytest.importorskip("torch")
+    chosen = {"AUGMENTATION": "CUSTOM", "AUGMENTATION_PARAMETERS": "turn=false;blur=3"}
+    output = tmp_path / "report.html"
+    run("inspecttrainingdata", INPUT=chips, ROWS=1, AUGMENT=True, OUTPUT=str(output), **chosen)
+    assert "turn=false" in output.read_text(encoding="utf-8")
+    with pytest.raises(QgsProcessingException, match="Set AUGMENT"):
+        run("inspecttrainingdata", INPUT=chips, OUTPUT=str(output), **chosen)
+
+
 def test_a_folder_without_training_data_is_refused(run, tmp_path):
     with pytest.raises(QgsProcessingException, match="holds no training data"):
         run("inspecttrainingdata", INPUT=str(tmp_path), OUTPUT=str(tmp_path / "r.html"))

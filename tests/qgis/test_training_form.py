@@ -53,3 +53,19 @@ def test_what_is_no_parameter_is_one_sentence(form: TrainingForm, text: str, sen
 def test_every_folder_must_be_there(form: TrainingForm, tmp_path: Path) -> None:
     form.set_parameters({"INPUT": f"{tmp_path};{tmp_path}/none", "OUTPUT": "c"})
     assert form.problem().startswith(f"There is no folder '{tmp_path}/none'")
+
+
+def test_the_chips_are_inspected_as_they_will_be_trained(form: TrainingForm) -> None:
+    form.set_parameters({"INPUT": " a ; b", "OUTPUT": "c"})
+    assert form.inspection() == {"INPUT": "a", "AUGMENT": True}
+    form.further.setText("AUGMENTATION=CUSTOM;AUGMENTATION_PARAMETERS=turn=false;zoom=2;SEED=3")
+    assert form.inspection() == {
+        "INPUT": "a",
+        "AUGMENT": True,
+        "SEED": 3,
+        "AUGMENTATION": "CUSTOM",
+        "AUGMENTATION_PARAMETERS": "turn=false;zoom=2",
+    }
+    form.remember()
+    assert TrainingForm().inspection() == form.inspection()
+    assert TrainingForm().options().augmentation_parameters == "turn=false;zoom=2"

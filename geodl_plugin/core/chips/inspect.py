@@ -29,6 +29,8 @@ class InspectionOptions:
         rows: of the contact sheet, four chips each.
         seed: chooses the chips that are shown.
         augment: show the chips as a network sees them.
+        augmentation: ``DEFAULT``, ``NONE`` or ``CUSTOM``, as in a training.
+        augmentation_parameters: what a custom one changes, ``name=value;…``.
     """
 
     folder: str
@@ -36,17 +38,25 @@ class InspectionOptions:
     rows: int = 4
     seed: int = 42
     augment: bool = False
+    augmentation: str = "DEFAULT"
+    augmentation_parameters: str = ""
 
 
 def inspect(options: InspectionOptions, progress: Progress) -> dict[str, Any]:
     """Inspect training data as it is stored, write the report and return the counts.
 
     Raises:
+        InputError: when an augmentation is chosen but none is to be shown.
         TrainingDataError: when the folder cannot be opened.
     """
+    if options.augmentation != "DEFAULT" or options.augmentation_parameters.strip():
+        raise InputError(
+            f"AUGMENTATION={options.augmentation} is for chips as a network sees them. Set AUGMENT "
+            "too, or leave the augmentation out."
+        )
     folder = open_folder(options.folder)
     found = survey_of(folder, progress)
-    return finish(options, found, as_stored(folder), progress)
+    return finish(options, found, as_stored(folder), "As they are stored.", progress)
 
 
 def survey_of(folder: ChipFolder, progress: Progress) -> Survey:
@@ -58,16 +68,24 @@ def survey_of(folder: ChipFolder, progress: Progress) -> Survey:
 
 
 def finish(
-    options: InspectionOptions, found: Survey, look: Look, progress: Progress
+    options: InspectionOptions, found: Survey, look: Look, how: str, progress: Progress
 ) -> dict[str, Any]:
-    """Draw the chips, write the report and return the counts."""
+    """Draw the chips, write the report and return the counts.
+
+    Args:
+        options: of the inspection.
+        found: what the folder holds.
+        look: reads a chip as it is to be shown.
+        how: a sentence that says how that is.
+        progress: of the work.
+    """
     if options.rows < 0:
         raise InputError(f"{options.rows} is no number of rows. Give 0 or more.")
     if options.report:
         chosen = choose(found.classes, options.rows * COLUMNS, options.seed)
         phase = Phase(progress, "Drawing", len(chosen), "chips", _SURVEYED, 1.0)
         sheet = contact_sheet(found.folder, chosen, look, phase)
-        page = inspection_page(found, sheet, chosen, options.augment)
+        page = inspection_page(found, sheet, chosen, how)
         pages.write(Path(options.report), page)
     return {"chips": len(found.folder.chips), "problems": len(found.problems)}
 

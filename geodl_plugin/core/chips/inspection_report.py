@@ -35,20 +35,18 @@ details ul { margin: 0.5rem 0 0.2rem; padding-left: 1.1rem; font-size: 0.92rem;
 """
 
 
-def inspection_page(
-    found: Survey, sheet: Sequence[str], chosen: Sequence[int], augmented: bool
-) -> str:
+def inspection_page(found: Survey, sheet: Sequence[str], chosen: Sequence[int], how: str) -> str:
     """Return the report as an HTML page.
 
     Args:
         found: what the folder holds.
         sheet: the chips of the contact sheet, as HTML.
         chosen: their positions.
-        augmented: whether they are shown as a network sees them.
+        how: a sentence that says how they are shown.
     """
     parts = [lead(summary(found)), _figures(found), *_problem_parts(found)]
     if sheet:
-        parts += _sheet_parts(found, sheet, chosen, augmented)
+        parts += _sheet_parts(found, sheet, chosen, how)
     parts += [*_balance_parts(found), *_size_parts(found), *_band_parts(found)]
     title = f"Training data in {found.folder.path.resolve().name}"
     return page(title, parts, STYLE + contact_sheet.STYLE)
@@ -113,9 +111,7 @@ def _problem_list(problems: Sequence[Problem], found: Survey) -> str:
     )
 
 
-def _sheet_parts(
-    found: Survey, sheet: Sequence[str], chosen: Sequence[int], augmented: bool
-) -> list[str]:
+def _sheet_parts(found: Survey, sheet: Sequence[str], chosen: Sequence[int], how: str) -> list[str]:
     present = {value for each in found.classes for value in each or ()}
     shown = {value for position in chosen for value in found.classes[position] or ()}
     text = f"{_many(len(sheet), 'chip')}, drawn at random"
@@ -125,11 +121,6 @@ def _sheet_parts(
             if shown == present
             else f"; they show {len(shown)} of {len(present)} classes, more rows show more"
         )
-    how = (
-        "As a network sees them: cut, turned, mirrored, lighter or darker at random."
-        if augmented
-        else "As they are stored."
-    )
     return [
         heading("Contact sheet"),
         note(f"{text}. {how}"),

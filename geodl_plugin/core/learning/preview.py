@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from ..arguments import compose
 from ..chips.contact_sheet import Look
 from ..chips.folder import open_folder
 from ..chips.inspect import InspectionOptions, finish, survey_of
@@ -28,23 +30,37 @@ def run(options: InspectionOptions, progress: Progress) -> dict[str, Any]:
     """Inspect training data, write the report with augmented chips and return the counts.
 
     Raises:
-        InputError: when no model type learns from the format.
+        InputError: when no model type learns from the format, or the augmentation is unknown.
         TrainingDataError: when the folder cannot be opened or its chips are too small.
     """
     folder = open_folder(options.folder)
     kind = default_model_type(folder.format, all(chip.second for chip in folder.chips))
     check_size(folder)
+    settings = settings_of(
+        options.augmentation, options.augmentation_parameters, folder.reference_system
+    )
     found = survey_of(folder, progress)
-    return finish(options, found, augmented(found, kind.task, options.seed), progress)
+    look = augmented(found, kind.task, options.seed, settings)
+    return finish(options, found, look, _told(options.augmentation, settings), progress)
 
 
-def augmented(found: Survey, task: Task, seed: int) -> Look:
+def _told(augmentation: str, settings: Mapping[str, Any]) -> str:
+    """Return the sentence of the report that says how the chips are shown."""
+    if augmentation == "NONE":
+        return "As a network sees them: cut at random, without augmentation."
+    if augmentation == "CUSTOM":
+        return f"As a network sees them: cut and varied at random by {compose(settings)}."
+    return "As a network sees them: cut, turned, mirrored, lighter or darker at random."
+
+
+def augmented(found: Survey, task: Task, seed: int, settings: Mapping[str, Any]) -> Look:
     """Return a function that cuts and augments a chip as a training does.
 
     Args:
         found: the folder, and the statistics by which pixels are normalised.
         task: what a network learns from the chips.
         seed: of the augmentation; a chip is always seen alike.
+        settings: of the augmentation.
     """
     folder = found.folder
     values = np.array(teachable(folder).values, np.int64)
@@ -52,7 +68,6 @@ def augmented(found: Survey, task: Task, seed: int) -> Look:
     side = min(folder.width, folder.height) // LEAST_SIDE * LEAST_SIDE
     deviation = np.where(found.bands.deviation > 0, found.bands.deviation, 1.0)
     normalization = Normalization(tuple(found.bands.mean.tolist()), tuple(deviation.tolist()))
-    settings = settings_of("DEFAULT", "", folder.reference_system)
 
     def look(position: int) -> tuple[Block, Label]:
         torch.manual_seed(seed + position)

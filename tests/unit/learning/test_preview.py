@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
@@ -12,11 +14,13 @@ from geodl_plugin.core.chips.inspect import InspectionOptions, inspect, survey_o
 from geodl_plugin.core.errors import InputError, TrainingDataError  # noqa: E402
 from geodl_plugin.core.geo.grid import GeoTransform  # noqa: E402
 from geodl_plugin.core.geo.raster_writer import write_chip  # noqa: E402
+from geodl_plugin.core.learning.augmentation_settings import settings_of  # noqa: E402
 from geodl_plugin.core.learning.preview import augmented, label_of_target, run  # noqa: E402
 from geodl_plugin.core.models.registry import Task  # noqa: E402
 from geodl_plugin.core.progress import Progress  # noqa: E402
 
 VALUES = np.array([4, 9])
+DEFAULT = settings_of("DEFAULT", "", "MAP_SPACE")
 
 
 @pytest.fixture
@@ -44,7 +48,7 @@ def matches(band: np.ndarray, roof: np.ndarray) -> bool:
 
 def test_labels_move_with_the_pixels(tiles):
     found = survey_of(open_folder(tiles), Progress())
-    look = augmented(found, Task.PIXELS, 1)
+    look = augmented(found, Task.PIXELS, 1, DEFAULT)
     corners = set()
     for position in range(3):
         block, label = look(position)
@@ -65,6 +69,32 @@ def test_the_report_says_how_the_chips_are_shown(tiles, tmp_path):
     text = report.read_text(encoding="utf-8")
     assert "As a network sees them" in text
     assert text.count("<figure>") == 3
+
+
+def test_the_chosen_augmentation_is_shown_and_told(tiles, tmp_path):
+    report = tmp_path / "report.html"
+
+    def shown(augmentation, parameters=""):
+        options = InspectionOptions(str(tiles), str(report), 1, 42, True, augmentation, parameters)
+        run(options, Progress())
+        text = report.read_text(encoding="utf-8")
+        return text, re.findall(r"data:image/[^\"]+", text)
+
+    still = "mirror_x=false;mirror_y=false;turn=false;zoom=1;contrast=1;brightness=0"
+    _, usual = shown("DEFAULT")
+    text, plain = shown("NONE")
+    assert len(plain) == 3 and plain != usual and "without augmentation" in text
+    text, same = shown("CUSTOM", still)
+    assert same == plain and "turn=false" in text
+    _, blurred = shown("CUSTOM", f"{still};blur=4")
+    assert blurred != plain
+    with pytest.raises(InputError, match="no argument 'blurr'"):
+        shown("CUSTOM", "blurr=4")
+
+
+def test_an_augmentation_that_is_not_shown_is_refused(tiles):
+    with pytest.raises(InputError, match=r"AUGMENTATION=CUSTOM is for .* Set AUGMENT"):
+        inspect(InspectionOptions(str(tiles), augmentation="CUSTOM"), Progress())
 
 
 def test_a_format_that_no_network_learns_from_is_refused(tmp_path):
@@ -94,7 +124,7 @@ def test_both_dates_are_moved_together(tiles):
         write_chip(tiles / "images2" / chip.image.name, pixels, GeoTransform(), "")
     found = survey_of(open_folder(tiles), Progress())
     assert not found.fatal and found.folder.paired
-    look = augmented(found, Task.CHANGE, 1)
+    look = augmented(found, Task.CHANGE, 1, DEFAULT)
     for position in range(3):
         block, label = look(position)
         assert block.pixels.shape == (8, 64, 64)
