@@ -52,7 +52,7 @@ class TrainingForm(QWidget):
         for group in self._groups():
             layout.addWidget(group)
         for text, wanted in (
-            (self.tr("See the chips as the network will do"), self.inspection_wanted),
+            (self.tr("See the chips as the network does"), self.inspection_wanted),
             (self.tr("All options in the tool Train model"), self.tool_wanted),
         ):
             link = QLabel(f"<a href='#'>{text}</a>")

@@ -316,8 +316,13 @@ def agree(exact: Any, rough: Any) -> bool:
     return True
 
 
-def load_network(model: Model, package: Package) -> nn.Module:
+def load_network(model: Model, package: Package, device: torch.device | None = None) -> nn.Module:
     """Build the network of a model and give it its weights.
+
+    Args:
+        model: its description.
+        package: with its files.
+        device: that a Python function is told to compute on; the CPU where not given.
 
     Raises:
         ModelError: when the weights do not fit.
@@ -325,7 +330,7 @@ def load_network(model: Model, package: Package) -> nn.Module:
     if model.foreign is not None:
         from .foreign.loaders import load_foreign
 
-        return load_foreign(model, package)
+        return load_foreign(model, package, device or torch.device("cpu"))
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
@@ -347,7 +352,7 @@ def open_engine(model: Model, options: InferenceOptions, progress: Progress) -> 
     # Before the weights: it may be refused. The workers of a cluster choose theirs.
     device = choose_device("cpu" if options.scheduler else options.device)
     with open_package(options.model) as package:
-        network = load_network(model, package)
+        network = load_network(model, package, device)
     if getattr(network, "is_compiled", False):
         device = "cpu"  # another library computes, or another process
     return Engine(network, str(device), options.precision, options.batch_size, progress)

@@ -49,7 +49,8 @@ def _told(augmentation: str, settings: Mapping[str, Any]) -> str:
     if augmentation == "NONE":
         return "As a network sees them: cut at random, without augmentation."
     if augmentation == "CUSTOM":
-        return f"As a network sees them: cut and varied at random by {compose(settings)}."
+        told = compose(settings).replace(";", "; ")
+        return f"As a network sees them: cut and varied at random by {told}."
     return "As a network sees them: cut, turned, mirrored, lighter or darker at random."
 
 

@@ -33,7 +33,7 @@ class Host:
 
     def start(self, order: dict[str, Any], _: Arrays) -> tuple[dict[str, Any], Arrays]:
         """Import the function's file, make an instance and hand it the model."""
-        stub_arcpy()
+        stub_arcpy(order["device"])
         name_old_types()
         folder, file = order["folder"], Path(order["function"])
         sys.path[:0] = [str(file.parent), folder]
@@ -100,12 +100,18 @@ class Host:
         return {}, [values, valid.reshape(-1, rows, cols)[0]]
 
 
-def stub_arcpy() -> None:
-    """Offer what functions ask of ArcGIS Pro's module, where it is not installed."""
+def stub_arcpy(device: int) -> None:
+    """Offer what functions ask of ArcGIS Pro's module, where it is not installed.
+
+    Args:
+        device: number of the GPU, negative for the CPU.
+    """
     if importlib.util.find_spec("arcpy") is not None:
         return
     arcpy = types.ModuleType("arcpy")
-    arcpy.env = types.SimpleNamespace(processorType="CPU", gpuId=0)  # type: ignore[attr-defined]
+    kind = "GPU" if device >= 0 else "CPU"
+    environment = types.SimpleNamespace(processorType=kind, gpuId=max(device, 0))
+    arcpy.env = environment  # type: ignore[attr-defined]
     for name in ("AddMessage", "AddWarning", "AddError"):
         setattr(arcpy, name, lambda text: sys.stderr.write(f"{text}\n"))
     sys.modules["arcpy"] = arcpy

@@ -23,12 +23,18 @@ from .functions import ARCGIS_LIBRARY, needs_arcgis
 CERTAIN = 50.0  # the logit of what a function has decided
 LEAST = 1e-6
 PERCENT = 100.0
+CPU = -1
 
 
 class FunctionNetwork(nn.Module):
     """Asks a function, block by block.
 
     Images are the raster's own pixels, with a last band that tells where there are data.
+
+    Args:
+        model: its description.
+        package: with its files.
+        device: that the function is told to compute on; what it does is its own.
 
     Raises:
         ModelError: when the function fails, or wants what there is not.
@@ -37,7 +43,7 @@ class FunctionNetwork(nn.Module):
     is_compiled, is_exact = True, True
     tile_step = 1
 
-    def __init__(self, model: Model, package: Package) -> None:
+    def __init__(self, model: Model, package: Package, device: torch.device) -> None:
         super().__init__()
         foreign = model.foreign
         if foreign is None:
@@ -54,8 +60,7 @@ class FunctionNetwork(nn.Module):
         weakref.finalize(self, kept.close)
         path = kept.definition_file()
         text = str(path) if path is not None else package.definition.to_json()
-        device = torch.cuda.current_device() if torch.cuda.is_available() else -1
-        self._function = InferenceFunction(model.name, file, text, device)
+        self._function = InferenceFunction(model.name, file, text, device_number(device))
         self._check_kind()
         tool = TASK_ARGUMENTS[foreign.task]
         self._settings = self._function.configure(foreign.arguments, tool)
@@ -213,6 +218,13 @@ class FunctionNetwork(nn.Module):
             f"The Python function of '{self._name}' found the class '{(texts or ['none'])[0]}', "
             f"which its definition does not name. It names: {self._schema}."
         )
+
+
+def device_number(device: torch.device) -> int:
+    """Return a device as ArcGIS names it: the number of a GPU of NVIDIA's, −1 for all else."""
+    if device.type != "cuda":
+        return CPU
+    return torch.cuda.current_device() if device.index is None else device.index
 
 
 def _number(value: Any, default: float) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable
 
+import torch
 from torch import nn
 
 from ...errors import GeoDLError, ModelError
@@ -21,8 +22,13 @@ _MODULES = {
 }
 
 
-def load_foreign(model: Model, package: Package) -> nn.Module:
+def load_foreign(model: Model, package: Package, device: torch.device) -> nn.Module:
     """Return the network of a model of another maker, with the face that its task wants.
+
+    Args:
+        model: its description.
+        package: with its files.
+        device: that a Python function is told to compute on.
 
     Raises:
         ModelError: when it cannot be read, or answers in a form that is not known.
@@ -32,7 +38,7 @@ def load_foreign(model: Model, package: Package) -> nn.Module:
     if model.runs_code:
         from .function_network import FunctionNetwork
 
-        return FunctionNetwork(model, package)
+        return FunctionNetwork(model, package, device)
     open_network: Callable[[Model, Package], Ask] = importlib.import_module(
         _MODULES[model.foreign.loader], __package__
     ).open_network

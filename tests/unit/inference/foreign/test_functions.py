@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from osgeo import gdal
 
 from geodl_plugin.core.errors import GeoDLError, InputError, ModelError
 from geodl_plugin.core.inference.detect import run as detect
+from geodl_plugin.core.inference.engine import load_network
+from geodl_plugin.core.inference.foreign.function_network import device_number
+from geodl_plugin.core.inference.model import read_model
 from geodl_plugin.core.inference.objects import run as classify_objects
 from geodl_plugin.core.inference.options import DetectionOptions, ObjectOptions, PixelOptions
 from geodl_plugin.core.inference.pixels import run as classify_pixels
-from geodl_plugin.core.packages.archive import write_package
+from geodl_plugin.core.models.registry import Task
+from geodl_plugin.core.packages.archive import open_package, write_package
 from geodl_plugin.core.packages.definition import ModelDefinition
 from geodl_plugin.core.progress import Progress
 
@@ -198,6 +204,42 @@ def test_without_consent_nothing_runs(source: str, tmp_path: Path) -> None:
             Progress(),
         )
     assert not (tmp_path / "ran").exists()
+
+
+TOLD = """
+    def initialize(self, **kw):
+        told = [kw["device"], arcpy.env.processorType, arcpy.env.gpuId]
+        with open({file!r}, "w") as file:
+            json.dump(told, file)
+"""
+
+
+@pytest.mark.parametrize(
+    ("device", "number"), [("cpu", -1), ("mps", -1), ("cuda:1", 1), ("cuda", 0)]
+)
+def test_devices_have_the_numbers_of_arcgis(
+    device: str, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    assert device_number(torch.device(device)) == number
+
+
+def test_the_chosen_device_reaches_the_function(
+    source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "told.json"
+    body = TOLD.format(file=str(file)) + DETECTOR
+    model = make_model(tmp_path, "ObjectDetection", body, ExtractBands=[0, 1])
+    output = tmp_path / "found.gpkg"
+    # A machine may have a GPU and the user want the CPU all the same.
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    detect(options(DetectionOptions, source, model, output), Progress())
+    assert json.loads(file.read_text()) == [-1, "CPU", 0]
+    with open_package(model) as package:
+        read = read_model(package.definition, Task.DETECTION, allow_code=True)
+        load_network(read, package, torch.device("cuda:2"))
+    assert json.loads(file.read_text()) == [2, "GPU", 2]
 
 
 @pytest.mark.parametrize(
