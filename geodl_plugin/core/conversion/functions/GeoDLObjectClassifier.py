@@ -2,7 +2,9 @@
 
 The host hands over the images of several objects at a time and gets back the class of each. This
 file lies in the model package beside the definition (.emd) and the network (.pt, TorchScript),
-which takes images of one size and answers the probabilities ``(n, classes)``.
+which takes images of one size and answers the probabilities ``(n, classes)``. ArcGIS
+wants it complete in one file: what it shares with the other functions is repeated in each, and
+equal.
 """
 
 from __future__ import annotations

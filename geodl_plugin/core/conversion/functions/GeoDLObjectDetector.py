@@ -3,7 +3,8 @@
 The host hands over one block of pixels at a time and gets back the boxes found in it. This file
 lies in the model package beside the definition (.emd) and the network (.pt, TorchScript), which
 takes images of one size and answers ``(1, 4 + classes, boxes)``: centre x, centre y, width and
-height in pixels, then the probability of each class.
+height in pixels, then the probability of each class. ArcGIS wants it complete in one file: what it
+shares with the other functions is repeated in each, and equal.
 """
 
 from __future__ import annotations

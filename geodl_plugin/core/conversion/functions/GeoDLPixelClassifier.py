@@ -3,7 +3,8 @@
 The host hands over one block of pixels at a time and gets back the class of each pixel. This file
 lies in the model package beside the definition (.emd) and the network (.pt, TorchScript), which
 takes images of one size and answers the probabilities ``(1, 1 + classes, rows, columns)``, the
-background first.
+background first. ArcGIS wants it complete in one file: what it shares with the other functions is
+repeated in each, and equal.
 """
 
 from __future__ import annotations
