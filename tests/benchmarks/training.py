@@ -7,9 +7,12 @@ rounds counts:
   optimiser, one cycle; without validation and files;
 * bare: the same network, number format, loss and optimiser on one batch that lies in memory;
 * plain: the loop of torchvision's references: float32, no channels last, chips read from the
-  files and normalised by a data set of the same kind, mirrored at random, SGD.
+  files and normalised by a data set of the same kind, mirrored at random, SGD;
+* torchgeo: an epoch of torchgeo's trainer and data module on the same chips, in a process of its
+  own; it has no SSD. Its environment, beside this one's torch, is made in build/ once.
 
 Usage: python tests/benchmarks/training.py [--quick] [--side 256] [--chips 32] [--rounds 3]
+           [--only NAME] [--no-torchgeo]
 """
 
 from __future__ import annotations
@@ -17,9 +20,11 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
+import venv
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -46,10 +51,14 @@ from geodl_plugin.core.learning.preparation import Preparation, prepare
 from geodl_plugin.core.progress import Phase, Progress
 from geodl_plugin.core.samples.schema import Schema
 
+ROOT = Path(__file__).resolve().parents[2]
+TORCHGEO = ROOT / "build" / "torchgeo"
+# Format, and the task of torchgeo that does the same.
 TASKS = {
-    "pixels, UNET": ("Classified_Tiles", "UNET"),
-    "detection, SSD": ("PASCAL_VOC_rectangles", "SSD"),
-    "objects, FEATURE_CLASSIFIER": ("Labeled_Tiles", "FEATURE_CLASSIFIER"),
+    "UNET": ("Classified_Tiles", "pixels"),
+    "SSD": ("PASCAL_VOC_rectangles", ""),
+    "RETINANET": ("PASCAL_VOC_rectangles", "detection"),
+    "FEATURE_CLASSIFIER": ("Labeled_Tiles", "objects"),
 }
 
 
@@ -59,6 +68,7 @@ def write_folder(folder: Path, data_format: str, count: int, side: int) -> None:
     for name in ("images", "labels"):
         (folder / name).mkdir(parents=True)
     writer = chip_format(data_format)(folder, Schema.from_names(()))
+    truth: dict[str, list[Any]] = {"boxes": [], "labels": []}
     for number in range(count):
         pixels = random.integers(0, 90, (3, side, side), np.uint8)
         mask = np.zeros((side, side), np.int64)
@@ -68,6 +78,8 @@ def write_folder(folder: Path, data_format: str, count: int, side: int) -> None:
             mask[row : row + 24, col : col + 24] = 1
             boxes.append([col, row, col + 24, row + 24])
         pixels = np.clip(pixels, 0, 255)
+        truth["boxes"].append(boxes)
+        truth["labels"].append(1 + number % 2)
         label: Any = {
             "PASCAL_VOC_rectangles": BoxLabel(np.array(boxes, float), np.ones(12, int)),
             "Classified_Tiles": MaskLabel(mask),
@@ -80,6 +92,7 @@ def write_folder(folder: Path, data_format: str, count: int, side: int) -> None:
     classes = [{"Value": value, "Name": f"class {value}"} for value in (1, 2)]
     definition = {"MetaDataMode": data_format, "Classes": classes}
     (folder / "esri_model_definition.emd").write_text(json.dumps(definition))
+    np.savez(folder / "truth.npz", **truth)
 
 
 class Runs:
@@ -167,6 +180,29 @@ class Runs:
         return count / (time.perf_counter() - began)
 
 
+def by_torchgeo(task: str, folder: Path, backbone: str) -> float:
+    """Return the samples per second of an epoch of torchgeo's."""
+    script = Path(__file__).with_name("rivals") / "torchgeo_epoch.py"
+    command = [_torchgeo_python(), script, task, folder, backbone, CPU_BATCH]
+    done = subprocess.run([*map(str, command)], check=True, capture_output=True, text=True)
+    return float(done.stdout.rpartition(":")[2])
+
+
+def _torchgeo_python() -> Path:
+    """Return the Python of an environment with torchgeo, which sees this one's libraries too."""
+    python = TORCHGEO / "bin" / "python"
+    if not python.exists():
+        print("installing torchgeo into build/", flush=True)
+        venv.create(TORCHGEO, system_site_packages=True, with_pip=True)
+        (site,) = TORCHGEO.glob("lib/python*/site-packages")
+        (site / "benchmark.pth").write_text(f"{Path(torch.__file__).parents[1]}\n")
+        constraint = TORCHGEO / "constraint.txt"
+        constraint.write_text(f"numpy=={np.__version__}\n")
+        install = [python, "-m", "pip", "install", "-qq", "-c", constraint, "torchgeo"]
+        subprocess.run([*map(str, install)], check=True)
+    return python
+
+
 class Clock(pl.Callback):
     """Counts samples and seconds from the end of the first batch on."""
 
@@ -204,27 +240,31 @@ def timed(step: Callable[[], None], count: int, device: torch.device) -> float:
 
 
 def measure(folder: Path, name: str, arguments: argparse.Namespace) -> None:
-    """Print the line of a task."""
-    data_format, model_type = TASKS[name]
+    """Print the line of a model type."""
+    data_format, rival = TASKS[name]
     write_folder(folder, data_format, arguments.chips, arguments.side)
     options = TrainingOptions(
         str(folder),
         "out",
-        model_type=model_type,
+        model_type=name,
         backbone=arguments.backbone,
         weights="none",
         validation_percentage=1,
         device=arguments.device,
     )
     runs = Runs(options)
-    found: dict[str, list[float]] = {"ours": [], "bare": [], "plain": []}
+    ways = {"ours": runs.ours, "bare": runs.bare, "plain": runs.plain}
+    if rival and not arguments.no_torchgeo:
+        ways["torchgeo"] = lambda: by_torchgeo(rival, folder, arguments.backbone)
+    found: dict[str, list[float]] = {way: [] for way in ways}
     for _ in range(arguments.rounds):
-        for way, speeds in found.items():
-            speeds.append(getattr(runs, way)())
-    ours, bare, plain = (statistics.median(speeds) for speeds in found.values())
+        for way, run in ways.items():
+            found[way].append(run())
+    speeds = {way: statistics.median(each) for way, each in found.items()}
+    ratios = (f"{speeds['ours'] / each:.2f} × {way}" for way, each in speeds.items())
     print(
-        f"{name:29} {ours:8.2f} {bare:8.2f} {plain:8.2f}   {ours / bare:9.2f} {ours / plain:10.2f}"
-        f"   {runs.hardware.precision}",
+        f"{name:19}{speeds['ours']:8.2f} samples a second ({runs.hardware.precision}): "
+        f"{', '.join(list(ratios)[1:])}",
         flush=True,
     )
 
@@ -238,11 +278,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--backbone", default="resnet18")
     parser.add_argument("--device", default="auto")
+    parser.add_argument("--only", choices=TASKS, action="append", help="of these model types")
+    parser.add_argument("--no-torchgeo", action="store_true", help="leave torchgeo out")
     arguments = parser.parse_args()
     if arguments.quick:
         arguments.side, arguments.chips, arguments.rounds = 128, 25, 1
-    print("samples a second                  ours     bare    plain   ours/bare ours/plain")
-    for name in TASKS:
+    for name in arguments.only or TASKS:
         with tempfile.TemporaryDirectory() as folder:
             measure(Path(folder) / "chips", name, arguments)
 
