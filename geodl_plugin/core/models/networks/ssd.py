@@ -234,5 +234,5 @@ def _block(channels_in: int, channels_out: int, stride: int = 1) -> nn.Sequentia
 
 def _head(width: int, outputs: int, drop: float) -> nn.Sequential:
     return nn.Sequential(
-        *_block(width, width), nn.Dropout2d(drop), nn.Conv2d(width, outputs, 3, padding=1)
+        *_block(width, width), nn.Dropout(drop), nn.Conv2d(width, outputs, 3, padding=1)
     )
