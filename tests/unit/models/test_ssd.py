@@ -98,6 +98,17 @@ def test_every_object_gets_an_anchor():
     assert (match(anchors, torch.zeros(0, 4), 0.45) == -1).all()
 
 
+def test_dropout_leaves_a_part_of_every_map():
+    torch.manual_seed(1)
+    network = SingleShotDetector(TinyPyramid(), 2, 64, [8], [1.0], [[1.0, 1.0]], 0.3, False)
+    (dropout,) = (
+        each for each in network.heads[0] if isinstance(each, nn.modules.dropout._DropoutNd)
+    )
+    maps = dropout.train()(torch.ones(4, 128, 16, 16))
+    assert (maps.amax((2, 3)) > 0).all()
+    assert 0.25 < (maps == 0).float().mean() < 0.35
+
+
 @pytest.mark.parametrize("focal", [False, True])
 def test_loss_falls_and_objects_are_found(focal):
     network = detector([8, 4], focal=focal)
