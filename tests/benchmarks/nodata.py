@@ -1,7 +1,7 @@
 """Measures that areas without data cost nothing: 84 % of the raster has none.
 
 A real U-Net on two rasters of one size: full, and with data in scattered patches, as an
-orthomosaic has them. Both run in this process, one after the other.
+orthomosaic has them. Both run in this process in turns, after loading; the best of two counts.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 SIDE, PATCH = 4096, 512
-SHARE = 0.16
+ROUNDS = 2
 
 
 def patches() -> np.ndarray:
@@ -31,6 +31,8 @@ def patches() -> np.ndarray:
 def main() -> None:
     """Print the seconds of both rasters, their ratio and the share of data."""
     from geodl_plugin.core.inference import pixels
+    from geodl_plugin.core.inference.checks import open_pixels
+    from geodl_plugin.core.inference.engine import open_engine
     from geodl_plugin.core.inference.options import PixelOptions
     from geodl_plugin.core.progress import Progress
     from tests.qgis.models import write_untrained
@@ -47,15 +49,20 @@ def main() -> None:
             "full": write_raster(folder / "full.tif", full, nodata=0, options=options),
             "sparse": write_raster(folder / "some.tif", full * where, nodata=0, options=options),
         }
-        seconds = {}
-        for kind, source in sources.items():
-            began = time.perf_counter()
-            made = PixelOptions(
-                [source], model, str(folder / f"{kind}-out.tif"), tile_size=256, padding=32
-            )
-            pixels.run(made, Progress())
-            seconds[kind] = time.perf_counter() - began
-            print(f"{kind:7} {seconds[kind]:7.1f} s")
+        seconds = {kind: float("inf") for kind in sources}
+        engine = None
+        for turn in range(ROUNDS + 1):  # the first one loads and compiles the network
+            for kind, source in sources.items():
+                options = PixelOptions(
+                    [source], model, str(folder / f"{kind}-out.tif"), tile_size=256, padding=32
+                )
+                with open_pixels(options, Progress()) as job:
+                    engine = engine or open_engine(job.model, options, Progress())
+                    began = time.perf_counter()
+                    pixels.classify(job, engine, options, Progress())
+                    if turn:
+                        seconds[kind] = min(seconds[kind], time.perf_counter() - began)
+    print(f"full {seconds['full']:.1f} s, sparse {seconds['sparse']:.1f} s")
     ratio = seconds["sparse"] / seconds["full"]
     print(f"data {where.mean():.3f} of the raster, time {ratio:.3f} of the full one")
 

@@ -56,7 +56,7 @@ def classify(
     if options.test_time_augmentation:
         engine.network = Views(engine.network, model.map_space, model.several_labels)
     decode = several_above(options.score_threshold) if model.several_labels else best
-    hold_cache(job.raster, side)
+    hold_cache(job.raster, side, scattered=True)
     engine.expect(reader.count, side, side)
     phase = Phase(progress, "Classifying objects", reader.count, "features", stop=0.99)
     with resumable(options.output, facts_of(options, count=reader.count), progress) as journal:

@@ -30,16 +30,19 @@ READERS = 2  # threads; decompressing is done outside of Python's lock
 LANES = 2  # threads with a batch: while the network computes one, the other is prepared or decoded
 
 
-def hold_cache(raster: Raster, tile_size: int) -> None:
+def hold_cache(raster: Raster, tile_size: int, scattered: bool = False) -> None:
     """Hold GDAL's cache at what the tiles of a raster need.
 
     A file stored in strips must keep a row of tiles, or each tile would read whole strips
-    again; a file stored in blocks needs next to nothing.
+    again; a file stored in blocks needs next to nothing. Where the tiles are scattered, each
+    reader keeps as much of the raster as may be.
     """
     cols, rows = raster.block_size
-    need = 0
-    if cols > 2 * tile_size:
-        need = cols * (tile_size + rows) * raster.band_count * raster.dtype.itemsize >> 20
+    need, pixel = 0, raster.band_count * raster.dtype.itemsize
+    if scattered:
+        need = READERS * raster.width * raster.height * pixel >> 20
+    elif cols > 2 * tile_size:
+        need = cols * (tile_size + rows) * pixel >> 20
     limit_cache(min(CACHE + need, LARGEST_CACHE))
 
 
