@@ -198,7 +198,17 @@ def _torchgeo_python() -> Path:
         (site / "benchmark.pth").write_text(f"{Path(torch.__file__).parents[1]}\n")
         constraint = TORCHGEO / "constraint.txt"
         constraint.write_text(f"numpy=={np.__version__}\n")
-        install = [python, "-m", "pip", "install", "-qq", "-c", constraint, "torchgeo"]
+        install = [
+            python,
+            "-m",
+            "pip",
+            "install",
+            "-qq",
+            "-c",
+            constraint,
+            "torchgeo",
+            "pycocotools",
+        ]
         subprocess.run([*map(str, install)], check=True)
     return python
 

@@ -97,7 +97,7 @@ def main() -> None:
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
-        limit_val_batches=0,
+        limit_val_batches=1,  # after the clock has stopped; its scheduler asks for it
     )
     data = NonGeoDataModule(Chips, int(batch), folder=folder, task=task)
     trainer.fit(task_of(task, backbone), datamodule=data)
