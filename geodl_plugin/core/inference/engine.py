@@ -93,6 +93,15 @@ class Engine:
                 self._halve(error, len(part))
         return answers
 
+    @property
+    def overlaps(self) -> bool:
+        """Whether it gains by several threads: one computes, the others prepare and decode.
+
+        Not so torch on a CPU: each thread that computes there brings threads of its own, and
+        they wait for each other.
+        """
+        return self._ready and (self._compiled is not None or self.device.type != "cpu")
+
     def expect(self, work: int, width: int, height: int) -> None:
         """Prepare for ``work`` images of one size; choose the batch size if it was left open.
 

@@ -20,7 +20,7 @@ from .crops import CropReader, Subject, WholeReader, subjects
 from .engine import Decode, Engine, open_engine
 from .journal import Journal, facts_of, resumable
 from .options import ObjectOptions
-from .pipeline import LANES, Sink, hold_cache, read_ahead
+from .pipeline import Sink, answer_ahead, hold_cache, read_ahead
 from .tiles import Damaged
 from .views import Views
 from .whole_rasters import WholeRasters
@@ -71,7 +71,7 @@ def classify(
                 images = [fit(image, side) for _, image in waiting if image is not None]
                 return engine.infer(images, decode) if images else []
 
-            groups = read_ahead(_gathered(entries, engine), lambda: answer, LANES, LANES)
+            groups = answer_ahead(_gathered(entries, engine), answer, engine)
             with (
                 contextlib.closing(entries),
                 contextlib.closing(groups),

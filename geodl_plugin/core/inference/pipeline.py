@@ -6,6 +6,7 @@ Every queue is bounded, so memory is a constant, whatever the raster.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import queue
 import threading
 from collections import deque
@@ -88,7 +89,7 @@ def run_tiles(
 
     with contextlib.closing(read_ahead(tiles, open_reader)) as images, Sink(take) as sink:
         groups = batches(images, lambda: engine.batch_size)
-        with contextlib.closing(read_ahead(groups, lambda: answer, LANES, LANES)) as answered:
+        with contextlib.closing(answer_ahead(groups, answer, engine)) as answered:
             for entry, answers in answered:
                 if isinstance(entry, Tile):
                     sink.put(entry)
@@ -98,6 +99,25 @@ def run_tiles(
                     sink.put(pair)
                 sink.put(())
                 phase.step(len(entry))
+
+
+def answer_ahead(
+    groups: Iterable[Item], answer: Callable[[Item], Result], engine: Engine
+) -> Generator[tuple[Item, Result], None, None]:
+    """Yield groups with their answers, in order; several at a time where the engine gains by it.
+
+    Args:
+        groups: of images, say.
+        answer: asks the engine for the answers to a group.
+        engine: knows from its first answer on whether it :attr:`~.engine.Engine.overlaps`.
+    """
+    waiting = iter(groups)
+    for group in waiting:
+        if engine.overlaps:
+            rest = itertools.chain([group], waiting)
+            yield from read_ahead(rest, lambda: answer, LANES, LANES)
+            return
+        yield group, answer(group)
 
 
 def read_ahead(

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from geodl_plugin.core.inference.pipeline import Sink, batches, read_ahead
+from geodl_plugin.core.inference.pipeline import Sink, answer_ahead, batches, read_ahead
 
 
 def test_results_come_in_order_and_few_are_under_way() -> None:
@@ -60,6 +60,32 @@ def test_reading_stops_when_nobody_wants_more() -> None:
     next(road)
     road.close()
     assert len(started) <= 5
+
+
+class Settling:
+    """An engine that knows after so many answers that several threads help it."""
+
+    def __init__(self, after: int) -> None:
+        self.after, self.answered, self.threads = after, 0, set[str]()
+
+    @property
+    def overlaps(self) -> bool:
+        return self.answered >= self.after
+
+    def answer(self, group: int) -> int:
+        self.answered += 1
+        self.threads.add(threading.current_thread().name)
+        return group * 10
+
+
+@pytest.mark.parametrize("after", [0, 1, 7, 99])
+def test_several_threads_answer_as_soon_as_that_helps(after: int) -> None:
+    engine = Settling(after)
+    found = list(answer_ahead(range(20), engine.answer, engine))
+    assert found == [(group, group * 10) for group in range(20)]
+    here = threading.current_thread().name
+    assert (here in engine.threads) == (after > 0)
+    assert (len(engine.threads - {here}) > 0) == (after < 20)
 
 
 def test_batches_shrink_on_the_way_and_skip_what_is_empty() -> None:
