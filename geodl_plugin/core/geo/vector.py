@@ -90,7 +90,7 @@ class VectorReader:
         for index in range(definition.GetFieldCount()):
             field = definition.GetFieldDefn(index)
             self.fields[field.GetName()] = FIELD_KINDS.get(field.GetType(), "other")
-            self.definitions[field.GetName()] = field
+            self.definitions[field.GetName()] = _copy(field)
 
     @property
     def count(self) -> int:
@@ -203,6 +203,18 @@ class VectorReader:
             return {feature.GetField(0) for feature in result}
         finally:
             self._dataset.ReleaseResultSet(result)
+
+
+def _copy(field: ogr.FieldDefn) -> ogr.FieldDefn:
+    """Return a definition that outlives its layer."""
+    copy = ogr.FieldDefn(field.GetName(), field.GetType())
+    copy.SetSubType(field.GetSubType())
+    copy.SetWidth(field.GetWidth())
+    copy.SetPrecision(field.GetPrecision())
+    copy.SetNullable(field.IsNullable())
+    copy.SetDefault(field.GetDefault())
+    copy.SetAlternativeName(field.GetAlternativeName())
+    return copy
 
 
 def geometry_of(wkb: bytes) -> ogr.Geometry:
