@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -22,3 +27,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # The worker of every test: the Python that runs the tests, which has torch.
 os.environ.setdefault("GEODL_PYTHON", sys.executable)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def nothing_open_at_the_end(qgis_app: Any) -> Iterator[None]:
+    """Free what errors hold: QGIS closes the files of GDAL at its end; twice is a crash."""
+    yield
+    gc.collect()
