@@ -43,8 +43,10 @@ class ConvertModel(GeoDLAlgorithm):
         "network takes any.\n"
         "arcgis: a package (.dlpk) with the network as TorchScript and a Python inference "
         "function, for the deep learning tools of ArcGIS Pro; it needs nothing of GeoDL.\n"
-        "Detectors of two stages (FASTERRCNN, MASKRCNN) and outlines of objects have no answer of "
-        "a fixed form and cannot be converted."
+        "FASTERRCNN and MASKRCNN take tiles of the chips' size only. MASKRCNN answers boxes "
+        "(corners in pixels), scores, labels (the values of the classes) and masks (probabilities "
+        "on a grid to be stretched over each box) of the objects with a score of 0.05 and more; "
+        "GeoDL and ArcGIS make outlines of them, Deepness does not know this form."
     )
 
     def add_parameters(self) -> None:

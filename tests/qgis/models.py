@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +27,19 @@ def work_here(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def write_untrained(
-    path: Path, name: str, bands: int = 3, chip_size: int = 64, **given: Any
+    path: Path,
+    name: str,
+    bands: int = 3,
+    chip_size: int = 64,
+    resize_to: int = 0,
+    backbone: str = "resnet18",
+    adjust: Callable[[Any], None] | None = None,
+    **given: Any,
 ) -> str:
-    """Write a package of a real model type that has learnt nothing; arguments may be given."""
+    """Write a package of a real model type that has learnt nothing; arguments may be given.
+
+    ``adjust`` changes the network before it is written.
+    """
     import numpy as np
     import torch
     from safetensors.torch import save
@@ -36,11 +47,14 @@ def write_untrained(
     kind = model_type(name)
     arguments = dict(kind.arguments)
     if kind.complete is not None:
-        arguments = kind.complete(arguments, np.array([[16.0, 16.0]]), chip_size)
+        arguments = kind.complete(arguments, np.array([[16.0, 16.0]]), resize_to or chip_size)
     arguments.update(given)
     torch.manual_seed(0)
-    spec = NetworkSpec(name, "resnet18", arguments, bands, len(TREES), chip_size)
-    weights = save({n: v.contiguous() for n, v in build_network(spec).state_dict().items()})
+    spec = NetworkSpec(name, backbone, arguments, bands, len(TREES), chip_size, resize_to=resize_to)
+    network = build_network(spec)
+    if adjust is not None:
+        adjust(network)
+    weights = save({n: v.contiguous() for n, v in network.state_dict().items()})
     definition = {
         "Framework": "PyTorch",
         "ModelType": kind.task.value,
@@ -52,11 +66,12 @@ def write_untrained(
         "Classes": [class_to_json(each) for each in TREES.classes],
         "GeoDL": {
             "architecture": name,
-            "backbone": "resnet18",
+            "backbone": backbone,
             "arguments": arguments,
             "band_count": bands,
             "class_count": len(TREES),
             "chip_size": chip_size,
+            "resize_to": resize_to,
             "normalization": {"mean": [100.0] * bands, "std": [50.0] * bands},
         },
     }

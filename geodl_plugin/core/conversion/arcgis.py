@@ -15,10 +15,11 @@ from ..models.registry import Task
 from ..packages.archive import write_package
 from ..packages.definition import ModelDefinition
 from .exportable import Exportable, trial_images
-from .proof import Disagreement, compare
+from .proof import Disagreement, arrays, compare
 
 FUNCTIONS = {
     Task.DETECTION: "GeoDLObjectDetector",
+    Task.INSTANCES: "GeoDLInstanceDetector",
     Task.PIXELS: "GeoDLPixelClassifier",
     Task.OBJECTS: "GeoDLObjectClassifier",
 }
@@ -100,7 +101,8 @@ def _trace(network: Exportable) -> torch.jit.ScriptModule:
     try:
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")
-            traced = torch.jit.trace(network, example[:1], check_trace=False)
+            # Not strict, for answers with names.
+            traced = torch.jit.trace(network, example[:1], strict=False, check_trace=False)
             return torch.jit.freeze(traced)
     except Exception as error:  # the tracer raises errors of all kinds
         first = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
@@ -112,8 +114,8 @@ def _runner(path: Path) -> Any:
         warnings.simplefilter("ignore")
         loaded = torch.jit.load(str(path)).eval()
 
-    def answer(images: np.ndarray) -> np.ndarray:
+    def answer(images: np.ndarray) -> Any:
         with torch.inference_mode():
-            return loaded(torch.from_numpy(images)).numpy()
+            return arrays(loaded(torch.from_numpy(images)))
 
     return answer

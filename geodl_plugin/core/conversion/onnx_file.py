@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import io
 import json
 import logging
@@ -27,7 +28,12 @@ from .resolution import centimetres
 OPSET = 18  # what onnxruntime 1.14 and OpenVINO 2023 read
 DEFINITION = "geodl_definition"  # metadata: the model definition, from which all is rebuilt
 _BYTE = 255.0  # Deepness divides every pixel by it before it normalises
-_OVERLAP = {Task.DETECTION: 50, Task.PIXELS: 25}  # percent of a tile, as GeoDL's own padding
+_OVERLAP = {
+    Task.DETECTION: 50,
+    Task.INSTANCES: 50,
+    Task.PIXELS: 25,
+}  # percent of a tile, as GeoDL's own padding
+_FORMS = {Task.DETECTION: "YOLO_Ultralytics", Task.INSTANCES: "boxes"}
 _KINDS = {Task.DETECTION: "Detector", Task.PIXELS: "Segmentor", Task.OBJECTS: "Classifier"}
 
 
@@ -41,7 +47,7 @@ def export(network: Exportable) -> onnx.ModelProto:
     for free in sizes:
         try:
             with _silent():
-                return _export(network, free)
+                return _export(network, free) if network.second is None else _trace(network)
         except TypeError as error:
             raise ModelError(
                 f"PyTorch {torch.__version__} is too old to write ONNX. Install 2.6 or newer."
@@ -75,6 +81,29 @@ def _export(network: Exportable, free: bool) -> onnx.ModelProto:
     return program.model_proto
 
 
+def _trace(network: Exportable) -> onnx.ModelProto:
+    """Return a network whose answer depends on what it sees.
+
+    The newer exporter wants to know how many boxes there will be.
+    """
+    file = io.BytesIO()
+    axes = {name: {0: "batch"} for name in ("images", *network.outputs)}
+    if len(network.outputs) > 1:
+        for name in network.outputs:
+            axes[name][1] = "objects"
+    torch.onnx.export(
+        copy.deepcopy(network),  # it leaves its marks
+        (torch.zeros(2, network.bands, network.side, network.side),),
+        file,
+        dynamo=False,
+        input_names=["images"],
+        output_names=network.outputs,
+        dynamic_axes=axes,
+        opset_version=OPSET,
+    )
+    return onnx.load_model_from_string(file.getvalue())
+
+
 @contextlib.contextmanager
 def _silent() -> Iterator[None]:
     """Keep the exporter's remarks away: they are about its own insides."""
@@ -90,6 +119,8 @@ def _silent() -> Iterator[None]:
 
 def fix_size(proto: onnx.ModelProto, network: Exportable) -> None:
     """Declare the one tile size that Deepness wants; the graph itself takes others still."""
+    if not network.any_size:
+        return
     for value in (*proto.graph.input, *proto.graph.output):
         dims = value.type.tensor_type.shape.dim
         if len(dims) == 4:
@@ -109,9 +140,10 @@ def metadata(model: Model, definition: ModelDefinition, network: Exportable) -> 
     names = list(model.schema.names)
     if task in (Task.PIXELS, Task.CHANGE):
         names = ["background", *names]
+    numbers = model.schema.values if task is Task.INSTANCES else range(len(names))
     found: dict[str, Any] = {
         "model_type": _KINDS.get(task, task.value),
-        "class_names": dict(enumerate(names)),
+        "class_names": dict(zip(numbers, names)),
         "tile_size": network.side,
         "tiles_size": network.side,
         "tiles_overlap": _OVERLAP.get(task, 0),
@@ -122,10 +154,10 @@ def metadata(model: Model, definition: ModelDefinition, network: Exportable) -> 
     resolution = centimetres(definition)
     if resolution:
         found["resolution"] = resolution
-    if task is Task.DETECTION:
+    if task in _FORMS:
         usual = argument_defaults(DetectionOptions, DETECTION_ARGUMENTS)
         found.update(
-            det_type="YOLO_Ultralytics",
+            det_type=_FORMS[task],
             det_conf=usual["threshold"],
             det_iou_thresh=usual["nms_overlap"],
             det_remove_overlap=True,

@@ -39,7 +39,18 @@ def write(model: Any, path: Path) -> None:
     ov.save_model(model, str(path), compress_to_fp16=False)
 
 
-def open_runner(path: Path) -> Callable[[np.ndarray], np.ndarray]:
-    """Return a function that computes with a network that was written, ONNX or .xml."""
+def open_runner(path: Path) -> Callable[[np.ndarray], Any]:
+    """Return a function that computes with a network that was written, ONNX or .xml.
+
+    It returns an array; several by their names where there are several.
+    """
     compiled = ov.Core().compile_model(read(path), "CPU", _EXACT)
-    return lambda images: compiled(images)[0]
+
+    def answer(images: np.ndarray) -> Any:
+        found = compiled(images)
+        if len(compiled.outputs) == 1:
+            return found[0]
+        # What is handed on as it is has its own name beside that of the output, which is short.
+        return {min(each.names, key=len): found[each] for each in compiled.outputs}
+
+    return answer

@@ -15,7 +15,10 @@ from typing import Any
 
 import numpy as np
 import torch
+import torchvision
 
+# Networks of two stages compute with torchvision's operators, which are known once imported.
+OPERATORS = torchvision.ops
 LEAST_DATA = 0.25  # share of a box that must have data: nothing is found in emptiness
 MOST_BOXES = 1000  # per block, before suppression
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from torchvision.ops import batched_nms, box_convert
 
 from ...errors import ModelError
+from ...models.networks.paste import paste_masks
 from ...models.registry import Task
 from ..polygons import turned_corners
 from .asking import Answer
@@ -126,7 +127,8 @@ class Decoder:
         if self.form == TENSORFLOW:
             return decode_tensorflow(answer, size, threshold, self.values)
         if self.form == TORCHVISION:
-            return decode_torchvision(answer, threshold, self.values)
+            found = decode_torchvision(answer, threshold, self.values)
+            return [_pasted(each, size, self.task) for each in found]
         if self.form == DETR and {"logits", "pred_boxes"} <= answer.keys():
             return decode_detr(answer, size, threshold, len(self.values))
         rows = self._rows(self._main(answer))
@@ -197,6 +199,14 @@ class Decoder:
             found["coefficients"] = rows[:, CORNERS_SCORE_CLASS:]
             found = _with_masks(found, prototypes, size)
         return found
+
+
+def _pasted(found: Found, size: tuple[int, int], task: Task) -> Found:
+    """Return detections with their masks, if they have any and these are wanted, in pixels."""
+    masks = found.pop("masks", None)
+    if masks is None or task is not Task.INSTANCES:
+        return found
+    return paste_masks({**found, "masks": masks}, size)
 
 
 def _with_masks(found: Found, prototypes: Tensor, size: tuple[int, int]) -> Found:

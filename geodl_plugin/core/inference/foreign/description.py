@@ -11,7 +11,7 @@ from ...errors import InputError, ModelError
 from ...models.registry import Task
 from ...packages.definition import CaselessDict, ModelDefinition
 from ...packages.networks.metadata import NETWORK, TASKS, classes, is_number
-from .forms import form_of
+from .forms import TORCHVISION, YOLO, form_of
 from .functions import function_of
 from .lists import integers, listed
 from .normalization import normalization
@@ -299,7 +299,8 @@ class _Reader:
         usual = named if named == "ObjectDetectionAPI" else ""
         told = self.given.get("det_type") or self.facts.get("det_type") or usual
         if not told and "converted_from" in self.definition.geodl:
-            told = "yolo"  # the form that GeoDL converts to
+            # The forms that GeoDL converts to.
+            told = TORCHVISION if self.task is Task.INSTANCES else YOLO
         return str(told)
 
     def _choice(self, name: str, known: tuple[str, ...]) -> str:

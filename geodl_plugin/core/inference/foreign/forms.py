@@ -14,7 +14,7 @@ YOLO_OBB = "yolo_obb"  # (b, 4 + classes + 1, n): the last one is the angle
 END_TO_END = "end2end"  # (b, n, 6): corners, score, class; further columns: mask or angle
 DETR = "detr"  # (b, n, 4 + classes): centre and size as shares of the image
 TENSORFLOW = "objectdetectionapi"  # detection_boxes, detection_scores, detection_classes
-TORCHVISION = "boxes"  # boxes, labels and scores by their names
+TORCHVISION = "boxes"  # boxes, labels, scores and perhaps masks by their names
 FORMS = (
     YOLO,
     YOLO_V5,

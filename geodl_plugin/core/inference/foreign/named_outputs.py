@@ -37,16 +37,20 @@ def decode_torchvision(answer: Answer, threshold: float, values: tuple[int, ...]
     """Decode ``boxes`` (corners in pixels), ``scores`` and ``labels`` of one image or several.
 
     Labels count from 1, 0 being the background; those of RT-DETR count from 0, which the
-    definition's values tell.
+    definition's values tell. ``masks`` are probabilities on a grid that is stretched over each
+    box: ``(b, n, s, s)``, and ``(n, 1, s, s)`` of one image.
     """
     boxes, scores, labels = (answer[name] for name in ("boxes", "scores", "labels"))
     if boxes.ndim == 2:
         boxes, scores, labels = boxes[None], scores[None], labels[None]
     found = []
-    for box, score, number in zip(boxes, scores, labels):
+    for place, (box, score, number) in enumerate(zip(boxes, scores, labels)):
         label, known = _labels(number, values)
         kept = (score >= threshold) & known
         found.append({"boxes": box[kept], "scores": score[kept], "labels": label[kept]})
+        if "masks" in answer:
+            grids = answer["masks"].reshape(*scores.shape, 1, *answer["masks"].shape[-2:])
+            found[-1]["masks"] = grids[place][kept]
     return found
 
 
