@@ -10,16 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 
 from geodl_plugin.core.conversion.convert import run
 from geodl_plugin.core.conversion.options import ConversionOptions
 from geodl_plugin.core.geo.raster import Raster
+from geodl_plugin.core.geo.shapes import polygon_of_rings
 from geodl_plugin.core.inference import detect, objects, pixels
 from geodl_plugin.core.inference.options import DetectionOptions, ObjectOptions, PixelOptions
 from geodl_plugin.core.packages.information import information
 from geodl_plugin.core.progress import Progress
 from tests.qgis.models import write_untrained
+from tests.unit.conversion.two_stage_models import write_detector
 from tests.unit.inference.support import (
     NORTH_UP,
     read_features,
@@ -38,12 +41,14 @@ def convert(folder: Path, name: str) -> tuple[str, str]:
     torch.manual_seed(0)
     if name == "SSD":
         model = write_untrained(folder / "model.dlpk", name)
+    elif name in ("FASTERRCNN", "MASKRCNN"):
+        model = write_detector(folder / "model.dlpk", name)
     else:
         normalization = {"mean": [0.0] * 3, "std": [4.0] * 3}
         model = write_model(folder / "model.dlpk", name, bands=3, normalization=normalization)
     output = str(folder / "für ArcGIS" / "converted.dlpk")
     result = run(ConversionOptions(model, "arcgis", output), Progress())
-    assert result["output"] == output and result["chance"] < 1e-5
+    assert result["output"] == output and result["chance"] < 1e-4
     assert [each.name for each in Path(output).parent.iterdir()] == ["converted.dlpk"]
     return model, output
 
@@ -77,8 +82,9 @@ def scene(side: int = SIDE) -> tuple[np.ndarray, np.ndarray]:
     return image, mask
 
 
-def test_a_detector_finds_the_same_boxes(tmp_path):
-    model, package = convert(tmp_path, "SSD")
+@pytest.mark.parametrize("name", ["SSD", "FASTERRCNN"])
+def test_a_detector_finds_the_same_boxes(name, tmp_path):
+    model, package = convert(tmp_path, name)
     image, mask = scene()
     source = write_raster(tmp_path / "scene.tif", image, nodata=0)
     arguments = {"padding": 0, "threshold": 0.05, "nms_overlap": 0.3}
@@ -117,6 +123,62 @@ def test_a_detector_finds_the_same_boxes(tmp_path):
     assert [row_of(each) for each in padded["vectors"]] == inside
     told = information(package)
     assert told["runs_code"] and told["classes"][0]["name"] == "Tree"
+
+
+def test_outlines_are_the_same(tmp_path):
+    model, package = convert(tmp_path, "MASKRCNN")
+    image, mask = scene()
+    source = write_raster(tmp_path / "scene.tif", image, nodata=0)
+    arguments = {"padding": 0, "threshold": 0.3, "nms_overlap": 0.3}
+    wide = {**arguments, "padding": 16, "threshold": 0.1}
+    found, padded, everything = host(
+        tmp_path,
+        package,
+        {"pixels": image, "mask": mask},
+        arguments,
+        wide,
+        {**wide, "exclude_pad_detections": "False"},
+    )
+    output = str(tmp_path / "own.gpkg")
+    options = DetectionOptions([source], model, output, precision="float32", **arguments)
+    detect.run(options, Progress())
+    own = {(each["Classvalue"], each["Confidence"]): each for each in read_features(output)}
+    assert len(own) > 2 and len(own) == len(found["vectors"])
+    for each in found["vectors"]:
+        values = each["attributes"]
+        mine = min(own.values(), key=lambda row: abs(row["Confidence"] - values["Confidence"]))
+        assert (mine["Class"], mine["Classvalue"]) == (values["Class"], values["Classvalue"])
+        assert abs(mine["Confidence"] - values["Confidence"]) < 0.011
+        shape = on_map(each["geometry"]["rings"])
+        # Here and there a pixel may be at the limit of one half.
+        apart = shape.SymDifference(mine["geometry"])
+        assert (apart.GetArea() if apart is not None else 0) <= 0.01 * mine["geometry"].GetArea()
+        assert len(each["geometry"]["rings"][0]) > 5, "an outline, not a box"
+    # What lies in the padding is left to the neighbouring block.
+    centres = [np.ptp(points_of(each), axis=0) / 2 + points_of(each).min(0) for each in
+               everything["vectors"]]  # fmt: skip
+    inside = [
+        each["geometry"]
+        for each, centre in zip(everything["vectors"], centres)
+        if ((centre >= 0) & (centre < 32)).all()
+    ]
+    assert 0 < len(inside) < len(centres)
+    assert [each["geometry"] for each in padded["vectors"]] == inside
+    with zipfile.ZipFile(package) as archive:
+        names = archive.namelist()
+        values = json.loads(archive.read("converted.emd"))
+    assert sorted(names) == ["GeoDLInstanceDetector.py", "converted.emd", "converted.pt"]
+    assert values["ModelType"] == "InstanceDetection"
+
+
+def points_of(feature: dict[str, Any]) -> np.ndarray:
+    return np.concatenate([np.array(ring) for ring in feature["geometry"]["rings"]])
+
+
+def on_map(rings: list[list[list[float]]]) -> Any:
+    """Return the shape of rings in pixels of the scene, by the even-odd rule."""
+    x, y, cell = NORTH_UP[0], NORTH_UP[3], NORTH_UP[1]
+    return polygon_of_rings([np.array(ring) * [cell, -cell] + [x, y] for ring in rings])
 
 
 def row_of(feature: dict[str, Any]) -> tuple[Any, ...]:

@@ -24,7 +24,7 @@ def methods(tree: ast.Module) -> dict[str, ast.FunctionDef]:
 
 @pytest.fixture(scope="module")
 def trees() -> list[ast.Module]:
-    assert len(FILES) == 3
+    assert len(FILES) == 4
     return [ast.parse(file.read_text(encoding="utf-8")) for file in FILES]
 
 

@@ -115,9 +115,9 @@ class GeoDLInstanceDetector:
         with torch.no_grad():
             batch = torch.from_numpy(image)[None].to(self.device)
             answer = {name: each[0].cpu() for name, each in self.network(batch).items()}
-        objects = decode(answer, self.threshold, valid.shape)
-        objects = [each for each in objects if has_data(each["box"], valid)]
-        objects = suppress(objects, self.overlap)
+        objects = outlined(answer, self.threshold, valid.shape)
+        objects = [each for each in objects if shows_data(each["box"], valid)]
+        objects = best_of(objects, self.overlap)
         if self.exclude:
             objects = [each for each in objects if self.is_inside(each["box"])]
         return {"output_vectors": json.dumps(self.features(objects))}
@@ -192,7 +192,7 @@ def valid_pixels(pixels: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
     return valid & ((mask.min(axis=0) if mask.ndim == 3 else mask) > 0)
 
 
-def decode(
+def outlined(
     answer: dict[str, torch.Tensor], threshold: float, shape: tuple[int, int]
 ) -> list[dict[str, Any]]:
     """Return the objects with pixels, the best first: score, value of the class, box, mask.
@@ -232,13 +232,13 @@ def stretched(
     return (chances * (places.abs() <= 1).all(-1)).numpy()
 
 
-def has_data(box: tuple[int, int, int, int], valid: np.ndarray) -> bool:
+def shows_data(box: tuple[int, int, int, int], valid: np.ndarray) -> bool:
     """Return whether a box has data in a good part of its area."""
     xmin, ymin, xmax, ymax = box
     return bool(valid[ymin:ymax, xmin:xmax].mean() >= LEAST_DATA)
 
 
-def suppress(objects: list[dict[str, Any]], overlap: float) -> list[dict[str, Any]]:
+def best_of(objects: list[dict[str, Any]], overlap: float) -> list[dict[str, Any]]:
     """Return the best of the outlines of each object, class by class."""
     kept: list[dict[str, Any]] = []
     for each in objects:  # the best come first

@@ -14,7 +14,7 @@ from torch import Tensor
 from torchvision.ops import batched_nms, box_convert
 
 from ...errors import ModelError
-from ...models.networks.paste import paste_masks
+from ...models.networks.paste import SURE, paste_masks
 from ...models.registry import Task
 from ..polygons import turned_corners
 from .asking import Answer
@@ -206,7 +206,12 @@ def _pasted(found: Found, size: tuple[int, int], task: Task) -> Found:
     masks = found.pop("masks", None)
     if masks is None or task is not Task.INSTANCES:
         return found
-    return paste_masks({**found, "masks": masks}, size)
+    if tuple(masks.shape[-2:]) != tuple(size):
+        return paste_masks({**found, "masks": masks}, size)
+    # torchvision's own exports have pasted them already.
+    found["masks"] = [each[0].numpy() >= SURE for each in masks]
+    found["windows"] = np.array([(0, 0, size[1], size[0])] * len(masks), int).reshape(-1, 4)
+    return found
 
 
 def _with_masks(found: Found, prototypes: Tensor, size: tuple[int, int]) -> Found:

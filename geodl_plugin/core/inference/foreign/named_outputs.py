@@ -38,7 +38,7 @@ def decode_torchvision(answer: Answer, threshold: float, values: tuple[int, ...]
 
     Labels count from 1, 0 being the background; those of RT-DETR count from 0, which the
     definition's values tell. ``masks`` are probabilities on a grid that is stretched over each
-    box: ``(b, n, s, s)``, and ``(n, 1, s, s)`` of one image.
+    box, or of the whole image: ``(b, n, s, s)``, and ``(n, 1, s, s)`` of one image.
     """
     boxes, scores, labels = (answer[name] for name in ("boxes", "scores", "labels"))
     if boxes.ndim == 2:

@@ -83,6 +83,25 @@ def test_every_form_of_boxes(form: str, told: str, tmp_path: Path) -> None:
     assert (found["Class"], found["Classvalue"], found["Confidence"]) == ("Car", 2, 90)
 
 
+@pytest.mark.parametrize("batched", [True, False])
+@pytest.mark.parametrize("whole", [True, False])
+def test_masks_beside_boxes(batched: bool, whole: bool, tmp_path: Path) -> None:
+    """Probabilities on a grid over the box, or of the whole tile: the left half is the object."""
+    masks = np.full((2, 1, 64, 64) if whole else (2, 1, 28, 28), 0.2)
+    if whole:
+        masks[0, 0, 35:45, 20:30] = 0.8
+    else:
+        masks[..., :14] = 0.8
+    answer = {**ANSWERS["torchvision"], "masks": masks}
+    if batched:
+        answer = {name: each[None] for name, each in answer.items()}
+        answer["masks"] = masks[None, :, 0]
+    facts = {"class_names": {0: "Tree", 1: "Car"}, "model_type": "InstanceDetection"}
+    model = constant_onnx(tmp_path / "net.onnx", answer, det_type="boxes", **facts)
+    (found,) = detect(model, tmp_path)
+    assert box_of(found) == [20, 35, 30, 45] and found["Class"] == "Car"
+
+
 def many(rows: np.ndarray, count: int) -> np.ndarray:
     return np.concatenate([rows, np.zeros((count - len(rows), rows.shape[1]))])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +11,14 @@ from osgeo import gdal
 
 from geodl_plugin.core.conversion.convert import run as convert
 from geodl_plugin.core.conversion.options import ConversionOptions
-from geodl_plugin.core.inference.options import PixelOptions
+from geodl_plugin.core.inference import detect
+from geodl_plugin.core.inference.options import DetectionOptions, PixelOptions
 from geodl_plugin.core.inference.pixels import run
+from geodl_plugin.core.packages.archive import open_package
 from geodl_plugin.core.progress import Progress
+from tests.unit.conversion.two_stage_models import write_detector
 
-from ..support import write_model, write_raster
+from ..support import read_features, write_model, write_raster
 
 
 @pytest.mark.parametrize(
@@ -38,3 +42,50 @@ def test_a_conversion_classifies_like_the_model(
         results.append(gdal.Open(output).ReadAsArray())
     assert (results[0] == results[1]).all()
     assert set(np.unique(results[0])) == {0, 3, 7}
+
+
+@pytest.mark.parametrize("name", ["FASTERRCNN", "MASKRCNN"])
+def test_a_detector_of_two_stages_finds_the_same(name: str, tmp_path: Path) -> None:
+    """Several tiles, some of them in one batch, and masks where there are any."""
+    pixels = np.random.default_rng(3).integers(1, 255, (3, 100, 130)).astype(np.uint8)
+    source = write_raster(tmp_path / "image.tif", pixels)
+    own = write_detector(tmp_path / "own.dlpk", name)
+
+    def found(model: str) -> list[tuple[float, ...]]:
+        output = str(tmp_path / "found.gpkg")
+        options = DetectionOptions(
+            [source], model, output, device="cpu", precision="float32", threshold=0.3,
+            nms_overlap=0.3, padding=16, batch_size=4, tile_size=64,
+        )  # fmt: skip
+        detect.run(options, Progress())
+        rows = []
+        for each in read_features(output):
+            shape = each["geometry"]
+            rows.append((each["Classvalue"], each["Confidence"], *shape.GetEnvelope()))
+            rows[-1] += (shape.GetArea(),)
+        return sorted(rows)
+
+    wanted = np.array(found(own))
+    assert len(wanted) > 5
+    for kind, file in (
+        ("onnx", "net.onnx"),
+        ("openvino", "net.xml"),
+        ("arcgis", "net.dlpk"),
+    ):
+        target = str(tmp_path / kind / file)
+        convert(ConversionOptions(own, kind, target), Progress())
+        got = np.array(found(described(own, target) if kind == "openvino" else target))
+        assert got.shape == wanted.shape, kind
+        np.testing.assert_allclose(got, wanted, rtol=1e-6, atol=0.02, err_msg=kind)
+
+
+def described(own: str, network: str) -> str:
+    """Return a definition beside a network of OpenVINO's, which does not come alone."""
+    with open_package(own) as package:
+        values = dict(package.definition.values)
+    values["ModelFile"] = Path(network).name
+    values["GeoDL"] = {k: v for k, v in values["GeoDL"].items() if k != "architecture"}
+    values["GeoDL"]["converted_from"] = "own"
+    path = Path(network).with_suffix(".emd")
+    path.write_text(json.dumps(values))
+    return str(path)
