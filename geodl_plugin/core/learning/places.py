@@ -16,7 +16,7 @@ from ..geo.crs import (
     same_crs,
     transformation,
 )
-from .split import overlaps
+from .clashes import Clashes
 
 # Known everywhere, so that chips of any two systems can be compared.
 COMMON = "EPSG:4326"
@@ -30,18 +30,18 @@ class Places:
 
     Attributes:
         bounds: ``(n, 4)``, places that have nothing to do with each other side by side.
-        clashes: which chips share ground, ``(n, n)``.
+        clashes: which chips share ground.
         notes: sentences for the user about how the chips were compared.
     """
 
     bounds: np.ndarray
-    clashes: np.ndarray
+    clashes: Clashes
     notes: tuple[str, ...] = ()
 
     def of(self, positions: Sequence[int]) -> Places:
         """Return the places of some of the chips."""
         chosen = np.asarray(positions, int)
-        return Places(self.bounds[chosen], self.clashes[np.ix_(chosen, chosen)], self.notes)
+        return Places(self.bounds[chosen], self.clashes.of(chosen), self.notes)
 
 
 def find_places(
@@ -62,13 +62,21 @@ def find_places(
     known = [text for text in dict.fromkeys(merged) if text]
     common, strange = _in_common(bounds, merged) if len(known) > 1 else (bounds, set())
     groups = _groups(merged, strange, folders)
-    clashes = np.zeros((len(bounds), len(bounds)), bool)
+    pairs = []
     for group in groups:
-        clashes[np.ix_(group, group)] = overlaps(_apart_without_georeference(common[group]))
-    # In another system neighbours would overlap a little: those of one are compared as they are.
-    for text in known if len(known) > 1 else ():
-        own = np.flatnonzero([each == text for each in merged])
-        clashes[np.ix_(own, own)] = overlaps(bounds[own])
+        found = Clashes.of_bounds(_apart_without_georeference(common[group])).pairs()
+        pairs.append((group[found[0]], group[found[1]]))
+    if len(known) > 1:
+        # In another system neighbours would overlap a little: those of one are compared as they
+        # are.
+        names = np.array([known.index(text) if text else -1 for text in merged])
+        mixed = [(names[one] != names[two]) | (names[one] < 0) for one, two in pairs]
+        pairs = [(one[keep], two[keep]) for (one, two), keep in zip(pairs, mixed)]
+        for index in range(len(known)):
+            own = np.flatnonzero(names == index)
+            one, two = Clashes.of_bounds(bounds[own]).pairs()
+            pairs.append((own[one], own[two]))
+    clashes = Clashes.of_pairs(len(bounds), pairs)
     placed = _side_by_side([_apart_without_georeference(common[group]) for group in groups])
     ordered = np.empty_like(bounds)
     ordered[np.concatenate(groups)] = placed

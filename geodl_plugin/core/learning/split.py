@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# Neighbours share their edge; rounding of map coordinates must not make that an overlap.
-_TOLERANCE = 1e-6
+from .clashes import Clashes
+
 _DRAWS = 32
 
 
@@ -63,7 +63,7 @@ def split_chips(
     percentage: float,
     seed: int,
     contents: np.ndarray | None = None,
-    clashes: np.ndarray | None = None,
+    clashes: Clashes | None = None,
 ) -> Split:
     """Set chips apart for validation so that no training chip overlaps any of them.
 
@@ -76,14 +76,14 @@ def split_chips(
         percentage: share of the chips, 0 to 90.
         seed: of the draw.
         contents: how much of each class every chip holds, ``(n, classes)``.
-        clashes: which chips share ground, ``(n, n)``; by their footprints where not given.
+        clashes: which chips share ground; by their footprints where not given.
     """
     bounds = np.asarray(footprints, dtype=float).reshape(-1, 4)
     count = len(bounds)
     wanted = min(max(round(count * percentage / 100), 1), count - 1)
     if percentage <= 0 or wanted < 1:
         return _seen(count)
-    clashes = overlaps(bounds) if clashes is None else clashes
+    clashes = Clashes.of_bounds(bounds) if clashes is None else clashes
     random = np.random.default_rng(seed)
     draws = [_draw(clashes, _in_blocks(bounds, random), wanted) for _ in range(_DRAWS)]
     held = np.zeros((count, 0)) if contents is None else np.asarray(contents, float)
@@ -91,18 +91,18 @@ def split_chips(
     return min(clean, key=lambda each: _cost(each, held), default=_seen(count))
 
 
-def split_apart(clashes: np.ndarray, validation: Sequence[int]) -> Split:
+def split_apart(clashes: Clashes, validation: Sequence[int]) -> Split:
     """Return the split of chips of which the user has set some apart for validation.
 
     Training chips that share ground with any of them are left out.
 
     Args:
-        clashes: which chips share ground, ``(n, n)``.
+        clashes: which chips share ground.
         validation: positions of the chips that are set apart.
     """
-    chosen = np.zeros(len(clashes), bool)
+    chosen = np.zeros(clashes.count, bool)
     chosen[list(validation)] = True
-    barred = clashes[chosen].any(axis=0) & ~chosen
+    barred = clashes.beside(chosen) & ~chosen
     parts = (~chosen & ~barred, chosen, barred)
     training, validating, dropped = (_positions(each) for each in parts)
     return Split(training, validating, dropped, by_user=True)
@@ -124,21 +124,23 @@ def _cost(split: Split, contents: np.ndarray) -> float:
     return lost + float(unlike)
 
 
-def _draw(clashes: np.ndarray, order: np.ndarray, wanted: int) -> Split | None:
+def _draw(clashes: Clashes, order: np.ndarray, wanted: int) -> Split | None:
     """Return the split that validates the first chips of ``order``, none if it is not clean.
 
     Where chips overlap a lot, fewer validate, so that something is left to train on.
     """
-    for size in range(wanted, 0, -1):
-        chosen = order[:size]
-        barred = clashes[chosen].any(axis=0)
-        barred[chosen] = False
-        training = np.ones(len(order), bool)
-        training[chosen] = False
-        training &= ~barred
-        if training.sum() >= size:
-            return Split(_positions(training), tuple(sorted(map(int, chosen))), _positions(barred))
-    return None
+    count = len(order)
+    rank = np.empty(count, np.int64)
+    rank[order] = np.arange(count)
+    # A chip trains as long as neither it nor one that it clashes with validates.
+    until = np.minimum(rank, clashes.least_beside(rank, count))
+    training = count - np.searchsorted(np.sort(until), np.arange(wanted + 1))
+    clean = np.flatnonzero(training[1:] >= np.arange(1, wanted + 1))
+    if not len(clean):
+        return None
+    size = int(clean[-1]) + 1
+    chosen, trains = rank < size, until >= size
+    return Split(_positions(trains), _positions(chosen), _positions(~trains & ~chosen))
 
 
 def _positions(chosen: np.ndarray) -> tuple[int, ...]:
@@ -148,14 +150,6 @@ def _positions(chosen: np.ndarray) -> tuple[int, ...]:
 def _seen(count: int) -> Split:
     everything = tuple(range(count))
     return Split(everything, everything, (), False)
-
-
-def overlaps(bounds: np.ndarray) -> np.ndarray:
-    """Return which chips ``(n, n)`` share an area of the map."""
-    low = np.maximum(bounds[:, None, :2], bounds[None, :, :2])
-    high = np.minimum(bounds[:, None, 2:], bounds[None, :, 2:])
-    tolerance = _TOLERANCE * np.abs(bounds[:, 2:] - bounds[:, :2]).mean(axis=0)
-    return (high - low > tolerance).all(axis=2)
 
 
 def _in_blocks(bounds: np.ndarray, random: np.random.Generator) -> np.ndarray:
