@@ -9,8 +9,8 @@ import dataclasses
 
 import numpy as np
 
+from ..geo.neighbours import areas
 from .detections import Detections
-from .neighbours import areas
 
 SAME_OBJECT = 0.55  # IoU with the joined box so far; the paper's threshold
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from ..geo.grid import Tile, Window
+from ..geo.neighbours import areas, intersections, overlapping_pairs
 from .detections import BOTTOM, LEFT, RIGHT, TOP, Detections, tile_number
 from .masks import as_objects
-from .neighbours import areas, intersections, overlapping_pairs
 from .pieces import join_cut
 
 RIM_SHARE = 0.02  # of a tile's side: a box that ends so near its rim is taken for cut

@@ -6,8 +6,8 @@ from dataclasses import fields
 
 import numpy as np
 
+from ..geo.neighbours import overlapping_pairs
 from .detections import BOTTOM, LEFT, RIGHT, TOP, Detections
-from .neighbours import overlapping_pairs
 
 ALIGNED = 0.6  # IoU of the sides along which two cut boxes are joined
 AGREEING = 0.5  # IoU of two masks where both tiles see the object, from which it is one

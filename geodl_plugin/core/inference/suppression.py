@@ -10,12 +10,12 @@ import numpy as np
 
 from ..errors import InputError
 from ..geo.gdal_calls import attempt
+from ..geo.neighbours import areas, intersections, overlapping_pairs
 from ..geo.shapes import rectangle, repaired
 from ..geo.vector import Geometry, VectorReader
 from ..geo.vector_writer import VectorWriter
 from ..progress import Phase, Progress
 from .merge import KEPT, decide
-from .neighbours import areas, intersections, overlapping_pairs
 
 CLASS_FIELDS = ("class", "classvalue", "value")  # used when no field is named
 FULL = 1e-9  # share by which a rectangle's area may differ from its envelope's

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..inference.neighbours import overlapping_pairs
+from ..geo.neighbours import overlapping_pairs
 
 # Neighbours share their edge; rounding of map coordinates must not make that an overlap.
 _TOLERANCE = 1e-6  # sides of a chip

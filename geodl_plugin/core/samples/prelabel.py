@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import InputError
+from ..geo.neighbours import intersections, overlapping_pairs
 from ..geo.shapes import repaired
 from ..geo.vector import Geometry, VectorReader, geometry_of
-from ..inference.neighbours import intersections, overlapping_pairs
 from ..progress import Progress
 from .document import SchemaDocument, SchemaNode
 from .schema import ClassDefinition, Schema, default_color

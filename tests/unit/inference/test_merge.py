@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geodl_plugin.core.geo.grid import Tile, Window
+from geodl_plugin.core.geo.neighbours import _Grid, overlapping_pairs
 from geodl_plugin.core.inference.merge import (
     BOTTOM,
     LEFT,
@@ -21,7 +22,6 @@ from geodl_plugin.core.inference.merge import (
     place,
     suppress,
 )
-from geodl_plugin.core.inference.neighbours import _Grid, overlapping_pairs
 
 
 def random_boxes(count: int, side: float, seed: int = 0) -> np.ndarray:
