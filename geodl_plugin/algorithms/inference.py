@@ -59,17 +59,13 @@ class InferenceAlgorithm(GeoDLAlgorithm):
         add_model(self, self.MODEL_TASK, arguments_of(self.OPTIONS, self.ARGUMENT_NAMES))
 
     def add_limits(self, area: bool = True) -> None:
-        """Add extent and mask, cell size, device and precision.
-
-        Where there is an ``area``, tiles are computed, which a cluster can do too.
-        """
+        """Add extent and mask where there is an ``area``, cell size, device, precision, cluster."""
         if area:
             add_extent(self)
             add_mask(self)
         add_cell_size(self)
         add_device(self)
-        if area:
-            add_scheduler(self)
+        add_scheduler(self)
         add_allow_code(self)
 
     def read_options(

@@ -75,6 +75,8 @@ class Cluster:
     ) -> Generator[tuple[Item, Any], None, None]:
         """Yield items with their results, in order; few are under way at a time.
 
+        Who does not want all of them closes the generator before the cluster.
+
         Args:
             items: of the work.
             call: returns module and name of a function, and its arguments, of plain values.

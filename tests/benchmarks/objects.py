@@ -223,7 +223,8 @@ def measure_features(count: int, turns: int, folder: Path) -> None:
 
     from geodl_plugin.core.geo.vector import VectorReader
     from geodl_plugin.core.inference.engine import Engine
-    from geodl_plugin.core.inference.objects import best, classify
+    from geodl_plugin.core.inference.object_answers import best
+    from geodl_plugin.core.inference.objects import classify
     from geodl_plugin.core.inference.options import ObjectOptions
     from geodl_plugin.core.models.registry import build_network
     from geodl_plugin.core.progress import Progress

@@ -50,6 +50,12 @@ def classes(path: str) -> dict[str, Any]:
     return {each["name"]: each["ClassLabel"] for each in layer.getFeatures()}
 
 
+def test_a_cluster_may_compute_but_no_part_of_the_raster_is_chosen(provider: Any) -> None:
+    tool = provider.algorithm("classifyobjects")
+    assert "Dask" in tool.parameterDefinition("SCHEDULER").help()
+    assert tool.parameterDefinition("EXTENT") is tool.parameterDefinition("MASK") is None
+
+
 def test_a_memory_layer_gets_its_classes(
     run: Callable[..., Any],
     source: str,

@@ -345,7 +345,7 @@ def test_a_scheduler_that_is_not_there_is_one_sentence(
 ) -> None:
     work_here(monkeypatch)
     monkeypatch.setattr("geodl_plugin.core.cluster.CONNECT", 0.5)
-    for tool in ("classifypixels", "detectobjects", "detectchange"):
+    for tool in TOOLS:
         output = tmp_path / "out" / f"result{TOOLS[tool][1]}"
         with pytest.raises(QgsProcessingException) as caught:
             call(tool, output, SCHEDULER="tcp://127.0.0.1:1")

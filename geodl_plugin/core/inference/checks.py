@@ -185,7 +185,7 @@ def open_features(options: ObjectOptions) -> VectorReader | WholeRasters:
             f"The class cannot be stored in a field called '{options.class_field}'. "
             "Choose another name."
         )
-    if not any(options.features[:1]):
+    if options.takes_rasters:
         return WholeRasters(options)
     path, layer = (*options.features, "")[:2]
     if Path(path).absolute() == Path(options.output).absolute():
@@ -201,7 +201,7 @@ def open_objects(options: ObjectOptions, progress: Progress | None = None) -> Jo
 
     Where the rasters are the objects, they need not fit together: the first one is opened.
     """
-    if not any(options.features[:1]):
+    if options.takes_rasters:
         options = dataclasses.replace(options, sources=options.sources[:1])
     return open_job(options, Task.OBJECTS, progress)
 

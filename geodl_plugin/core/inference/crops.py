@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +18,9 @@ from .checks import check_bands
 from .model import BOUNDING_BOX, Model
 from .tiles import Damaged
 
+Box = tuple[float, float, float, float]
 LARGEST_CROP = 4096  # pixels a side; more of an object is never read
+NOWHERE = (0.0, 0.0, 0.0, 0.0)  # the box of what has no place on the raster
 
 
 @dataclass(frozen=True)
@@ -29,11 +31,13 @@ class Subject:
         feature: in its own coordinate reference system.
         shape: its geometry in that of the raster; ``None`` when it has no place there.
         box: xmin, ymin, xmax, ymax in the raster's pixels.
+        source: the raster that is the object itself, "" for objects on the task's raster.
     """
 
     feature: Feature
-    shape: object | None
-    box: tuple[float, float, float, float]
+    shape: Geometry | None
+    box: Box
+    source: str = ""
 
 
 def subjects(features: Iterable[Feature], crs: str, raster: Raster) -> Iterator[Subject]:
@@ -54,11 +58,22 @@ def subjects(features: Iterable[Feature], crs: str, raster: Raster) -> Iterator[
             usable = attempt(shape.Transform, transform) == 0
         points = _extremes(shape, grid) if usable else np.empty((0, 2))
         if not len(points) or not np.isfinite(points).all():
-            yield Subject(feature, None, (0, 0, 0, 0))
+            yield Subject(feature, None, NOWHERE)
             continue
         pixels = grid.to_pixels(points)
         box = (*pixels.min(axis=0).tolist(), *pixels.max(axis=0).tolist())
         yield Subject(feature, shape, box)
+
+
+def whole_subjects(footprints: Iterable[Feature], sources: Sequence[str]) -> Iterator[Subject]:
+    """Yield rasters that are objects themselves, in the order of their footprints.
+
+    Args:
+        footprints: their identifiers are the places of the rasters among the sources.
+        sources: all rasters.
+    """
+    for feature in footprints:
+        yield Subject(feature, None, NOWHERE, sources[feature.fid])
 
 
 def _extremes(shape: Geometry, grid: GeoTransform) -> np.ndarray:
@@ -126,20 +141,18 @@ class WholeReader:
     """Reads rasters that are objects themselves.
 
     Args:
-        sources: of which a subject's feature tells the place.
         model: what to read for which network.
         damaged: is told why a raster cannot be read, which then has no class; default is to raise.
     """
 
-    def __init__(self, sources: list[str], model: Model, damaged: Damaged | None = None) -> None:
-        self._sources = sources
+    def __init__(self, model: Model, damaged: Damaged | None = None) -> None:
         self._model = model
         self._damaged = damaged
 
     def __call__(self, subject: Subject) -> np.ndarray | None:
         """Return the normalised image of a raster, or ``None`` when it has no data."""
         try:
-            with Raster.open(self._sources[subject.feature.fid]) as raster:
+            with Raster.open(subject.source) as raster:
                 check_bands(self._model, raster)
                 block = raster.reduced(LARGEST_CROP, self._model.bands)
         except RasterError as error:

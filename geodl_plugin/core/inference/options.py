@@ -136,6 +136,11 @@ class ObjectOptions(InferenceOptions):
     test_time_augmentation: bool = False
     skip_unreadable: bool = False
 
+    @property
+    def takes_rasters(self) -> bool:
+        """Whether each raster is one object."""
+        return not any(self.features[:1])
+
 
 # What a tool's ARGUMENTS may set, by task; the rest of the options are parameters of the tool.
 DETECTION_ARGUMENTS = (

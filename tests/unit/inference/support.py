@@ -159,6 +159,13 @@ class SmallPixels(nn.Module):
         return self.layers(images)
 
 
+class SmallObjects(SmallPixels):
+    """A little real network, of objects."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return super().forward(images).mean((2, 3))
+
+
 class Brightest(nn.Module):
     """Classifies by the mean of the first band: class i where it is nearest to 10 · i."""
 
@@ -218,6 +225,10 @@ _BUILDERS: dict[str, tuple[Task, Callable[[NetworkSpec], nn.Module]]] = {
     "TEST_PIXELS": (Task.PIXELS, lambda spec: Brightest(spec.class_count, True)),
     "TEST_CHANGE": (Task.CHANGE, lambda spec: Brightening(spec.class_count, True)),
     "TEST_SMALL": (Task.PIXELS, lambda spec: SmallPixels(spec.band_count, spec.class_count)),
+    "TEST_SMALL_OBJECTS": (
+        Task.OBJECTS,
+        lambda spec: SmallObjects(spec.band_count, spec.class_count - 1),
+    ),
     "TEST_OBJECTS": (Task.OBJECTS, lambda spec: Brightest(spec.class_count, False)),
 }
 for _name, (_task, _build) in _BUILDERS.items():

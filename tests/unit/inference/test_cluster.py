@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -46,19 +46,6 @@ class Listens(Progress):
 
     def cancelled(self) -> bool:
         return self._cancel and self._computing
-
-
-@pytest.fixture(scope="module")
-def scheduler() -> Iterator[str]:
-    """The address of a cluster of two processes, which know the networks of the tests."""
-    with LocalCluster(
-        n_workers=2,
-        threads_per_worker=1,
-        processes=True,
-        dashboard_address=":0",
-        preload=["tests.unit.inference.support"],
-    ) as cluster:
-        yield cluster.scheduler_address
 
 
 @pytest.fixture(scope="module")
@@ -146,9 +133,9 @@ def test_a_file_that_a_worker_cannot_see_is_named(
     )
     # A path that there is on this machine alone.
     monkeypatch.setattr(
-        "geodl_plugin.core.inference.remote._absolute", lambda each: "/only/here/a.tif"
+        "geodl_plugin.core.inference.station.absolute", lambda each: "/only/here/a.tif"
     )
-    monkeypatch.setattr("geodl_plugin.core.inference.remote._is_file", lambda each: True)
+    monkeypatch.setattr("geodl_plugin.core.inference.station.is_file", lambda each: True)
     with pytest.raises(RasterError, match=r"worker tcp://.* '/only/here/a\.tif' is not there"):
         detect.run(options, Progress())
     assert not (tmp_path / "a.gpkg").exists()
@@ -207,7 +194,8 @@ def test_a_worker_that_does_not_know_geodl_finds_it_by_its_folder(tmp_path: Path
                 cluster.wait()
                 module = "geodl_plugin.core.progress"
                 stream = cluster.stream([61.0, 5.0], lambda each: (module, "duration", each))
-                assert list(stream) == [(61.0, "1 min 1 s"), (5.0, "5 s")]
+                with contextlib.closing(stream):
+                    assert list(stream) == [(61.0, "1 min 1 s"), (5.0, "5 s")]
                 # One that sees neither the folder nor an installed package is named.
                 call = cluster._client.submit(_elsewhere(), "geodl_nowhere.core", "run", pure=False)
                 assert call.result(timeout=20)["missing"] == "geodl_nowhere"

@@ -11,7 +11,7 @@ import torch
 from geodl_plugin.core.chips.labels import BoxLabel, ClassLabel, MaskLabel
 from geodl_plugin.core.inference.engine import load_network
 from geodl_plugin.core.inference.model import read_model
-from geodl_plugin.core.inference.objects import best, several_above
+from geodl_plugin.core.inference.object_answers import best, several_above
 from geodl_plugin.core.learning.batches import make_loaders
 from geodl_plugin.core.learning.dataset import CropDataset, make_sample
 from geodl_plugin.core.learning.hardware import Hardware

@@ -1,0 +1,194 @@
+"""Objects and their answers: how the task "classify_objects" has them made, here or elsewhere."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Generator, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from ..progress import Phase, Progress
+from .checks import Job
+from .crops import CropReader, Subject, WholeReader
+from .engine import Decode, Engine
+from .model import Model
+from .options import ObjectOptions
+from .pipeline import Sink, answer_ahead, hold_cache, read_ahead
+from .tiles import Damaged
+from .views import Views
+
+TOGETHER = 8  # images that a thread reads at a time
+WAITING = 4  # batches of features that may wait for their images, those without any too
+Answer = tuple[tuple[int, ...], float]  # indices of classes, the largest probability
+Answers = list["Answer | None"]  # None for objects without data
+Entry = tuple[Subject, "np.ndarray | None"]  # an object and its image, if there are data
+
+
+@dataclass(frozen=True)
+class ObjectAnswering:
+    """What makes the answers of objects, on any machine that can open the task's files.
+
+    Attributes:
+        options: of the task.
+        model: says how large the images are.
+        engine: computes batches.
+        open_reader: makes a reader for each thread.
+        decode: makes answers of the network's output, one an object.
+        count: of all objects.
+    """
+
+    options: ObjectOptions
+    model: Model
+    engine: Engine
+    open_reader: Callable[[], Callable[[Subject], np.ndarray | None]]
+    decode: Decode
+    count: int
+
+    def run(
+        self,
+        subjects: Iterable[Subject],
+        consume: Callable[[list[Subject], Answers], None],
+        phase: Phase,
+    ) -> None:
+        """Have objects answered and the answers consumed, in the order of the objects.
+
+        Args:
+            subjects: all objects, or those that are left.
+            consume: takes objects with their answers, in a thread of its own.
+            phase: counts the objects.
+
+        Raises:
+            CancelledError: when cancelled, after the batch that is being computed.
+        """
+        if self.options.scheduler:
+            from .remote_objects import run_objects_elsewhere
+
+            run_objects_elsewhere(self, subjects, consume, phase)
+            return
+        entries = _images(subjects, self.open_reader)
+        groups = answer_ahead(_gathered(entries, self.engine), self._answer, self.engine)
+        with (
+            contextlib.closing(entries),
+            contextlib.closing(groups),
+            Sink(lambda result: consume(*result)) as sink,
+        ):
+            for waiting, answers in groups:
+                sink.put(([subject for subject, _ in waiting], answers))
+                phase.step(len(waiting))
+
+    def _answer(self, waiting: list[Entry]) -> Answers:
+        side = self.model.chip_size
+        images = [fit(image, side) for _, image in waiting if image is not None]
+        left = iter(self.engine.infer(images, self.decode) if images else [])
+        return [None if image is None else next(left) for _, image in waiting]
+
+
+def answering(
+    job: Job, engine: Engine, options: ObjectOptions, count: int, progress: Progress
+) -> ObjectAnswering:
+    """Return what classifies ``count`` objects; ``progress`` is warned of damage."""
+    side, model = job.model.chip_size, job.model
+    if options.test_time_augmentation:
+        engine.network = Views(engine.network, model.map_space, model.several_labels)
+    hold_cache(job.raster, side, scattered=True)
+    engine.expect(count, side, side)
+    damaged = Damaged(progress, "The class is empty there.") if options.skip_unreadable else None
+
+    def open_reader() -> CropReader | WholeReader:
+        if options.takes_rasters:
+            return WholeReader(model, damaged)
+        return CropReader(job.raster, model, damaged)
+
+    decode = several_above(options.score_threshold) if model.several_labels else best
+    return ObjectAnswering(options, model, engine, open_reader, decode, count)
+
+
+def _images(
+    subjects: Iterable[Subject], open_reader: Callable[[], Callable[[Subject], np.ndarray | None]]
+) -> Generator[Entry, None, None]:
+    """Yield objects with their images, read ahead."""
+
+    def open_readers() -> Callable[[list[Subject]], list[np.ndarray | None]]:
+        read = open_reader()
+        return lambda group: [read(each) for each in group]
+
+    left = iter(subjects)
+    # One by one, handing them to the threads would cost more than reading them.
+    groups = iter(lambda: list(islice(left, TOGETHER)), [])
+    with contextlib.closing(read_ahead(groups, open_readers)) as ahead:
+        for group, images in ahead:
+            yield from zip(group, images)
+
+
+def _gathered(entries: Iterable[Entry], engine: Engine) -> Iterator[list[Entry]]:
+    """Yield entries whose images make a batch."""
+    waiting: list[Entry] = []
+    images = 0
+    for entry in entries:
+        waiting.append(entry)
+        images += entry[1] is not None
+        if images >= engine.batch_size or len(waiting) >= WAITING * engine.batch_size:
+            yield waiting
+            waiting, images = [], 0
+    if waiting:
+        yield waiting
+
+
+def packed(answers: Answers) -> dict[str, np.ndarray]:
+    """Return answers as arrays, from which :func:`unpacked` makes them."""
+    known = [each for each in answers if each is not None]
+    return {
+        "seen": np.array([each is not None for each in answers], bool),
+        "scores": np.array([score for _, score in known], float),
+        "counts": np.array([len(places) for places, _ in known], np.int64),
+        "labels": np.array([place for places, _ in known for place in places], np.int64),
+    }
+
+
+def unpacked(arrays: dict[str, np.ndarray]) -> Answers:
+    """Return the answers that :func:`packed` has made into arrays."""
+    labels = iter(arrays["labels"].tolist())
+    known = iter(
+        [
+            (tuple(islice(labels, count)), score)
+            for count, score in zip(arrays["counts"].tolist(), arrays["scores"].tolist())
+        ]
+    )
+    return [next(known) if seen else None for seen in arrays["seen"].tolist()]
+
+
+def best(_: Any, logits: torch.Tensor) -> list[Answer]:
+    """Return the index of the most probable class and its probability, for each image."""
+    probability, index = logits.softmax(1).max(1)
+    return [((place,), chance) for place, chance in zip(index.tolist(), probability.tolist())]
+
+
+def several_above(threshold: float) -> Decode:
+    """Return what gives each image all labels of a least probability, and the largest one."""
+
+    def decode(_: Any, logits: torch.Tensor) -> list[Answer]:
+        answers = []
+        for chances in logits.sigmoid().tolist():
+            found = tuple(place for place, chance in enumerate(chances) if chance >= threshold)
+            answers.append((found, max(chances)))
+        return answers
+
+    return decode
+
+
+def fit(image: np.ndarray, side: int) -> np.ndarray:
+    """Return an image ``(bands, rows, cols)`` brought to ``side`` × ``side`` pixels."""
+    if image.shape[1:] == (side, side):
+        return image
+    batch = torch.from_numpy(image.astype(np.float32, copy=False))[None]
+    scaled = functional.interpolate(
+        batch, (side, side), mode="bilinear", align_corners=False, antialias=True
+    )
+    result = scaled[0].numpy()
+    # Functions take the raster's own data type.
+    return result if image.dtype == np.float32 else np.rint(result).astype(image.dtype)
