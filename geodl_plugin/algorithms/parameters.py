@@ -166,8 +166,8 @@ def add_augmentation(tool: GeoDLAlgorithm) -> None:
         ),
         tool.tr(
             "DEFAULT: turns and mirrors chips (left and right only in pixel space), "
-            "zooms in, changes brightness and contrast. NONE: as they are. CUSTOM: see the "
-            "next."
+            "zooms in and changes brightness and contrast of half of them. NONE: as they are. "
+            "CUSTOM: see the next."
         ),
         advanced=True,
     )

@@ -7,7 +7,7 @@ warm-up, a tenth of the rate after 16 and after 22 of 26 parts of the training, 
 at random, mixed precision (their ``--amp``), the last weights. GeoDL has its defaults, its
 learning rate is given.
 
-Usage: python tests/benchmarks/accuracy_detectors.py [--quick] [--data FOLDER] [--only NAME]
+Usage: python tests/benchmarks/accuracy_detectors.py [--quick] [--data FOLDER] [--only NAME] …
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from geodl_plugin.core.learning.train import train
 from geodl_plugin.core.models.registry import Task
 from geodl_plugin.core.packages.archive import open_package
 from geodl_plugin.core.progress import Progress
-from tests.benchmarks.accuracy import Plan, arguments, by_amp, chips, compare, yellowstone
+from tests.benchmarks.accuracy import Plan, arguments, by_amp, changed, chips, compare, yellowstone
 
 # The rates of torchvision's references, for 16 images a step (SSD: 32).
 RATES = {"SSD": 0.002 / 32, "RETINANET": 0.01 / 16, "FASTERRCNN": 0.02 / 16}
@@ -184,7 +184,7 @@ def average_precision(predict: Predict, path: Path) -> float:
 def main() -> int:
     """Read the command line and measure."""
     given = arguments(list(RATES))
-    plan = QUICK if given.quick else FULL
+    plan = changed(QUICK if given.quick else FULL, given)
     data, least = yellowstone(given.data), 0.3  # less of a tree looks like its surroundings
     seen = chips(data, "upper", "trees_upper", plan, plan.stride, min_overlap=least)
     unseen = chips(data, "lower", "trees_lower", plan, plan.side, min_overlap=least)

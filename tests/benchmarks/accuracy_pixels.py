@@ -5,7 +5,7 @@ example of binary segmentation: Adam from 2e-4 down a cosine, Dice loss, the las
 by the mean and spread of ImageNet, mirrored at random, in mixed precision. GeoDL has its
 defaults, but learning rate and loss are given.
 
-Usage: python tests/benchmarks/accuracy_pixels.py [--quick] [--data FOLDER] [--only NAME]
+Usage: python tests/benchmarks/accuracy_pixels.py [--quick] [--data FOLDER] [--only NAME] …
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from geodl_plugin.core.learning.train import train
 from geodl_plugin.core.models.registry import Task
 from geodl_plugin.core.packages.archive import open_package
 from geodl_plugin.core.progress import Phase, Progress
-from tests.benchmarks.accuracy import Plan, arguments, by_amp, chips, compare, yellowstone
+from tests.benchmarks.accuracy import Plan, arguments, by_amp, changed, chips, compare, yellowstone
 from tests.demo import imagery
 
 NETWORKS = {"UNET": "Unet", "DEEPLAB": "DeepLabV3Plus"}  # ours, and the library's name
@@ -148,7 +148,7 @@ def mean_iou(predict: Predict, path: Path) -> float:
 def main() -> int:
     """Read the command line and measure."""
     given = arguments(list(NETWORKS))
-    plan = QUICK if given.quick else FULL
+    plan = changed(QUICK if given.quick else FULL, given)
     data, sizes = yellowstone(given.data), dataclasses.replace(plan, side=CHIP)
     kind = {"format": "Classified_Tiles", "empty_tiles": True}
     seen = chips(data, "upper", "crowns_upper", sizes, plan.stride, **kind)

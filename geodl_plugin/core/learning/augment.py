@@ -130,10 +130,12 @@ def make_augmentation(settings: Mapping[str, Any]) -> v2.Transform | None:
         moves.append(v2.RandomVerticalFlip(0.5))
     if settings["turn"]:
         moves.append(QuarterTurn())
+    looks: list[v2.Transform] = []
     if settings["brightness"] > 0 or settings["contrast"] > 1:
-        moves.append(Light(settings["brightness"], settings["contrast"]))
+        looks.append(Light(settings["brightness"], settings["contrast"]))
     if settings["blur"] > 0:
-        moves.append(BandBlur(settings["blur"]))
+        looks.append(BandBlur(settings["blur"]))
     if settings["noise"] > 0:
-        moves.append(BandNoise(settings["noise"]))
+        looks.append(BandNoise(settings["noise"]))
+    moves += [v2.RandomApply([each], settings["probability"]) for each in looks]
     return v2.Compose(moves) if moves else None

@@ -9,7 +9,9 @@ from ..errors import InputError
 
 AUGMENTATIONS = ("DEFAULT", "NONE", "CUSTOM")
 # In map space an object looks the same from every side, so that all eight turns and
-# mirrorings are used. In pictures taken from the ground up is up.
+# mirrorings are used. In pictures taken from the ground up is up. What changes how objects look,
+# zoom, light, noise and blur, happens with a probability of one half each: detectors that never
+# saw the imagery as it is found half as much of it.
 PARAMETERS: dict[str, Any] = {
     "mirror_x": True,
     "mirror_y": True,
@@ -19,6 +21,7 @@ PARAMETERS: dict[str, Any] = {
     "zoom": 1.5,
     "noise": 0.0,
     "blur": 0.0,
+    "probability": 0.5,
 }
 # The least and the most of the numbers.
 LIMITS = {
@@ -27,6 +30,7 @@ LIMITS = {
     "zoom": (1.0, 4.0),
     "noise": (0.0, 2.0),
     "blur": (0.0, 10.0),
+    "probability": (0.0, 1.0),
 }
 UPRIGHT = {"mirror_y": False, "turn": False}
 

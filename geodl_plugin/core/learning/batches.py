@@ -38,6 +38,7 @@ def make_datasets(preparation: Preparation) -> tuple[CropDataset, CropDataset]:
         random=True,
         augmentation=augmentation,
         zoom=preparation.augmentation["zoom"],
+        zoomed=preparation.augmentation["probability"],
         **common,
     )
     return training, CropDataset(chosen=preparation.split.validation, **common)

@@ -211,6 +211,7 @@ class CropDataset(Dataset):
         augmentation: moves image, boxes and mask, or none.
         centred: one crop from the middle of each chip, for chips that are one object.
         zoom: by how much a crop may be enlarged at most.
+        zoomed: probability that it is enlarged at all.
         label_count: of chips with several labels; 0 where each has one.
     """
 
@@ -224,10 +225,12 @@ class CropDataset(Dataset):
         augmentation: Callable[..., Any] | None = None,
         centred: bool = False,
         zoom: float = 1.0,
+        zoomed: float = 1.0,
         label_count: int = 0,
     ) -> None:
         self.centred = centred
         self.zoom = zoom
+        self.zoomed = zoomed
         self.label_count = label_count
         self.store = store
         self.side = side
@@ -255,7 +258,7 @@ class CropDataset(Dataset):
         position, origin = self.places[place]
         sample = self.store[position]
         with seeded(seed):
-            width = self._zoomed()
+            width = self._window_side()
             if origin is None:
                 rows, cols = sample.valid.shape
                 origin = (_draw(cols - width), _draw(rows - width))
@@ -264,9 +267,9 @@ class CropDataset(Dataset):
                 origin = (origin[0] + margin, origin[1] + margin)
             return self._cut(sample, *origin, width)
 
-    def _zoomed(self) -> int:
+    def _window_side(self) -> int:
         """Return the side of the window to cut: smaller than that of the crop for a zoom."""
-        if self.zoom <= 1:
+        if self.zoom <= 1 or float(torch.rand(())) >= self.zoomed:
             return self.side
         factor = 1 + (self.zoom - 1) * float(torch.rand(()))
         return max(round(self.side / factor), 1)

@@ -81,6 +81,7 @@ def augmented(found: Survey, task: Task, seed: int, settings: Mapping[str, Any])
             augmentation=make_augmentation(settings),
             centred=task is Task.OBJECTS,
             zoom=settings["zoom"],
+            zoomed=settings["probability"],
             label_count=len(values) if folder.format == SEVERAL_LABELS else 0,
         )
         image, target = crops[0]

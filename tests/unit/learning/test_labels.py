@@ -167,3 +167,11 @@ def test_a_zoom_enlarges_image_and_label_alike(kind):
             assert abs((right - left) * (bottom - top) - areas[-1]) < 0.12 * areas[-1]
     assert max(areas) > 1.5 * 16 * 24
     assert torch.equal(crops[(0, 5)][0], crops[(0, 5)][0])
+
+
+@pytest.mark.parametrize("probability", [0.0, 0.5, 1.0])
+def test_some_chips_are_zoomed(probability):
+    plain = Normalization((0.0, 0.0), (1.0, 1.0))
+    crops = CropDataset(OneChip("mask"), [0], 64, plain, random=True, zoom=4.0, zoomed=probability)
+    zoomed = sum(int((crops[(0, seed)][0][0] > 0.5).sum()) != 16 * 24 for seed in range(100))
+    assert abs(zoomed - 100 * probability) <= 15 * (0 < probability < 1) + 3
