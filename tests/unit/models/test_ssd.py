@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 from torch import nn
 
 from geodl_plugin.core.errors import InputError
-from geodl_plugin.core.models.networks.anchors import grid_anchors, match
+from geodl_plugin.core.models.networks.anchors import (
+    BACKGROUND,
+    NEITHER,
+    grid_anchors,
+    join,
+    match,
+    reach,
+)
 from geodl_plugin.core.models.networks.backbones import build_pyramid
 from geodl_plugin.core.models.networks.ssd import SingleShotDetector
 from geodl_plugin.core.models.registry import model_type
@@ -91,18 +98,57 @@ def test_anchors_stand_in_their_cells_and_reach_as_far_as_said():
 
 def test_every_object_gets_an_anchor():
     anchors = grid_anchors(4, 4, (16, 16), torch.tensor([[1.0, 1.0]]), torch.device("cpu"))
-    boxes = torch.tensor([[0.0, 0, 15, 15], [30, 30, 34, 34], [14, 46, 34, 66]])
-    found = match(anchors, boxes, 0.45)
-    assert set(found.tolist()) == {-1, 0, 1, 2}
-    assert found[0] == 0
-    assert (match(anchors, torch.zeros(0, 4), 0.45) == -1).all()
+    boxes = torch.tensor([[0.0, 0, 15, 15], [34, 34, 38, 38], [16, 44, 32, 68]])
+    found = match(anchors, boxes, 0.45, 0.3)
+    assert set(found.tolist()) == {BACKGROUND, NEITHER, 0, 1, 2}
+    assert found[0] == 0 and found[10] == 1 and found[13] == 2
+    assert found[9] == NEITHER, "it reaches the last object with an IoU of 0.4"
+    assert (match(anchors, torch.zeros(0, 4), 0.45, 0.3) == BACKGROUND).all()
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.floats(0.1, 63.9), st.floats(0.1, 63.9), st.floats(12, 20), st.floats(12, 20))
+def test_the_anchor_of_an_object_is_that_of_its_cell(x, y, width, height):
+    """Wherever an object lies, and though those of a coarser grid may overlap it more."""
+    device, shape = torch.device("cpu"), torch.tensor([[1.0, 1.0]])
+    grids = [grid_anchors(side, side, (64 / side,) * 2, shape, device) for side in (8, 4, 2)]
+    anchors = join(grids)
+    box = torch.tensor([[x - width / 2, y - height / 2, x + width / 2, y + height / 2]])
+    near = reach(anchors, box)[:, 0]
+    own = 64 + int(y // 16) * 4 + int(x // 16)
+    assert near[own] >= near.max() - 1e-5
+    assert near[own] == pytest.approx(
+        min(width, 16) * min(height, 16) / (width * height + 256 - min(width, 16) * min(height, 16))
+    )
+    found = match(anchors, box, 0.45, 0.3)
+    assert found[own] == 0
+    # What it answers can be the object.
+    answer = anchors.encode(box.expand(len(near), 4))
+    assert (answer[own].abs() <= 1 + 1e-4).all()
+
+
+def test_no_anchor_moves_further_than_it_can():
+    anchors = grid_anchors(1, 4, (16, 16), torch.tensor([[1.0, 1.0]]), torch.device("cpu"))
+    near = reach(anchors, torch.tensor([[36.0, 0, 52, 16]]))[:, 0]
+    # The second from the left gets to 24–40, the third to 36–52, the last one to 40–56.
+    assert near.tolist() == pytest.approx([0, 1 / 7, 1, 0.6])
+
+
+def test_what_is_neither_has_no_loss():
+    network = detector([8])
+    scores = torch.zeros(1, 4, network.outputs)
+    scores[0, :, 1] = torch.tensor([4.0, 0.0, 50.0, 0.0])
+    labels = torch.tensor([[0, -1, NEITHER, -1]])
+    with_it = network._class_loss(scores, labels)
+    assert float(with_it) < 5
+    assert float(network._class_loss(scores, labels.clamp(min=-1))) > 40
 
 
 def test_dropout_leaves_a_part_of_every_map():
     torch.manual_seed(1)
     network = SingleShotDetector(TinyPyramid(), 2, 64, [8], [1.0], [[1.0, 1.0]], 0.3, False)
     (dropout,) = (
-        each for each in network.heads[0] if isinstance(each, nn.modules.dropout._DropoutNd)
+        each for each in network.modules() if isinstance(each, nn.modules.dropout._DropoutNd)
     )
     maps = dropout.train()(torch.ones(4, 128, 16, 16))
     assert (maps.amax((2, 3)) > 0).all()

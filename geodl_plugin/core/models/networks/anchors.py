@@ -6,7 +6,10 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torchvision.ops import box_convert, box_iou
+from torchvision.ops import box_convert
+
+BACKGROUND, NEITHER = -1, -2  # instead of the index of a box
+_TIE = 1e-3  # of IoU, for each cell that an object is away
 
 
 class Anchors(NamedTuple):
@@ -78,17 +81,40 @@ def join(parts: list[Anchors]) -> Anchors:
     )
 
 
-def match(anchors: Anchors, boxes: Tensor, threshold: float) -> Tensor:
-    """Return for each anchor the index of its box, or −1 for background.
+def reach(anchors: Anchors, boxes: Tensor) -> Tensor:
+    """Return the IoU ``(n, m)`` of anchors, moved as near as they can, and boxes ``(m, 4)``.
 
-    Each anchor that overlaps a box by more than ``threshold`` takes its best box, and each
-    box takes its best anchor whatever the overlap, so that none is lost.
+    An object anywhere in a cell is then as near to that cell's anchor as one in its middle.
+    Without moving them, which of several anchors overlaps an object most would depend on where it
+    lies among the cells of all grids, which a network takes very long to learn.
     """
-    found = torch.full((len(anchors.sizes),), -1, dtype=torch.long, device=boxes.device)
+    middles, sizes = (boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]
+    most = anchors.cells[:, None] / 2
+    away = middles[None] - anchors.centres[:, None]
+    centres = anchors.centres[:, None] + torch.maximum(torch.minimum(away, most), -most)
+    halves = anchors.sizes[:, None] / 2
+    low = torch.maximum(centres - halves, boxes[None, :, :2])
+    high = torch.minimum(centres + halves, boxes[None, :, 2:])
+    shared = (high - low).clamp(min=0).prod(-1)
+    return shared / (anchors.sizes.prod(-1)[:, None] + sizes.prod(-1)[None] - shared)
+
+
+def match(anchors: Anchors, boxes: Tensor, least: float, background: float) -> Tensor:
+    """Return for each anchor the index of its box, :data:`BACKGROUND` or :data:`NEITHER`.
+
+    Each anchor that can :func:`reach` a box with an IoU above ``least`` takes its best box, and
+    each box takes its best anchor whatever the IoU, so that none is lost. What reaches no box
+    with more than ``background`` is background; what lies between counts as neither.
+    """
+    found = torch.full((len(anchors.sizes),), BACKGROUND, dtype=torch.long, device=boxes.device)
     if not len(boxes):
         return found
-    overlap = box_iou(anchors.boxes, boxes)
-    best, index = overlap.max(1)
-    found[best > threshold] = index[best > threshold]
-    found[overlap.argmax(0)] = torch.arange(len(boxes), device=boxes.device)
+    near = reach(anchors, boxes)
+    best, index = near.max(1)
+    found[best > background] = NEITHER
+    found[best > least] = index[best > least]
+    # Of anchors that are as near, small objects take the one in whose cell they lie.
+    middles = (boxes[:, :2] + boxes[:, 2:]) / 2
+    away = ((middles[None] - anchors.centres[:, None]) / anchors.cells[:, None]).abs().amax(-1)
+    found[(near - _TIE * away).argmax(0)] = torch.arange(len(boxes), device=boxes.device)
     return found

@@ -10,12 +10,13 @@ from torch import Tensor, nn
 from torchvision.ops import clip_boxes_to_image, generalized_box_iou_loss, sigmoid_focal_loss
 
 from ..ssd import stride_of_grid
-from .anchors import Anchors, grid_anchors, join, match
+from .anchors import NEITHER, Anchors, grid_anchors, join, match
 
-_MATCH_THRESHOLD = 0.45
+_LEAST_OVERLAP, _BACKGROUND_OVERLAP = 0.45, 0.3  # IoU: an object, background; else neither
 _NEGATIVES_PER_POSITIVE = 3
 _MOST_DETECTIONS = 1000  # per image, before suppression
 _WIDTH = 128
+_SMOOTH = 0.1  # answers that are nearer to the truth count by their square
 
 
 class SingleShotDetector(nn.Module):
@@ -58,42 +59,27 @@ class SingleShotDetector(nn.Module):
         ]
         self.pyramid = TopDown(encoder, min(self.levels), max(self.levels), _WIDTH)
         self.heads = nn.ModuleList(
-            _head(_WIDTH, len(shapes) * (self.outputs + 4), drop) for _ in grids
+            _Head(_WIDTH, len(shapes), self.outputs, drop, not focal_loss) for _ in grids
         )
-        self._start_as_background(len(shapes))
-
-    def _start_as_background(self, shape_count: int) -> None:
-        """Begin with few detections: a network that sees objects everywhere learns slowly."""
-        for head in self.heads:
-            last = head[-1]
-            nn.init.normal_(last.weight, std=0.01)
-            bias = torch.zeros(shape_count, self.outputs + 4)
-            if self.focal_loss:
-                bias[:, : self.outputs] = -4.6
-            else:
-                bias[:, 0] = 2.0
-            last.bias = nn.Parameter(bias.flatten())
 
     def forward(self, images: Tensor) -> dict[str, Any]:
         """Return scores ``(b, n, outputs)``, squashed ``(b, n, 4)`` and the ``anchors``."""
         height, width = images.shape[-2:]
         maps = self.pyramid(self.encoder(images))
-        answers, anchors = [], []
+        scores, squashed, anchors = [], [], []
         for grid, stride, level, head in zip(self.grids, self.strides, self.levels, self.heads):
             value = maps[level]
             if stride is None:
                 value = functional.adaptive_avg_pool2d(value, grid)
-            answer = head(value).float()
-            rows, cols = answer.shape[-2:]
+            classes, boxes = head(value)
+            rows, cols = value.shape[-2:]
             cell = (stride, stride) if stride else (width / grid, height / grid)
             anchors.append(grid_anchors(rows, cols, cell, self.shapes, images.device))
-            # By its shape, for an export knows no length of a batch.
-            flat = answer.permute(0, 2, 3, 1).reshape(images.shape[0], -1, self.outputs + 4)
-            answers.append(flat)
-        joined = torch.cat(answers, 1)
+            scores.append(_by_anchor(classes, self.outputs))
+            squashed.append(_by_anchor(boxes, 4))
         return {
-            "scores": joined[..., : self.outputs],
-            "squashed": torch.tanh(joined[..., self.outputs :]),
+            "scores": torch.cat(scores, 1),
+            "squashed": torch.tanh(torch.cat(squashed, 1)),
             "anchors": join(anchors),
         }
 
@@ -106,7 +92,10 @@ class SingleShotDetector(nn.Module):
         """
         anchors: Anchors = outputs["anchors"]
         matched = torch.stack(
-            [match(anchors, target["boxes"].float(), _MATCH_THRESHOLD) for target in targets]
+            [
+                match(anchors, target["boxes"].float(), _LEAST_OVERLAP, _BACKGROUND_OVERLAP)
+                for target in targets
+            ]
         )
         positive = matched >= 0
         labels = torch.full_like(matched, -1)
@@ -115,26 +104,35 @@ class SingleShotDetector(nn.Module):
             chosen = matched[index][positive[index]]
             labels[index, positive[index]] = target["labels"][chosen]
             wanted.append(target["boxes"].float()[chosen])
-        count = positive.sum().clamp(min=1)
-        boxes = anchors.decode(outputs["squashed"])[positive]
-        box_loss = generalized_box_iou_loss(boxes, torch.cat(wanted), reduction="sum") / count
-        return {"boxes": 2 * box_loss, "classes": self._class_loss(outputs["scores"], labels)}
+        labels[matched == NEITHER] = NEITHER
+        return {
+            "boxes": _box_loss(anchors, outputs["squashed"], positive, torch.cat(wanted)),
+            "classes": self._class_loss(outputs["scores"], labels),
+        }
 
     def _class_loss(self, scores: Tensor, labels: Tensor) -> Tensor:
-        """Return focal loss, or cross entropy with three hard negatives to a positive."""
-        positive = labels >= 0
+        """Return focal loss, or cross entropy with three hard negatives to a positive.
+
+        Args:
+            scores: ``(b, n, outputs)``.
+            labels: ``(b, n)``, −1 for background and :data:`.anchors.NEITHER` for no loss.
+        """
+        positive, counted = labels >= 0, labels != NEITHER
+        labels = labels.clamp(min=-1)
         count = positive.sum().clamp(min=1)
         if self.focal_loss:
             truth = functional.one_hot(labels + 1, self.outputs + 1)[..., 1:].to(scores.dtype)
-            return sigmoid_focal_loss(scores, truth, reduction="sum") / count
+            losses = sigmoid_focal_loss(scores, truth, reduction="none")
+            return losses[counted].sum() / count
         # Output 0 is the background.
         losses = functional.cross_entropy(
             scores.flatten(0, 1), (labels + 1).flatten(), reduction="none"
         ).reshape(labels.shape)
-        wrong = losses.detach().masked_fill(positive, -1.0)
+        negative = counted & ~positive
+        wrong = losses.detach().masked_fill(~negative, -1.0)
         rank = wrong.argsort(1, descending=True).argsort(1)
         allowed = (positive.sum(1, keepdim=True) * _NEGATIVES_PER_POSITIVE).clamp(min=16)
-        hard = (rank < allowed) & ~positive
+        hard = (rank < allowed) & negative
         return (losses[positive].sum() + losses[hard].sum()) / count
 
     def candidates(self, outputs: dict[str, Any]) -> tuple[Tensor, Tensor]:
@@ -232,7 +230,57 @@ def _block(channels_in: int, channels_out: int, stride: int = 1) -> nn.Sequentia
     )
 
 
-def _head(width: int, outputs: int, drop: float) -> nn.Sequential:
-    return nn.Sequential(
-        *_block(width, width), nn.Dropout(drop), nn.Conv2d(width, outputs, 3, padding=1)
-    )
+class _Head(nn.Module):
+    """Tells classes and boxes of the anchors of one grid.
+
+    Dropout is for the classes: boxes told from what is left of the features are off.
+    """
+
+    def __init__(
+        self, width: int, shapes: int, outputs: int, drop: float, with_background: bool
+    ) -> None:
+        super().__init__()
+        self.block = _block(width, width)
+        self.drop = nn.Dropout(drop)
+        self.classes = nn.Conv2d(width, shapes * outputs, 3, padding=1)
+        self.boxes = nn.Conv2d(width, shapes * 4, 3, padding=1)
+        for each in (self.classes, self.boxes):
+            nn.init.normal_(each.weight, std=0.01)
+            nn.init.zeros_(each.bias)
+        # Begin with few detections: a network that sees objects everywhere learns slowly.
+        first = torch.full((shapes, outputs), 0.0 if with_background else -4.6)
+        if with_background:
+            first[:, 0] = 2.0
+        self.classes.bias = nn.Parameter(first.flatten())
+
+    def forward(self, value: Tensor) -> tuple[Tensor, Tensor]:
+        """Return scores ``(b, k × outputs, rows, cols)`` and boxes ``(b, k × 4, rows, cols)``."""
+        value = self.block(value)
+        return self.classes(self.drop(value)).float(), self.boxes(value).float()
+
+
+def _box_loss(anchors: Anchors, squashed: Tensor, positive: Tensor, wanted: Tensor) -> Tensor:
+    """Return the loss of the boxes: one less their generalized IoU, and smooth L1 of the answers.
+
+    Boxes that hardly touch teach by the second, nearly right ones by the first.
+
+    Args:
+        anchors: of an image.
+        squashed: ``(b, n, 4)``.
+        positive: ``(b, n)``, which anchors have a box.
+        wanted: ``(m, 4)``, these boxes.
+    """
+    place = positive.nonzero()[:, 1]
+    own = Anchors(*(each[place] for each in anchors))
+    answers = squashed[positive]
+    overlap = generalized_box_iou_loss(own.decode(answers), wanted, reduction="sum")
+    # An anchor goes no further than its limits.
+    nearest = own.encode(wanted).clamp(-1, 1)
+    apart = functional.smooth_l1_loss(answers, nearest, reduction="sum", beta=_SMOOTH)
+    return (overlap + apart) / positive.sum().clamp(min=1)
+
+
+def _by_anchor(answer: Tensor, numbers: int) -> Tensor:
+    """Return ``(b, n, numbers)`` of maps ``(b, k × numbers, rows, cols)``."""
+    # By its shape, for an export knows no length of a batch.
+    return answer.permute(0, 2, 3, 1).reshape(answer.shape[0], -1, numbers)
