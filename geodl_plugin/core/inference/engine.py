@@ -31,7 +31,7 @@ CLEAR_GAIN = 0.7  # below which no more rounds are needed
 ROUNDS = 6
 TRIAL_SIDE = 256  # pixels; a part of the first image tells as much as the whole
 LEAST_WORK = 4_000_000  # pixels below which trying a precision costs more than it gains
-LEAST_SECONDS = 3.0  # of work left, below which compiling costs more than it gains
+LEAST_SECONDS = 2.0  # of work left, below which compiling costs more than it gains
 TORCH, OPENVINO = "torch", "openvino"
 
 Decode = Callable[[nn.Module, Any], Sequence[Any]]
