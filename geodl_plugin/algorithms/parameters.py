@@ -166,7 +166,7 @@ def add_augmentation(tool: GeoDLAlgorithm) -> None:
         ),
         tool.tr(
             "DEFAULT: turns and mirrors chips (left and right only in pixel space), "
-            "zooms in and changes brightness and contrast of half of them. NONE: as they are. "
+            "zooms in and changes brightness and contrast of a quarter of them. NONE: as they are. "
             "CUSTOM: see the next."
         ),
         advanced=True,

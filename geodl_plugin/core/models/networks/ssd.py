@@ -12,7 +12,7 @@ from torchvision.ops import clip_boxes_to_image, generalized_box_iou_loss, sigmo
 from ..ssd import stride_of_grid
 from .anchors import NEITHER, Anchors, grid_anchors, join, match
 
-_LEAST_OVERLAP, _BACKGROUND_OVERLAP = 0.45, 0.3  # IoU: an object, background; else neither
+_LEAST_OVERLAP, _BACKGROUND_OVERLAP = 0.4, 0.3  # IoU: an object, background; else neither
 _NEGATIVES_PER_POSITIVE = 3
 _MOST_DETECTIONS = 1000  # per image, before suppression
 _WIDTH = 128
