@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..geo.gdal_calls import attempt
+from ..geo.shapes import area_of
 from ..progress import Phase
 
 RECTANGLE_TOLERANCE = 1e-9  # share by which a rectangle's area may differ from its envelope's
@@ -98,10 +99,7 @@ def _ceilings(
 def _iou(ones: Shapes, one: int, others: Shapes, other: int, ceiling: float) -> float:
     if ones.rectangles[one] and others.rectangles[other]:
         return ceiling
-    shared = attempt(ones.geometries[one].Intersection, others.geometries[other])
-    if shared is None:
-        return 0.0
-    area = shared.GetArea()
+    area = area_of(attempt(ones.geometries[one].Intersection, others.geometries[other]))
     union = ones.areas[one] + others.areas[other] - area
     return float(area / union) if union > 0 else 0.0
 

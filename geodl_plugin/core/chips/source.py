@@ -12,7 +12,7 @@ import numpy as np
 from ..errors import InputError
 from ..geo.raster import Raster
 from ..geo.sampling import Frame
-from ..geo.shapes import rectangle, repaired, to_pixel_space, window_bounds
+from ..geo.shapes import area_of, rectangle, repaired, to_pixel_space, window_bounds
 from ..geo.vector import Feature, Geometry, VectorReader
 from ..samples.classes import Classes, read_classes, require_overlap
 
@@ -180,12 +180,12 @@ def _shape(feature: _Labelled, frame: Frame) -> LabelledShape | None:
         return LabelledShape(*about, box, 1.0, feature.area)
     whole = to_pixel_space(feature.outline, frame.geotransform)
     part = whole.Intersection(rectangle(0, 0, frame.width, frame.height))
-    area = whole.GetArea()
-    if part is None or part.IsEmpty() or area <= 0 or part.GetArea() <= 0:
+    area, left = area_of(whole), area_of(part)
+    if area <= 0 or left <= 0:
         return None
     xmin, xmax, ymin, ymax = part.GetEnvelope()
     box = (xmin, ymin, xmax, ymax)
-    return LabelledShape(*about, box, part.GetArea() / area, feature.area, part)
+    return LabelledShape(*about, box, left / area, feature.area, part)
 
 
 def _upright_box(bounds: Box, frame: Frame) -> Box | None:

@@ -11,6 +11,9 @@ from .crs import Bounds
 from .gdal_calls import attempt
 from .grid import GeoTransform, Window
 
+# What two shapes share where they only touch.
+_WITHOUT_AREA = (ogr.wkbPoint, ogr.wkbMultiPoint, ogr.wkbLineString, ogr.wkbMultiLineString)
+
 
 def repaired(geometry: ogr.Geometry) -> ogr.Geometry | None:
     """Return a valid geometry of the same shape, ``None`` when nothing is left of it."""
@@ -18,6 +21,13 @@ def repaired(geometry: ogr.Geometry) -> ogr.Geometry | None:
         return geometry
     made = attempt(geometry.MakeValid)
     return None if made is None or made.IsEmpty() else made
+
+
+def area_of(geometry: ogr.Geometry | None) -> float:
+    """Return the area of a shape: 0 of nothing, of points and of lines, of which GDAL warns."""
+    if geometry is None or ogr.GT_Flatten(geometry.GetGeometryType()) in _WITHOUT_AREA:
+        return 0.0
+    return float(geometry.GetArea())
 
 
 def to_pixel_space(geometry: ogr.Geometry, geotransform: GeoTransform) -> ogr.Geometry:

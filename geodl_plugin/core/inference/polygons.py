@@ -10,7 +10,7 @@ import numpy as np
 
 from ..geo.gdal_calls import attempt
 from ..geo.grid import GeoTransform
-from ..geo.shapes import polygon_of_rings, rectangle, repaired, rings_of
+from ..geo.shapes import area_of, polygon_of_rings, rectangle, repaired, rings_of
 from ..geo.vector import Geometry
 
 RIGHT_ANGLE = 1e-3  # cosine up to which an angle is a right one
@@ -59,8 +59,7 @@ class ObjectPolygon:
 
     def shared(self, other: ObjectPolygon) -> float:
         """Return the area that both have."""
-        part = attempt(self.geometry.Intersection, other.geometry)
-        return 0.0 if part is None else float(part.GetArea())
+        return area_of(attempt(self.geometry.Intersection, other.geometry))
 
     def agreement(self, other: ObjectPolygon) -> float:
         """Return the IoU of both shapes where their boxes overlap, 0 to 1."""
@@ -73,9 +72,8 @@ class ObjectPolygon:
         its = attempt(other.geometry.Intersection, window)
         if mine is None or its is None:
             return 0.0
-        both = attempt(mine.Intersection, its)
-        shared = 0.0 if both is None else both.GetArea()
-        either = mine.GetArea() + its.GetArea() - shared
+        shared = area_of(attempt(mine.Intersection, its))
+        either = area_of(mine) + area_of(its) - shared
         return shared / either if either > 0 else 0.0
 
     def joined(self, other: ObjectPolygon) -> ObjectPolygon:

@@ -11,7 +11,7 @@ import numpy as np
 from ..errors import InputError
 from ..geo.gdal_calls import attempt
 from ..geo.neighbours import areas, intersections, overlapping_pairs
-from ..geo.shapes import rectangle, repaired
+from ..geo.shapes import area_of, rectangle, repaired
 from ..geo.vector import Geometry, VectorReader
 from ..geo.vector_writer import VectorWriter
 from ..progress import Phase, Progress
@@ -139,10 +139,8 @@ class _Layer:
             if count % 1000 == 0:
                 progress.check()
             one, other = first[pair], second[pair]
-            part = attempt(
-                self._shape(order, boxes, one).Intersection, self._shape(order, boxes, other)
-            )
-            area = 0.0 if part is None else part.GetArea()
+            shape = self._shape(order, boxes, one)
+            area = area_of(attempt(shape.Intersection, self._shape(order, boxes, other)))
             result[pair] = area / max(own[one] + own[other] - area, 1e-300)
         return result
 

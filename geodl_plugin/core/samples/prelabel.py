@@ -13,7 +13,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..geo.neighbours import intersections, overlapping_pairs
-from ..geo.shapes import repaired
+from ..geo.shapes import area_of, repaired
 from ..geo.vector import Geometry, VectorReader, geometry_of
 from ..progress import Progress
 from .document import SchemaDocument, SchemaNode
@@ -186,10 +186,9 @@ class Present:
 
     def _same(self, sample: int, draft: Geometry) -> bool:
         shape = repaired(geometry_of(self._shapes[sample]))
-        shared = None if shape is None else shape.Intersection(draft)
-        if shared is None:
+        if shape is None:
             return False
-        area = shared.GetArea()
+        area = area_of(shape.Intersection(draft))
         return area > SAME_OBJECT * (shape.GetArea() + draft.GetArea() - area)
 
 

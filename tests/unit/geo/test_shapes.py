@@ -1,0 +1,32 @@
+"""Geometries: areas of what shapes share."""
+
+from __future__ import annotations
+
+import pytest
+from osgeo import gdal, ogr
+
+from geodl_plugin.core.geo.shapes import area_of, rectangle
+
+
+@pytest.mark.parametrize(
+    ("other", "area"),
+    [
+        ((0, 0, 2, 2), 4.0),
+        ((2, 0, 4, 2), 0.0),  # they share an edge
+        ((2, 2, 4, 4), 0.0),  # a corner
+        ((9, 9, 10, 10), 0.0),  # nothing
+    ],
+)
+def test_the_area_of_what_two_shapes_share(other, area):
+    gdal.ErrorReset()
+    shared = rectangle(0, 0, 2, 2).Intersection(rectangle(*other))
+    assert area_of(shared) == area
+    assert gdal.GetLastErrorMsg() == "", "GDAL warns of the area of lines"
+
+
+def test_parts_without_area_count_nothing():
+    assert area_of(None) == 0
+    assert area_of(ogr.CreateGeometryFromWkt("LINESTRING Z (0 0 1, 1 1 1)")) == 0
+    mixed = "GEOMETRYCOLLECTION (POLYGON ((0 0, 1 0, 1 1, 0 1, 0 0)), LINESTRING (2 2, 3 3))"
+    gdal.ErrorReset()
+    assert area_of(ogr.CreateGeometryFromWkt(mixed)) == 1
