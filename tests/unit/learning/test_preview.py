@@ -86,7 +86,7 @@ def test_the_chosen_augmentation_is_shown_and_told(tiles, tmp_path):
     assert len(plain) == 3 and plain != usual and "without augmentation" in text
     text, same = shown("CUSTOM", still)
     assert same == plain and "turn=false" in text
-    _, blurred = shown("CUSTOM", f"{still};blur=4")
+    _, blurred = shown("CUSTOM", f"{still};blur=4;probability=1")
     assert blurred != plain
     with pytest.raises(InputError, match="no argument 'blurr'"):
         shown("CUSTOM", "blurr=4")
