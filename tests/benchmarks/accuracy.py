@@ -4,7 +4,7 @@ All use the Yellowstone trees of the demo: the upper part teaches, what is measu
 lower part, which no training sees. Same chips, same network, same batch size, same number of
 steps, three seeds. Neither side starts from pretrained weights, so that it runs without a network.
 
-The whole takes about ten hours on two cores; --backbone, --epochs, --stride and --seeds make it
+The whole takes hours on two cores; --backbone, --epochs, --stride and --seeds make it
 shorter for both sides alike.
 
 Usage: python tests/benchmarks/accuracy.py [--quick] [--data FOLDER] [--only NAME]

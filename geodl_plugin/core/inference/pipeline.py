@@ -72,15 +72,7 @@ def run_tiles(
     Raises:
         CancelledError: when cancelled, after the batch that is being computed.
     """
-
-    def take(entry: tuple[TileImage, Any] | tuple[()] | Tile) -> None:
-        if isinstance(entry, Tile):
-            if skipped is not None:
-                skipped(entry)
-        elif entry:
-            consume(entry)
-        elif batch_done is not None:
-            batch_done()
+    take = sorted_by_kind(consume, skipped, batch_done)
 
     def answer(entry: Tile | list[TileImage]) -> list[Any]:
         if isinstance(entry, Tile):
@@ -99,6 +91,29 @@ def run_tiles(
                     sink.put(pair)
                 sink.put(())
                 phase.step(len(entry))
+
+
+def sorted_by_kind(
+    consume: Callable[[tuple[TileImage, Any]], None],
+    skipped: Callable[[Tile], None] | None,
+    batch_done: Callable[[], None] | None,
+) -> Callable[[tuple[TileImage, Any] | tuple[()] | Tile], None]:
+    """Return what takes an image with its answer, a tile without data, or ``()`` after a batch.
+
+    Args:
+        consume, skipped, batch_done: as of :func:`run_tiles`.
+    """
+
+    def take(entry: tuple[TileImage, Any] | tuple[()] | Tile) -> None:
+        if isinstance(entry, Tile):
+            if skipped is not None:
+                skipped(entry)
+        elif entry:
+            consume(entry)
+        elif batch_done is not None:
+            batch_done()
+
+    return take
 
 
 def answer_ahead(

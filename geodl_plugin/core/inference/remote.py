@@ -20,7 +20,7 @@ from .answering import Answering
 from .checks import open_change, open_detection, open_pixels
 from .engine import open_engine
 from .options import ChangeOptions, DetectionOptions, PixelOptions
-from .pipeline import Sink, run_tiles
+from .pipeline import Sink, run_tiles, sorted_by_kind
 from .station import Commission, Opened, respond
 from .tiles import TileImage
 
@@ -44,16 +44,7 @@ def run_tiles_elsewhere(
     Raises:
         GeoDLError: when a worker fails, which is named.
     """
-
-    def take(entry: tuple[TileImage, Any] | tuple[()] | Tile) -> None:
-        if isinstance(entry, Tile):
-            if skipped is not None:
-                skipped(entry)
-        elif entry:
-            consume(entry)
-        elif batch_done is not None:
-            batch_done()
-
+    take = sorted_by_kind(consume, skipped, batch_done)
     plan, notes = work.tiles, work.engine.notes
     commission = Commission(work.options, notes, __name__, plan.size, len(plan))
     stream = commission.answers(lambda size: _groups(tiles, size), _packed, phase)

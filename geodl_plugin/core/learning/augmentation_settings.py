@@ -11,7 +11,7 @@ AUGMENTATIONS = ("DEFAULT", "NONE", "CUSTOM")
 # In map space an object looks the same from every side, so that all eight turns and
 # mirrorings are used. In pictures taken from the ground up is up. What changes how objects look,
 # zoom, light, noise and blur, happens with a probability of a quarter each: a detector trained
-# from scratch for twenty epochs found twice as much as where every chip was changed.
+# from scratch for twenty epochs reached an AP50 of 0.19, and 0.16 with one half (one seed).
 PARAMETERS: dict[str, Any] = {
     "mirror_x": True,
     "mirror_y": True,

@@ -62,25 +62,25 @@ def find_places(
     known = [text for text in dict.fromkeys(merged) if text]
     common, strange = _in_common(bounds, merged) if len(known) > 1 else (bounds, set())
     groups = _groups(merged, strange, folders)
-    pairs = []
-    for group in groups:
-        found = Clashes.of_bounds(_apart_without_georeference(common[group])).pairs()
-        pairs.append((group[found[0]], group[found[1]]))
+    apart = [_apart_without_georeference(common[group]) for group in groups]
+    pairs = [_pairs(group, placed) for group, placed in zip(groups, apart)]
     if len(known) > 1:
-        # In another system neighbours would overlap a little: those of one are compared as they
-        # are.
+        # In another system neighbours would overlap a little: those of one are compared in it.
         names = np.array([known.index(text) if text else -1 for text in merged])
         mixed = [(names[one] != names[two]) | (names[one] < 0) for one, two in pairs]
         pairs = [(one[keep], two[keep]) for (one, two), keep in zip(pairs, mixed)]
-        for index in range(len(known)):
-            own = np.flatnonzero(names == index)
-            one, two = Clashes.of_bounds(bounds[own]).pairs()
-            pairs.append((own[one], own[two]))
-    clashes = Clashes.of_pairs(len(bounds), pairs)
-    placed = _side_by_side([_apart_without_georeference(common[group]) for group in groups])
+        for own in (np.flatnonzero(names == index) for index in range(len(known))):
+            pairs.append(_pairs(own, bounds[own]))
     ordered = np.empty_like(bounds)
-    ordered[np.concatenate(groups)] = placed
+    ordered[np.concatenate(groups)] = _side_by_side(apart)
+    clashes = Clashes.of_pairs(len(bounds), pairs)
     return Places(ordered, clashes, _notes(known, strange, merged, folders))
+
+
+def _pairs(positions: np.ndarray, bounds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return which of the chips at some positions share ground, in two arrays of positions."""
+    one, two = Clashes.of_bounds(bounds).pairs()
+    return positions[one], positions[two]
 
 
 def _groups(systems: Sequence[str], strange: set[str], folders: Sequence[Path]) -> list[np.ndarray]:

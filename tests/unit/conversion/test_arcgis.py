@@ -82,27 +82,34 @@ def scene(side: int = SIDE) -> tuple[np.ndarray, np.ndarray]:
     return image, mask
 
 
+def both_ways(
+    folder: Path, model: str, package: str, threshold: float, padded_threshold: float
+) -> tuple[Any, Any, Any, list[dict[str, Any]]]:
+    """Detect in a scene by a package's function and by GeoDL.
+
+    Returns:
+        The function's answers without padding, with padding, and with what lies in the padding
+        too; then GeoDL's features, without padding.
+    """
+    image, mask = scene()
+    source = write_raster(folder / "scene.tif", image, nodata=0)
+    arguments = {"padding": 0, "threshold": threshold, "nms_overlap": 0.3}
+    wide = {**arguments, "padding": 16, "threshold": padded_threshold}
+    everything = {**wide, "exclude_pad_detections": "False"}
+    answers = host(folder, package, {"pixels": image, "mask": mask}, arguments, wide, everything)
+    output = str(folder / "own.gpkg")
+    options = DetectionOptions([source], model, output, precision="float32", **arguments)
+    detect.run(options, Progress())
+    return (*answers, read_features(output))
+
+
 @pytest.mark.parametrize("name", ["SSD", "FASTERRCNN"])
 def test_a_detector_finds_the_same_boxes(name, tmp_path):
     model, package = convert(tmp_path, name)
-    image, mask = scene()
-    source = write_raster(tmp_path / "scene.tif", image, nodata=0)
-    arguments = {"padding": 0, "threshold": 0.05, "nms_overlap": 0.3}
-    wide = {**arguments, "padding": 16}
-    found, padded, everything = host(
-        tmp_path,
-        package,
-        {"pixels": image, "mask": mask},
-        arguments,
-        wide,
-        {**wide, "exclude_pad_detections": "False"},
-    )
-    output = str(tmp_path / "own.gpkg")
-    options = DetectionOptions([source], model, output, precision="float32", **arguments)
-    detect.run(options, Progress())
+    found, padded, everything, features = both_ways(tmp_path, model, package, 0.05, 0.05)
     own = sorted(
         (each["Class"], each["Classvalue"], each["Confidence"], *box_of(each["geometry"]))
-        for each in read_features(output)
+        for each in features
     )
     theirs = sorted(row_of(each) for each in found["vectors"])
     assert len(own) > 3
@@ -127,22 +134,8 @@ def test_a_detector_finds_the_same_boxes(name, tmp_path):
 
 def test_outlines_are_the_same(tmp_path):
     model, package = convert(tmp_path, "MASKRCNN")
-    image, mask = scene()
-    source = write_raster(tmp_path / "scene.tif", image, nodata=0)
-    arguments = {"padding": 0, "threshold": 0.3, "nms_overlap": 0.3}
-    wide = {**arguments, "padding": 16, "threshold": 0.1}
-    found, padded, everything = host(
-        tmp_path,
-        package,
-        {"pixels": image, "mask": mask},
-        arguments,
-        wide,
-        {**wide, "exclude_pad_detections": "False"},
-    )
-    output = str(tmp_path / "own.gpkg")
-    options = DetectionOptions([source], model, output, precision="float32", **arguments)
-    detect.run(options, Progress())
-    own = {(each["Classvalue"], each["Confidence"]): each for each in read_features(output)}
+    found, padded, everything, features = both_ways(tmp_path, model, package, 0.3, 0.1)
+    own = {(each["Classvalue"], each["Confidence"]): each for each in features}
     assert len(own) > 2 and len(own) == len(found["vectors"])
     for each in found["vectors"]:
         values = each["attributes"]

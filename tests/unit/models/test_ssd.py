@@ -8,6 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
+from torch.nn import functional
+from torchvision.ops import generalized_box_iou_loss
 
 from geodl_plugin.core.errors import InputError
 from geodl_plugin.core.models.networks.anchors import (
@@ -19,7 +21,7 @@ from geodl_plugin.core.models.networks.anchors import (
     reach,
 )
 from geodl_plugin.core.models.networks.backbones import build_pyramid
-from geodl_plugin.core.models.networks.ssd import SingleShotDetector
+from geodl_plugin.core.models.networks.ssd import SingleShotDetector, _box_loss
 from geodl_plugin.core.models.registry import model_type
 from geodl_plugin.core.models.ssd import choose_grids, complete_arguments, stride_of_grid
 
@@ -153,6 +155,36 @@ def test_dropout_leaves_a_part_of_every_map():
     maps = dropout.train()(torch.ones(4, 128, 16, 16))
     assert (maps.amax((2, 3)) > 0).all()
     assert 0.25 < (maps == 0).float().mean() < 0.35
+
+
+def test_dropout_is_for_the_classes_alone():
+    torch.manual_seed(0)
+    head = SingleShotDetector(TinyPyramid(), 2, 64, [8], [1.0], [[1.0, 1.0]], 0.5, False).heads[0]
+    head.train()
+    maps = torch.rand(2, 128, 8, 8)
+    (classes, boxes), (other_classes, same_boxes) = head(maps), head(maps)
+    assert torch.equal(boxes, same_boxes)
+    assert not torch.equal(classes, other_classes)
+
+
+def test_boxes_that_are_right_have_no_loss_and_wrong_ones_a_slope_towards_the_truth():
+    anchors = grid_anchors(1, 1, (16, 16), torch.tensor([[1.0, 1.0]]), torch.device("cpu"))
+    truth = anchors.decode(torch.tensor([[0.5, -0.25, 0.2, 0.4]]))
+    positive = torch.ones(1, 1, dtype=torch.bool)
+    right = anchors.encode(truth)[None]
+    assert float(_box_loss(anchors, right, positive, truth)) == pytest.approx(0, abs=1e-5)
+    answer = torch.zeros(1, 1, 4, requires_grad=True)
+    loss = _box_loss(anchors, answer, positive, truth)
+    loss.backward()
+    assert (answer.grad.sign() == -right.sign()).all()
+    overlap = generalized_box_iou_loss(anchors.boxes, truth, reduction="sum")
+    apart = functional.smooth_l1_loss(answer.detach(), right, reduction="sum", beta=0.1)
+    assert float(loss.detach()) == pytest.approx(float(overlap + apart))
+    # Out of reach is as good as at the limit.
+    far = anchors.boxes + 40.0
+    limit = torch.tensor([[[1.0, 1.0, 0.0, 0.0]]])
+    alone = generalized_box_iou_loss(anchors.decode(limit[0]), far, reduction="sum")
+    assert float(_box_loss(anchors, limit, positive, far)) == pytest.approx(float(alone))
 
 
 @pytest.mark.parametrize("focal", [False, True])

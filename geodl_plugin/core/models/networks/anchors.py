@@ -88,15 +88,19 @@ def reach(anchors: Anchors, boxes: Tensor) -> Tensor:
     Without moving them, which of several anchors overlaps an object most would depend on where it
     lies among the cells of all grids, which a network takes very long to learn.
     """
-    middles, sizes = (boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]
-    most = anchors.cells[:, None] / 2
-    away = middles[None] - anchors.centres[:, None]
-    centres = anchors.centres[:, None] + torch.maximum(torch.minimum(away, most), -most)
+    sizes, most = boxes[:, 2:] - boxes[:, :2], anchors.cells[:, None] / 2
+    moved = torch.maximum(torch.minimum(_away(anchors, boxes), most), -most)
+    centres = anchors.centres[:, None] + moved
     halves = anchors.sizes[:, None] / 2
     low = torch.maximum(centres - halves, boxes[None, :, :2])
     high = torch.minimum(centres + halves, boxes[None, :, 2:])
     shared = (high - low).clamp(min=0).prod(-1)
     return shared / (anchors.sizes.prod(-1)[:, None] + sizes.prod(-1)[None] - shared)
+
+
+def _away(anchors: Anchors, boxes: Tensor) -> Tensor:
+    """Return how far ``(n, m, 2)`` in pixels the middles of boxes lie from those of anchors."""
+    return (boxes[:, :2] + boxes[:, 2:])[None] / 2 - anchors.centres[:, None]
 
 
 def match(anchors: Anchors, boxes: Tensor, least: float, background: float) -> Tensor:
@@ -114,7 +118,6 @@ def match(anchors: Anchors, boxes: Tensor, least: float, background: float) -> T
     found[best > background] = NEITHER
     found[best > least] = index[best > least]
     # Of anchors that are as near, small objects take the one in whose cell they lie.
-    middles = (boxes[:, :2] + boxes[:, 2:]) / 2
-    away = ((middles[None] - anchors.centres[:, None]) / anchors.cells[:, None]).abs().amax(-1)
-    found[(near - _TIE * away).argmax(0)] = torch.arange(len(boxes), device=boxes.device)
+    cells = (_away(anchors, boxes) / anchors.cells[:, None]).abs().amax(-1)
+    found[(near - _TIE * cells).argmax(0)] = torch.arange(len(boxes), device=boxes.device)
     return found

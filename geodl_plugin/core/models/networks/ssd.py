@@ -246,12 +246,10 @@ class _Head(nn.Module):
         self.boxes = nn.Conv2d(width, shapes * 4, 3, padding=1)
         for each in (self.classes, self.boxes):
             nn.init.normal_(each.weight, std=0.01)
-            nn.init.zeros_(each.bias)
+        nn.init.zeros_(self.boxes.bias)
         # Begin with few detections: a network that sees objects everywhere learns slowly.
-        first = torch.full((shapes, outputs), 0.0 if with_background else -4.6)
-        if with_background:
-            first[:, 0] = 2.0
-        self.classes.bias = nn.Parameter(first.flatten())
+        first = [2.0] + [0.0] * (outputs - 1) if with_background else [-4.6] * outputs
+        self.classes.bias = nn.Parameter(torch.tensor(first * shapes))
 
     def forward(self, value: Tensor) -> tuple[Tensor, Tensor]:
         """Return scores ``(b, k × outputs, rows, cols)`` and boxes ``(b, k × 4, rows, cols)``."""
