@@ -59,10 +59,11 @@ class BlockStore:
         self.width, self.height, self.bands = width, height, bands
         self.dtype = np.dtype(dtype).newbyteorder("<")
         self._header = path.with_name(f"{path.name}.hdr")
+        self._overviews = path.with_name(f"{path.name}.ovr")
         size = width * height * bands * self.dtype.itemsize
         self.resumed = keep and path.is_file() and path.stat().st_size == size
         if not self.resumed:
-            self._check_room(size)
+            self._check_room(size + size // 3)  # with overviews
         try:
             if not self.resumed:
                 self._fill(size, fill, progress or Progress())
@@ -91,7 +92,8 @@ class BlockStore:
             ) from error
 
     def dataset(self) -> gdal.Dataset:
-        """Return the raster as a dataset to read from."""
+        """Return the raster as a dataset to read from, without overviews."""
+        self._overviews.unlink(missing_ok=True)  # of a killed run
         dataset = attempt(gdal.OpenEx, str(self.path), gdal.OF_RASTER, ["ENVI"])
         if dataset is None:
             raise RasterError(f"'{self.path}' cannot be read: {last_error()}.")
@@ -105,7 +107,7 @@ class BlockStore:
     def remove(self) -> None:
         """Close and remove the files."""
         self.close()
-        for each in (self.path, self._header, Path(f"{self.path}.aux.xml")):
+        for each in (self.path, self._header, self._overviews, Path(f"{self.path}.aux.xml")):
             each.unlink(missing_ok=True)
 
     def _check_room(self, size: int) -> None:

@@ -16,6 +16,7 @@ from ..samples.schema import Schema
 from .block_store import BlockStore
 from .gdal_calls import attempt, last_error
 from .grid import Window
+from .overviews import Halve, build_overviews, mean, most_frequent
 from .raster import Raster
 
 BLOCK = 512  # side of the blocks of result rasters
@@ -24,6 +25,7 @@ COG_OPTIONS = [
     f"BLOCKSIZE={BLOCK}",
     "BIGTIFF=IF_SAFER",
     "NUM_THREADS=ALL_CPUS",
+    "OVERVIEWS=FORCE_USE_EXISTING",
 ]
 PERCENT = 100  # a probability of 1
 NO_PERCENT = 255
@@ -48,7 +50,7 @@ class ResultRaster:
         RasterError: when the file cannot be written.
     """
 
-    overviews = "MODE"
+    halve: Halve = staticmethod(most_frequent)
 
     def __init__(
         self,
@@ -100,19 +102,20 @@ class ResultRaster:
         """Write overviews and the final file, give it its name and return that."""
         progress = progress or Progress()
         dataset = self.store.dataset()
+        made = build_overviews(dataset, self.halve, self.nodata, progress)
         dataset.SetGeoTransform(self._geotransform)
         dataset.SetProjection(self._crs)
         self.describe(dataset)
-        whole = attempt(
+        whole = made and attempt(
             gdal.GetDriverByName("COG").CreateCopy,
             str(self._whole),
             dataset,
-            options=[*COG_OPTIONS, f"OVERVIEW_RESAMPLING={self.overviews}"],
+            options=COG_OPTIONS,
             callback=lambda *_: 0 if progress.cancelled() else 1,
         )
         reason = last_error()
         dataset = None
-        if whole is None:
+        if not whole:
             self._remove_parts()
             progress.check()
             raise RasterError(f"'{self.path}' cannot be written: {reason}.")
@@ -204,7 +207,7 @@ class ProbabilityWriter(ResultRaster):
         names: of the classes.
     """
 
-    overviews = "AVERAGE"
+    halve: Halve = staticmethod(mean)
 
     def __init__(
         self,
