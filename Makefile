@@ -8,6 +8,7 @@ TOOLS := $(VENV)/geodl-tools.txt
 DISPLAYED := xvfb-run -a -s "-screen 0 1600x1000x24"
 SOURCES := geodl_plugin tests .ci
 PYTEST ?=
+JOBS ?= 2
 
 # What Debian has: QGIS with its GDAL, and a screen without a monitor for the tests.
 PACKAGES := qgis python3-qgis gdal-bin python3-gdal python3-numpy python3-venv xvfb xauth fonts-dejavu-core
@@ -40,7 +41,7 @@ demo: setup package  ## Run the whole road on real imagery, results in build/dem
 	$(RUN) tests/demo/run.py
 
 test: setup package  ## Run every test: unit, qgis, process, desktop (PYTEST="-k name" for some)
-	$(DISPLAYED) $(RUN) -m pytest $(PYTEST)
+	$(DISPLAYED) $(RUN) -m pytest -n $(JOBS) --dist loadgroup --no-loadscope-reorder $(PYTEST)
 
 package:  ## Build build/geodl_plugin and build/geodl_plugin-<version>.zip
 	@$(PYTHON) .ci/package.py

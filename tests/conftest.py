@@ -29,6 +29,21 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("GEODL_PYTHON", sys.executable)
 
 
+@pytest.hookimpl(tryfirst=True)  # before the names of the groups are read
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Share the tests among processes by file; those of real windows stay one after another.
+
+    They begin, because they take longest.
+    """
+    if not hasattr(config, "workerinput"):
+        return
+    for item in items:
+        place = item.path.relative_to(ROOT / "tests")
+        group = place.parts[0] if place.parts[0] == "desktop" else str(place)
+        item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=lambda item: item.path.parent.name != "desktop")
+
+
 @pytest.fixture(autouse=True, scope="session")
 def nothing_open_at_the_end(qgis_app: Any) -> Iterator[None]:
     """Free what errors hold: QGIS closes the files of GDAL at its end; twice is a crash."""
