@@ -24,12 +24,16 @@ class Argument:
         default: its value when it is not given; ``None`` leaves it to the tool.
         kind: ``int``, ``float``, ``bool``, ``str``, or anything else for a value of JSON.
         help: one sentence.
+        choices: the only values there are; empty for any.
+        required: whether nothing works without it and there is no default.
     """
 
     name: str
     default: Any
     kind: str = ""
     help: str = ""
+    choices: tuple[str, ...] = ()
+    required: bool = False
 
     @property
     def is_automatic(self) -> bool:

@@ -30,6 +30,7 @@ from ..core.packages.definition import ModelDefinition
 from ..core.packages.store import installed
 from ..core.packages.summary import facts, fixed_arguments, summary
 
+ALLOW_CODE = "ALLOW_CODE"  # the parameter that the field follows
 FOLDER_SETTING = "geodl/model_folder"
 PATIENCE = 400  # milliseconds after the last key before the model is looked at
 ERROR_COLOR = "#d0402f"  # legible on light and dark windows
@@ -72,6 +73,7 @@ class ModelField(QWidget):
         super().__init__(parent)
         self.definition: ModelDefinition | None = None
         self.problem = ""
+        self.allow_code = False  # whether Python code of the model's author may run
         self.setObjectName("geodl_model")
         self._task = Task(task) if task else None
         self._seen = ""
@@ -120,6 +122,11 @@ class ModelField(QWidget):
         self.line.setText(text)
         if text.startswith("{"):
             self.line.setCursorPosition(0)  # a path tells by its end, JSON by its beginning
+        self.look()
+
+    def allow(self, consent: bool) -> None:
+        """Take the consent to run the code of the model's author, or its end."""
+        self.allow_code = consent
         self.look()
 
     def choose(self) -> None:
@@ -177,7 +184,7 @@ class ModelField(QWidget):
         said = ""
         if text:
             try:
-                definition = read_definition(text, self._task)
+                definition = read_definition(text, self._task, self.allow_code)
                 said = summary(definition)
                 self.definition = definition
             except GeoDLError as error:
@@ -226,6 +233,19 @@ class ModelWrapper(WidgetWrapper):
     def value(self) -> str:
         return self.field.text()
 
+    def postInitialize(self, wrappers: list[Any]) -> None:  # noqa: N802
+        """Follow the box for the consent to run the model's own code, in a tool's dialog."""
+        super().postInitialize(wrappers)
+        if self.dialogType != QgsProcessingGui.WidgetType.Standard:
+            return
+        for each in wrappers:
+            if each.parameterDefinition().name() == ALLOW_CODE:
+                each.widgetValueHasChanged.connect(self._take_consent)
+                self._take_consent(each)
+
+    def _take_consent(self, box: Any) -> None:
+        self.field.allow(bool(box.parameterValue()))
+
 
 class ModelWidgetWrapper:
     """What the parameter names as its widget: the one that fits the kind of dialog."""
@@ -264,7 +284,7 @@ def usual_wrapper(parameter: QgsProcessingParameterDefinition, dialog: Any) -> A
     return wrapper
 
 
-def read_definition(model: str, task: Task | None) -> ModelDefinition:
+def read_definition(model: str, task: Task | None, allow_code: bool = False) -> ModelDefinition:
     """Return the definition of a model that can be used for ``task``.
 
     Raises:
@@ -273,7 +293,7 @@ def read_definition(model: str, task: Task | None) -> ModelDefinition:
     definition = peek_definition(model)
     try:
         if task is not None:
-            read_model(definition, task)
+            read_model(definition, task, allow_code=allow_code)
         # What is not complete is found out here, not when it is shown.
         summary(definition), facts(definition), fixed_arguments(definition)
     except GeoDLError:

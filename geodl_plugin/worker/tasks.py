@@ -68,6 +68,7 @@ TASKS = {
     ),
     "convert": Task(f"{_CONVERSION}.convert", "run", f"{_CONVERSION}.options", "ConversionOptions"),
     "describe_onnx": Task(f"{_CONVERSION}.onnx_file", "describe_file"),
+    "describe_function": Task(f"{_INFERENCE}.foreign.function_start", "describe_function"),
 }
 
 

@@ -20,6 +20,7 @@ import numpy as np
 from ..arguments import TRUE
 from ..errors import InputError, ModelError
 from . import function_host
+from .function_arguments import BOOLEAN, NUMBER, domain_of, kind_of
 from .function_host import read_message, write_message
 
 TAIL = 400  # characters of what the function has printed that an error shows
@@ -106,23 +107,23 @@ class InferenceFunction:
     def _scalar(self, parameter: Mapping[str, Any], text: str | None) -> Any:
         """Return the value of a parameter: a string, a number, or true and false."""
         value = parameter.get("value") if text is None else text
-        kind = str(parameter.get("dataType") or "string").lower()
+        kind = kind_of(parameter)
         name = parameter["name"]
         if value is None and parameter.get("required"):
             raise InputError(
                 f"The function of '{self.name}' needs the argument '{name}'. Add {name}=…"
             )
-        if kind in ("numeric", "double", "long", "integer", "float"):
+        if kind == NUMBER:
             try:
                 number = float(value) if value is not None else None
             except (TypeError, ValueError):
                 raise InputError(f"'{value}' is no number for '{name}'. Write a number.") from None
             return int(number) if number is not None and number.is_integer() else number
-        if kind == "boolean":
+        if kind == BOOLEAN:
             return str(value).strip().lower() in TRUE
         text_value = "" if value is None else str(value)
-        domain = [str(each) for each in parameter.get("domain") or ()]
-        if text is not None and domain:
+        domain = domain_of(parameter)
+        if text is not None and domain and text_value not in domain:
             same = [each for each in domain if each.casefold() == text_value.casefold()]
             if not same:
                 raise InputError(

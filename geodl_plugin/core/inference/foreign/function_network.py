@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import weakref
 from collections.abc import Sequence
 from typing import Any
@@ -14,16 +13,14 @@ from torch import Tensor, nn
 from ...errors import ModelError
 from ...models.registry import Task
 from ...packages.archive import Package
-from ...packages.function import InferenceFunction
 from ...samples.schema import Schema
 from ..model import Model
 from ..options import TASK_ARGUMENTS
-from .functions import ARCGIS_LIBRARY, needs_arcgis
+from .function_start import CPU, start_function
 
 CERTAIN = 50.0  # the logit of what a function has decided
 LEAST = 1e-6
 PERCENT = 100.0
-CPU = -1
 
 
 class FunctionNetwork(nn.Module):
@@ -49,18 +46,9 @@ class FunctionNetwork(nn.Module):
         if foreign is None:
             raise ModelError(f"'{model.name}' is GeoDL's own.")
         self.task, self._name, self._schema = foreign.task, model.name, model.schema
-        if needs_arcgis(package.definition) and importlib.util.find_spec(ARCGIS_LIBRARY) is None:
-            raise ModelError(
-                f"'{model.name}' was saved by arcgis.learn and runs where the Python package "
-                f"'{ARCGIS_LIBRARY}' is installed. Install it into the worker's Python, or use a "
-                "model saved as ONNX."
-            )
-        file = package.file(foreign.file)
+        self._function = start_function(package, foreign.file, device_number(device))
         kept = package.detach()
         weakref.finalize(self, kept.close)
-        path = kept.definition_file()
-        text = str(path) if path is not None else package.definition.to_json()
-        self._function = InferenceFunction(model.name, file, text, device_number(device))
         self._check_kind()
         tool = TASK_ARGUMENTS[foreign.task]
         self._settings = self._function.configure(foreign.arguments, tool)
