@@ -87,8 +87,8 @@ class ArgumentsForm(QFrame):
             grid.addWidget(editor, row, 2 * column + 1)
         last = (len(self.editors) + columns - 1) // columns
         grid.addWidget(self._others_label, last, 0)
-        grid.addWidget(self.others, last, 1, 1, 3)
-        grid.addWidget(self.note, last + 1, 0, 1, 4)
+        grid.addWidget(self.others, last, 1, 1, 2 * columns - 1)
+        grid.addWidget(self.note, last + 1, 0, 1, 2 * columns)
         stops = [*(each.field for each in self.editors.values()), self.others]
         for before, after in zip(stops, stops[1:]):
             self.setTabOrder(before, after)
