@@ -94,9 +94,11 @@ def add_allow_code(tool: GeoDLAlgorithm) -> None:
         ),
         tool.tr(
             "Some packages bring a Python inference function of their author, which can do "
-            "whatever you can. It runs, in a process of its own, only with this consent; its "
-            "parameters are set as model arguments. It is told the device as ArcGIS tells it: the "
-            "number of a CUDA GPU, or -1 for the CPU, also where there is another GPU."
+            "whatever you can. It runs, in a process of its own, only with this consent. Its "
+            "parameters are model arguments, and fields in the dialog, which asks it for them "
+            "once this is ticked. Where the tool has one of the same name, the function's value "
+            "counts. It is told the device as ArcGIS tells it: the number of a CUDA GPU, or -1 "
+            "for the CPU, also where there is another GPU."
         ),
         advanced=True,
     )

@@ -14,6 +14,7 @@ from .checks import Job, choose_classes, open_detection
 from .detection_views import DetectionViews
 from .detections import COLUMNS, Detections, as_arrays, tile_number
 from .engine import Engine, open_engine
+from .foreign.agreement import agreed
 from .items import run_items, split
 from .journal import Journal, facts_of, resumable
 from .merge import Merger, inside, place, rim_tolerance, suppress
@@ -36,6 +37,7 @@ def run(options: DetectionOptions, progress: Progress) -> dict[str, Any]:
     items = split(options, open_detection)
     with open_detection(items[0], progress if len(items) == 1 else None) as job:
         engine = open_engine(job.model, options, progress)
+        items = [agreed(each, engine.network) for each in items]
         if len(items) == 1:
             return detect(job, engine, items[0], progress)
 

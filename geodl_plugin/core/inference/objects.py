@@ -13,6 +13,7 @@ from ..progress import Phase, Progress
 from .checks import CONFIDENCE_FIELD, Job, open_features, open_objects
 from .crops import Subject, subjects, whole_subjects
 from .engine import Engine, open_engine
+from .foreign.agreement import agreed
 from .journal import Journal, facts_of, resumable
 from .object_answers import Answer, Answers, answering, packed, unpacked
 from .options import ObjectOptions
@@ -29,7 +30,7 @@ def run(options: ObjectOptions, progress: Progress) -> dict[str, Any]:
     reader = open_features(options)
     with open_objects(options, progress) as job:
         engine = open_engine(job.model, options, progress)
-        return classify(job, reader, engine, options, progress)
+        return classify(job, reader, engine, agreed(options, engine.network), progress)
 
 
 def classify(

@@ -23,6 +23,7 @@ from ..samples.schema import Schema
 from .answering import Answering
 from .checks import Job, open_pixels, with_background
 from .engine import Decode, Engine, open_engine
+from .foreign.agreement import agreed
 from .journal import Journal, facts_of, resumable
 from .mosaic import Blender, Cell, Cells
 from .options import PixelOptions
@@ -48,7 +49,7 @@ def run(options: PixelOptions, progress: Progress) -> dict[str, Any]:
         return run_each(options, run, progress)
     with open_pixels(options, progress) as job:
         engine = open_engine(job.model, options, progress)
-        return classify(job, engine, options, progress)
+        return classify(job, engine, agreed(options, engine.network), progress)
 
 
 def classify(job: Job, engine: Engine, options: PixelOptions, progress: Progress) -> dict[str, Any]:

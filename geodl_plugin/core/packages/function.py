@@ -49,6 +49,7 @@ class InferenceFunction:
         answer, _ = self.call("start", {**order, "device": device})
         self.parameters: list[dict[str, Any]] = answer["parameters"]
         self.has: list[str] = answer["has"]
+        self.scalars: dict[str, Any] = {}
 
     def close(self) -> None:
         """End the process."""
@@ -97,11 +98,11 @@ class InferenceFunction:
                 f"{', '.join(names) or 'none'}."
             )
         texts = {name.casefold(): text for name, text in given.items()}
-        scalars = {
+        self.scalars = {
             str(each["name"]): self._scalar(each, texts.get(str(each["name"]).casefold()))
             for each in self.parameters
         }
-        answer, _ = self.call("configure", {"scalars": scalars})
+        answer, _ = self.call("configure", {"scalars": self.scalars})
         return answer["configuration"]
 
     def _scalar(self, parameter: Mapping[str, Any], text: str | None) -> Any:

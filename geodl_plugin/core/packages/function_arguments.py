@@ -105,7 +105,7 @@ def _help(parameter: Mapping[str, Any]) -> str:
 
 
 def _joined(own: Argument, told: Argument) -> Argument:
-    default = _fitting(own, told.default)
+    default = fitting(own, told.default)
     texts = [each.rstrip(".") for each in (own.help, told.help) if each]
     return dataclasses.replace(
         own,
@@ -116,8 +116,8 @@ def _joined(own: Argument, told: Argument) -> Argument:
     )
 
 
-def _fitting(own: Argument, value: Any) -> Any:
-    """Return a function's default in the type of the tool's argument; ``None`` if it is none."""
+def fitting(own: Argument, value: Any) -> Any:
+    """Return a function's value in the type of a tool's argument; ``None`` if it is none."""
     if value is None or own.kind not in _SAMPLES:
         return None
     whole = isinstance(value, float) and value.is_integer()

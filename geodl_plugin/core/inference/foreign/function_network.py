@@ -52,6 +52,7 @@ class FunctionNetwork(nn.Module):
         self._check_kind()
         tool = TASK_ARGUMENTS[foreign.task]
         self._settings = self._function.configure(foreign.arguments, tool)
+        self.scalars = self._function.scalars
         self._own_threshold = any(
             "threshold" in str(each["name"]) for each in self._function.parameters
         )
