@@ -35,6 +35,11 @@ class Argument:
     choices: tuple[str, ...] = ()
     required: bool = False
 
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Argument:
+        """Return the argument that was written as JSON."""
+        return cls(**{**values, "choices": tuple(values["choices"])})
+
     @property
     def is_automatic(self) -> bool:
         """Whether the default leaves the number to the tool, which ``None`` and 0 do."""

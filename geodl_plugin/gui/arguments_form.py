@@ -114,10 +114,10 @@ class ArgumentsForm(QFrame):
         left = []
         given = set()
         for entry in entries(text):
-            name, _, value = (part.strip() for part in entry.partition("="))
+            name, equals, value = (part.strip() for part in entry.partition("="))
             # A function's arguments have names in capitals or not, the tool's have not.
             name = name if name in self.editors else self._more.get(name.casefold(), name)
-            if name in self._fixed or not self._take(name, value):
+            if name in self._fixed or not equals or not self._take(name, value):
                 left.append(entry)
             else:
                 given.add(name)

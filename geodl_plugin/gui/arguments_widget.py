@@ -54,12 +54,13 @@ class ArgumentsWrapper(WidgetWrapper):
             return
         field = self._model.field
         definition = field.definition
+        # The fields of another model's function go before the form follows this one.
+        self._fields.follow(field.text(), definition, field.allow_code)
         self.form.fix({} if definition is None else fixed_arguments(definition))
         self.form.suggest({} if definition is None else suggested_arguments(definition))
         # A network of another maker may not say all that is needed, then it has no definition.
         chosen = bool(field.line.text().strip())
         self.form.ask_for_others(chosen and (definition is None or is_foreign(definition)))
-        self._fields.follow(field.text(), definition, field.allow_code)
 
 
 class ArgumentsWidgetWrapper:
@@ -75,6 +76,5 @@ class ArgumentsWidgetWrapper:
     ) -> Any:
         if dialog_mode(dialog) != QgsProcessingGui.WidgetType.Standard:
             return usual_wrapper(parameter, dialog)
-        listed = json.loads(arguments)
-        known = [Argument(**{**each, "choices": tuple(each["choices"])}) for each in listed]
+        known = [Argument.of(each) for each in json.loads(arguments)]
         return ArgumentsWrapper(parameter, dialog, row, col, arguments=known)

@@ -9,12 +9,12 @@ from qgis.core import QgsSettings
 from qgis.PyQt.QtCore import QCoreApplication, QObject
 
 from ..algorithms.base import PYTHON_SETTING
+from ..core.arguments import Argument
 from ..core.errors import ModelError
 from ..core.inference.foreign.description import is_foreign
 from ..core.inference.foreign.functions import function_of
 from ..core.models.registry import Task
 from ..core.packages.definition import ModelDefinition
-from ..core.packages.function_arguments import arguments_of_function
 from ..core.progress import Progress
 from ..worker.client import run_task
 from .arguments_form import ArgumentsForm
@@ -36,7 +36,7 @@ class FunctionThread(TrainingThread):
         with tempfile.TemporaryDirectory(prefix="geodl-function-") as folder:
             options = {**self._options, "folder": folder}
             result = run_task(self._task, options, progress, self._python)
-        return {"arguments": arguments_of_function(result["parameters"])}
+        return {"arguments": [Argument.of(each) for each in result["arguments"]]}
 
 
 class FunctionFields(QObject):

@@ -39,6 +39,7 @@ class Finder:
             {{"name": "a;b", "dataType": "string", "value": "x"}},
             {{"name": "threshold", "dataType": "numeric", "value": 0.35}},
             {{"name": "padding", "dataType": "numeric", "value": 4}},
+            {{"name": "tile_size", "dataType": "numeric", "value": 56}},
         ]
 
     def getConfiguration(self, **scalars):
@@ -98,6 +99,7 @@ def window(qgis_window: Callable[..., Window], tmp_path_factory: pytest.TempPath
     for name, (task, body) in MODELS.items():
         write_function(folder, name, task, body)
     write_model(folder / "plain.dlpk")
+    write_model(folder / "fixed.dlpk", SupportsVariableTileSize=False)
     pixels = np.zeros((1, 60, 60), np.uint8)
     pixels[0, 10:20, 10:22], pixels[0, 30:40, 30:42] = 100, 102
     write_raster(folder / "scene.tif", pixels, 510_000, 5_000_000)
@@ -152,6 +154,10 @@ def test_what_fails_is_one_sentence_and_leaves_the_line(window: Window) -> None:
         assert (shown, told) == (True, text), name
     assert window.found["failed"]["noisy"] == ["", True, text]
     assert window.found["noisy"]
+
+
+def test_what_the_next_model_fixes_is_its_own(window: Window) -> None:
+    assert window.found["fixed"] == [[True, 56], [False, 400]]
 
 
 def test_a_late_answer_is_dropped(window: Window) -> None:

@@ -15,6 +15,7 @@ NUMBER, BOOLEAN, TEXT = "number", "bool", "str"  # kinds of arguments
 MOST_ARGUMENTS = 100  # that have fields of their own
 MOST_CHOICES = 500  # from which a list is no help
 LONGEST_HELP = 500  # letters
+LONGEST_TEXT = 1000  # letters of a name or a value that a field shows
 _NUMBERS = ("numeric", "double", "long", "integer", "float")
 _SAMPLES: dict[str, Any] = {"int": 0, "float": 0.0, "bool": False, "str": ""}
 
@@ -34,13 +35,14 @@ def domain_of(parameter: Mapping[str, Any]) -> list[str]:
 def arguments_of_function(parameters: Iterable[Any]) -> tuple[Argument, ...]:
     """Return the parameters that a text of arguments can set, with what their author says.
 
-    What is no parameter, or has a name that no such text can hold, is left out.
+    What is no parameter, or has a name or a default that no field can hold, is left out.
     """
     found: dict[str, Argument] = {}
     for each in parameters:
         if isinstance(each, Mapping) and _writable(each.get("name")):
             argument = _argument(each)
-            found.setdefault(argument.name.casefold(), argument)
+            if len(str(argument.default)) <= LONGEST_TEXT:
+                found.setdefault(argument.name.casefold(), argument)
     return tuple(found.values())[:MOST_ARGUMENTS]
 
 
@@ -59,7 +61,8 @@ def shared_arguments(own: Sequence[Argument], told: Sequence[Argument]) -> dict[
 
 def _writable(name: Any) -> bool:
     text = "" if name is None else str(name)
-    return bool(text) and text == text.strip() and text.isprintable() and not set(text) & set(";=")
+    fits = 0 < len(text) <= LONGEST_TEXT and text == text.strip() and text.isprintable()
+    return fits and not set(text) & set(";=")
 
 
 def _argument(parameter: Mapping[str, Any]) -> Argument:
@@ -93,8 +96,9 @@ def _default(kind: str, value: Any) -> Any:
 
 def _choices(domain: list[str]) -> tuple[str, ...]:
     """Return the values that a text of arguments can hold, each once."""
-    choices = tuple(dict.fromkeys(each for each in domain if ";" not in each and each.strip()))
-    return choices if len(choices) <= MOST_CHOICES else ()
+    if len(domain) > MOST_CHOICES or any(len(each) > LONGEST_TEXT for each in domain):
+        return ()
+    return tuple(dict.fromkeys(each for each in domain if ";" not in each and each.strip()))
 
 
 def _help(parameter: Mapping[str, Any]) -> str:

@@ -36,6 +36,7 @@ def arguments(dialog: Any) -> str:
 
 
 def has_fields(form: Any) -> bool:
+    """Return whether the arguments of the function are there."""
     return "least" in form.editors
 
 
@@ -96,6 +97,11 @@ def other_models(found: dict[str, Any], dialog: Any, model: Any, form: Any) -> N
         if name == "raises":
             photograph(dialog, "function-fails")
     found["noisy"] = has_fields(form)
+    size = form.editors["tile_size"]
+    found["fixed"] = [[size.isEnabled(), size.value()]]
+    model.set_text(str(MODELS / "fixed.dlpk"))
+    size = form.editors["tile_size"]
+    found["fixed"].append([size.isEnabled(), size.value()])
     dialog.setParameters({"ARGUMENTS": ""})
     # The answer of a slow one comes when another model has been chosen long since.
     model.set_text(str(MODELS / "slow.dlpk"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import tempfile
 from contextlib import closing
@@ -10,6 +11,7 @@ from typing import Any
 from ...errors import ModelError
 from ...packages.archive import Package, open_package
 from ...packages.function import InferenceFunction
+from ...packages.function_arguments import arguments_of_function
 from ...progress import Progress
 from .functions import ARCGIS_LIBRARY, function_of, needs_arcgis
 
@@ -40,7 +42,7 @@ def start_function(package: Package, file: str, device: int = CPU) -> InferenceF
 
 
 def describe_function(options: dict[str, Any], progress: Progress) -> dict[str, Any]:
-    """Return the parameters that a model's function has: the task "describe_function".
+    """Return the ``arguments`` that a model's function takes: the task "describe_function".
 
     Args:
         options: ``model``, its path or JSON; ``allow_code``, whether its code may run;
@@ -55,6 +57,7 @@ def describe_function(options: dict[str, Any], progress: Progress) -> dict[str, 
         file = function_of(package.definition, options.get("allow_code") is True)
         progress.check()
         if not file:
-            return {"parameters": []}
+            return {"arguments": []}
         with closing(start_function(package, file)) as function:
-            return {"parameters": function.parameters}
+            found = arguments_of_function(function.parameters)
+    return {"arguments": [dataclasses.asdict(each) for each in found]}

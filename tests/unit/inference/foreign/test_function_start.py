@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
+from geodl_plugin.core.arguments import Argument
 from geodl_plugin.core.errors import CancelledError, GeoDLError, ModelError
 from geodl_plugin.core.inference.foreign.function_start import describe_function
-from geodl_plugin.core.packages.function_arguments import arguments_of_function
 from geodl_plugin.core.progress import Progress
 from geodl_plugin.worker.client import run_task
 
@@ -35,10 +35,10 @@ def usual_folder() -> Iterator[None]:
     tempfile.tempdir = before
 
 
-def ask(model: str, **options: Any) -> list[dict[str, Any]]:
-    return describe_function({"model": model, "allow_code": True, **options}, Progress())[
-        "parameters"
-    ]
+def ask(model: str, **options: Any) -> list[Argument]:
+    """Return the arguments that the task finds."""
+    told = describe_function({"model": model, "allow_code": True, **options}, Progress())
+    return [Argument.of(each) for each in told["arguments"]]
 
 
 def test_the_worker_tells_the_parameters(tmp_path: Path) -> None:
@@ -46,7 +46,7 @@ def test_the_worker_tells_the_parameters(tmp_path: Path) -> None:
     folder.mkdir()
     options = {"model": model, "allow_code": True, "folder": str(folder)}
     result = run_task("describe_function", options)
-    found = arguments_of_function(result["parameters"])
+    found = [Argument.of(each) for each in result["arguments"]]
     assert [(each.name, each.default, each.choices) for each in found] == [
         ("least", 50.0, ()),
         ("mode", "box", ("box", "turned")),
@@ -83,7 +83,15 @@ def test_strange_parameters_and_noise_come_through(tmp_path: Path) -> None:
     told = [{"name": name, "dataType": 5, "domain": 7} for name in ("a;b", "x=y", None, "größe")]
     body = f"print('{{\"event\": 1}}' * 1000); return {told!r}"
     model = make_model(tmp_path, "ObjectDetection", TOLD.format(body=body))
-    assert [each.name for each in arguments_of_function(ask(model))] == ["größe"]
+    assert [each.name for each in ask(model)] == ["größe"]
+
+
+def test_a_flood_of_values_does_not_reach_the_window(tmp_path: Path) -> None:
+    told = "{'name': 'x', 'domain': [str(n) for n in range(10**6)], 'description': 'y' * 10**7}"
+    body = f"return [{told}, {{'name': 'z', 'value': 'long' * 10**6}}]"
+    model = make_model(tmp_path, "ObjectDetection", TOLD.format(body=body))
+    (found,) = ask(model)
+    assert (found.name, found.choices, len(found.help)) == ("x", (), 500)
 
 
 def test_models_without_a_function_have_none(tmp_path: Path) -> None:
