@@ -2,6 +2,9 @@
 
 A real U-Net on two rasters of one size: full, and with data in scattered patches, as an
 orthomosaic has them. Both run in this process in turns, after loading; the best of two counts.
+
+Usage: python tests/benchmarks/nodata.py [RASTER]
+    With a raster of 8 bits the sparse one is that, and the full one has noise where it has no data.
 """
 
 from __future__ import annotations
@@ -28,6 +31,20 @@ def patches() -> np.ndarray:
     return cells
 
 
+def pictures(path: str | None) -> tuple[np.ndarray, np.ndarray]:
+    """Return a full image ``(3, rows, cols)`` and where the sparse one has data."""
+    from geodl_plugin.core.geo.raster import Raster
+
+    draw = np.random.default_rng(0)
+    if path is None:
+        where = np.kron(patches(), np.ones((PATCH, PATCH), bool)).astype(bool)
+        return draw.integers(1, 255, (3, *where.shape), np.uint8), where
+    with Raster.open(path) as raster:
+        block = raster.read(raster.window, (0, 1, 2))
+    noise = draw.integers(1, 255, block.pixels.shape, np.uint8)
+    return np.where(block.valid, block.pixels.clip(1), noise).astype(np.uint8), block.valid
+
+
 def main() -> None:
     """Print the seconds of both rasters, their ratio and the share of data."""
     from geodl_plugin.core.inference import pixels
@@ -38,24 +55,22 @@ def main() -> None:
     from tests.qgis.models import write_untrained
     from tests.unit.inference.support import write_raster
 
-    draw = np.random.default_rng(0)
-    full = draw.integers(1, 255, (3, SIDE, SIDE), np.uint8)
-    where = np.kron(patches(), np.ones((PATCH, PATCH), bool))
+    path = sys.argv[1] if len(sys.argv) > 1 else None
+    full, where = pictures(path)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         model = write_untrained(folder / "unet.dlpk", "UNET", chip_size=256)
         options = ("TILED=YES", "COMPRESS=LZW")
         sources = {
             "full": write_raster(folder / "full.tif", full, nodata=0, options=options),
-            "sparse": write_raster(folder / "some.tif", full * where, nodata=0, options=options),
+            "sparse": path
+            or write_raster(folder / "some.tif", full * where, nodata=0, options=options),
         }
         seconds = {kind: float("inf") for kind in sources}
         engine = None
         for turn in range(ROUNDS + 1):  # the first one loads and compiles the network
             for kind, source in sources.items():
-                options = PixelOptions(
-                    [source], model, str(folder / f"{kind}-out.tif"), tile_size=256, padding=32
-                )
+                options = PixelOptions([source], model, str(folder / f"{kind}-out.tif"))
                 with open_pixels(options, Progress()) as job:
                     engine = engine or open_engine(job.model, options, Progress())
                     began = time.perf_counter()

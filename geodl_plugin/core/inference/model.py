@@ -90,7 +90,7 @@ class Model:
         pixels *= scale
         if not block.valid.all():
             # Not by multiplication: what is invalid may be NaN.
-            pixels[:, ~block.valid] = 0.0
+            pixels = np.where(block.valid, pixels, np.float32(0))
         return pixels
 
 
