@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -72,6 +74,7 @@ MODELS = {
     "noisy": ("ObjectDetection", 'print(\'{"event": "result"}\' * 99999)'),
     "slow": ("ObjectDetection", SLOW.format("slow")),
     "objects": ("ObjectClassification", SLOW.format("objects")),
+    "quitting": ("ObjectClassification", SLOW.format("quitting")),
 }
 
 
@@ -108,7 +111,20 @@ def window(qgis_window: Callable[..., Window], tmp_path_factory: pytest.TempPath
         "GEODL_TEST_SCENE": str(folder / "scene.tif"),
         "GEODL_PYTHON": sys.executable,
     }
-    return qgis_window("function_fields", variables, timeout=200)
+    seen = qgis_window("function_fields", variables, timeout=200)
+    seen.found["left"] = stays(int((folder / "quitting.pid").read_text()))
+    return seen
+
+
+def stays(process: int) -> bool:
+    """Return whether a process is there after some seconds; what has ended is soon taken away."""
+    for _ in range(50):
+        try:
+            os.kill(process, 0)
+        except ProcessLookupError:
+            return False
+        time.sleep(0.1)
+    return True
 
 
 def test_nothing_runs_before_the_consent(window: Window) -> None:
@@ -170,6 +186,11 @@ def test_a_late_answer_is_dropped(window: Window) -> None:
 def test_closing_the_dialog_ends_the_function(window: Window) -> None:
     assert window.found["closed"]
     assert window.found["closed_ended"]
+
+
+def test_nothing_is_left_when_qgis_ends(window: Window) -> None:
+    assert window.found["quitting"]
+    assert not window.found["left"]
 
 
 def test_the_text_of_the_history_is_kept(window: Window) -> None:

@@ -152,6 +152,12 @@ def without_environment(found: dict[str, Any]) -> None:
     dialog.close()
 
 
+def quit_while_asking(found: dict[str, Any]) -> None:
+    """Leave a question open when QGIS ends."""
+    open_dialog("classifyobjects", MODEL=str(MODELS / "quitting.dlpk"), ALLOW_CODE=True)
+    found["quitting"] = wait_until((MODELS / "quitting.pid").exists, 30)
+
+
 def steps(found: dict[str, Any]) -> None:
     """Do everything in turn."""
     QApplication.setCursorFlashTime(0)
@@ -159,6 +165,7 @@ def steps(found: dict[str, Any]) -> None:
     close_while_asking(found)
     from_history(found)
     without_environment(found)
+    quit_while_asking(found)
 
 
 drive(steps)

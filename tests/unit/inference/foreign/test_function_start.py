@@ -117,7 +117,8 @@ def test_a_slow_function_is_ended_with_its_worker(tmp_path: Path) -> None:
     model = make_model(tmp_path, "ObjectDetection", TOLD.format(body=body))
     begun = time.monotonic()
     with pytest.raises(CancelledError):
-        run_task("describe_function", {"model": model, "allow_code": True}, Impatient(sign))
+        options = {"model": model, "allow_code": True, "folder": str(tmp_path)}
+        run_task("describe_function", options, Impatient(sign))
     assert time.monotonic() - begun < 30
     assert wait_for_end(int(sign.read_text()))
 
