@@ -1,21 +1,29 @@
-"""Measures how long it takes until a worker is ready, and until the provider is loaded."""
+"""Measures how long it takes until a worker is ready, until its first tile is done, and until the
+provider is loaded.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
+from geodl_plugin.core.errors import CancelledError  # noqa: E402
 from geodl_plugin.core.progress import Progress  # noqa: E402
 from geodl_plugin.worker.client import run_task  # noqa: E402
 
 RUNS = 3
+SIDE, CHIP = 2048, 256  # pixels: of the raster, and of the chips that its model knows
+FIRST_TILE = 6.0  # seconds that it may take, the start of the worker among them
 
 LOADING = """
 import sys, time
@@ -67,6 +75,49 @@ def self_test() -> float:
     return time.perf_counter() - began
 
 
+class UntilFirstTile(Progress):
+    """Takes the time of the first report in which a tile is done; then the run is cancelled."""
+
+    def __init__(self) -> None:
+        self.began = time.perf_counter()
+        self.seconds = float("nan")
+
+    def update(self, fraction: float, message: str = "") -> None:
+        done = re.search(r": ([0-9]+) of [0-9]+ tiles", message)
+        if done and int(done[1]) and self.seconds != self.seconds:
+            self.seconds = time.perf_counter() - self.began
+
+    def cancelled(self) -> bool:
+        return self.seconds == self.seconds
+
+
+def first_tile(task: str, source: str, model: str) -> float:
+    """Return the seconds from calling a task of inference to its first tile."""
+    with tempfile.TemporaryDirectory() as folder:
+        progress = UntilFirstTile()
+        output = str(Path(folder) / ("found.gpkg" if task == "detect" else "found.tif"))
+        options = {"sources": [source], "model": model, "output": output}
+        with contextlib.suppress(CancelledError):
+            run_task(task, options, progress, sys.executable)
+        return progress.seconds
+
+
+def first_tiles() -> None:
+    """Print how long the first tile takes on a raster of noise, by untrained networks."""
+    import numpy as np
+
+    from tests.qgis.models import write_untrained
+    from tests.unit.inference.support import write_raster
+
+    noise = np.random.default_rng(0).integers(1, 255, (3, SIDE, SIDE), np.uint8)
+    with tempfile.TemporaryDirectory() as folder:
+        source = write_raster(Path(folder) / "noise.tif", noise)
+        for task, name in (("detect", "SSD"), ("classify_pixels", "UNET")):
+            model = write_untrained(Path(folder) / f"{name}.dlpk", name, chip_size=CHIP)
+            title = f"{name} to the first tile (at most {FIRST_TILE:g})"
+            measure(title, first_tile, task, source, model)
+
+
 def measure(name: str, function, *arguments: str) -> None:
     """Print the least, the middle and the most of several runs."""
     seconds = sorted(function(*arguments) for _ in range(RUNS))
@@ -81,6 +132,7 @@ def main() -> None:
     measure("worker started, self-test passed", self_test)
     for name in ("SSD", "UNET", "FEATURE_CLASSIFIER"):
         measure(f"{name} imported, built, used once", ask, sys.executable, INFERENCE, name)
+    first_tiles()
 
 
 if __name__ == "__main__":
