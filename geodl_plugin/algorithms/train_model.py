@@ -210,7 +210,11 @@ class TrainModel(GeoDLAlgorithm):
             self.tr(
                 "Of models that classify pixels: a name, or a sum like "
                 "0.5*lovasz+0.5*cross_entropy. Models that classify chips know cross_entropy "
-                "and focal; detectors have their own. Known are:"
+                "and focal; detectors have their own. Where classes are rare, dice(macro=true) "
+                "and tversky(macro=true) average over the classes, the background among them, "
+                "instead of over all pixels together, which is the default. "
+                "tversky(alpha=0.3) does so too, and misses weigh 0.7, what is told wrongly 0.3; "
+                "focal_tversky has alpha and gamma=0.75, focal has gamma=2. Known are:"
             )
             + f" {', '.join(LOSSES)}.",
             advanced=True,

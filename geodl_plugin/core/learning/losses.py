@@ -1,16 +1,23 @@
 """Losses of pixel networks, and weighted sums of them.
 
 Definitions: p = probability, t = truth, both summed over all pixels of the batch that are
-not ignored and over all classes (micro). An ignored pixel enters neither numerator nor
-denominator.
+not ignored, and over all classes (micro) or for each class, of which the mean is taken (macro).
+An ignored pixel enters neither numerator nor denominator.
+
+Over all classes together, what is told wrongly of one is missed of another: frequent classes
+rule, and it is the same whether false positives or negatives weigh more. The mean gives rare
+classes the same say; what the batch does not show has none.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Optional
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, Optional
 
+from ..arguments import entries, parse
 from ..errors import InputError
 
 if TYPE_CHECKING:
@@ -24,25 +31,49 @@ ALPHA = 0.5  # weight of false positives in tversky; false negatives have the re
 GAMMA = 0.75  # Abraham and Khan 2019, arXiv:1810.07842
 
 Weights = Optional["Tensor"]  # of each class, (n,); none where all weigh alike
-Loss = Callable[["Tensor", "Tensor", Weights], "Tensor"]
+Loss = Callable[..., "Tensor"]  # of logits, targets, weights and what it may be told
 Criterion = Callable[["Tensor", "Tensor"], "Tensor"]
 LOSSES: dict[str, Loss] = {}
+ARGUMENTS: dict[str, dict[str, Any]] = {}  # of each loss, with their defaults
 # Those that judge each answer alone, and so whole chips, too.
 OF_SINGLE_ANSWERS = ("cross_entropy", "focal")
-_TERM = re.compile(r"^(?:(?P<weight>\d*\.?\d+)\s*\*\s*)?(?P<name>[a-z_]+)$")
+_TERM = re.compile(
+    r"^(?:(?P<weight>\d*\.?\d+)\s*\*\s*)?(?P<name>[a-z_]+)\s*(?:\((?P<arguments>[^()]*)\))?$"
+)
+_SHARES, _POWERS = ("alpha", "beta"), ("gamma",)
 
 
-def register(loss: Loss) -> Loss:
-    """Add a loss of logits ``(b, n, h, w)`` and targets ``(b, h, w)`` under its own name."""
-    LOSSES[loss.__name__] = loss
-    return loss
+@dataclass(frozen=True)
+class Term:
+    """A loss in a sum: its weight there, its name, and all of its arguments."""
+
+    weight: float
+    name: str
+    arguments: dict[str, Any]
 
 
-def terms(text: str) -> list[tuple[float, str]]:
-    """Read ``dice`` or ``0.5*dice+0.5*cross_entropy`` as weights and names.
+def register(**arguments: Any) -> Callable[[Loss], Loss]:
+    """Return a decorator that adds a loss under its own name.
+
+    The loss is one of logits ``(b, n, h, w)`` and targets ``(b, h, w)``.
+
+    Args:
+        arguments: what it may be told, with the defaults.
+    """
+
+    def enter(loss: Loss) -> Loss:
+        LOSSES[loss.__name__] = loss
+        ARGUMENTS[loss.__name__] = arguments
+        return loss
+
+    return enter
+
+
+def terms(text: str) -> list[Term]:
+    """Read ``dice`` or ``0.5*tversky(alpha=0.3)+0.5*cross_entropy``.
 
     Raises:
-        InputError: when a term is no known loss.
+        InputError: when a term is no known loss, or one is told what it does not know.
     """
     found = []
     for term in text.lower().split("+"):
@@ -52,8 +83,35 @@ def terms(text: str) -> list[tuple[float, str]]:
                 f"There is no loss '{term.strip()}'. Choose one of: {', '.join(LOSSES)}, or a "
                 "sum such as 0.5*dice+0.5*cross_entropy."
             )
-        found.append((float(match["weight"] or 1.0), match["name"]))
+        arguments = _arguments(match["name"], match["arguments"] or "")
+        found.append(Term(float(match["weight"] or 1.0), match["name"], arguments))
     return found
+
+
+def _arguments(name: str, text: str) -> dict[str, Any]:
+    """Return all arguments of a loss, of which some are written; raise :class:`InputError`."""
+    text = text.replace(",", ";")
+    values = parse(text, ARGUMENTS[name])
+    for each, value in values.items():
+        if each in _SHARES and not 0 <= value <= 1:
+            raise InputError(f"{each}={value:g} of the loss {name} must lie between 0 and 1.")
+        if each in _POWERS and not 0 < value <= 10:
+            raise InputError(f"{each}={value:g} of the loss {name} must lie between 0 and 10.")
+    given = {entry.partition("=")[0].strip() for entry in entries(text)}
+    shares = given & set(_SHARES)
+    if shares == {"beta"}:
+        values["alpha"] = 1 - values["beta"]
+    elif shares == {"alpha"}:
+        values["beta"] = 1 - values["alpha"]
+    elif shares and abs(values["alpha"] + values["beta"] - 1) > 1e-6:
+        raise InputError(
+            f"alpha={values['alpha']:g} and beta={values['beta']:g} of the loss {name} must add "
+            "up to 1. Give one of them."
+        )
+    if shares and "macro" not in given:  # it would change nothing
+        values["macro"] = True
+    values.pop("beta", None)
+    return values
 
 
 def make_loss(text: str, class_weights: Sequence[float] | None = None) -> Criterion:
@@ -66,7 +124,7 @@ def make_loss(text: str, class_weights: Sequence[float] | None = None) -> Criter
     Raises:
         InputError: when the text names no loss.
     """
-    parts = [(weight, LOSSES[name]) for weight, name in terms(text)]
+    parts = [(each.weight, partial(LOSSES[each.name], **each.arguments)) for each in terms(text)]
 
     def total(logits: Tensor, targets: Tensor) -> Tensor:
         weights = None if class_weights is None else logits.new_tensor(class_weights)
@@ -88,9 +146,10 @@ def labels_loss(text: str, class_weights: Sequence[float] | None = None) -> Crit
         truth = targets.to(logits.dtype)
         plain = functional.binary_cross_entropy_with_logits(logits, truth, reduction="none")
         sum_ = plain * 0
-        for weight, name in parts:
-            missed = 1 - (-plain).exp()  # 1 − p of what is true
-            sum_ = sum_ + weight * (plain if name == "cross_entropy" else missed**FOCUS * plain)
+        for each in parts:
+            # Cross entropy is focal loss without a focus.
+            focus = _missed(-plain) ** each.arguments["gamma"] if each.name == "focal" else 1.0
+            sum_ = sum_ + each.weight * focus * plain
         if class_weights is not None:
             sum_ = sum_ * logits.new_tensor(class_weights)
         return sum_.mean()
@@ -98,7 +157,7 @@ def labels_loss(text: str, class_weights: Sequence[float] | None = None) -> Crit
     return total
 
 
-@register
+@register()
 def cross_entropy(logits: Tensor, targets: Tensor, weights: Weights = None) -> Tensor:
     """Return the mean of −log p of the true classes, weighted by theirs."""
     from torch.nn import functional
@@ -109,44 +168,58 @@ def cross_entropy(logits: Tensor, targets: Tensor, weights: Weights = None) -> T
     return total / _amount(targets[targets != IGNORED], weights)
 
 
-@register
-def focal(logits: Tensor, targets: Tensor, weights: Weights = None) -> Tensor:
+@register(gamma=FOCUS)
+def focal(logits: Tensor, targets: Tensor, weights: Weights = None, gamma: float = FOCUS) -> Tensor:
     """Return the mean of −(1 − p)^γ log p of the true classes, weighted by theirs."""
     chance, _ = _known(logits.log_softmax(1), targets)
     labels = targets[targets != IGNORED]
     true = chance.gather(1, labels.unsqueeze(1)).squeeze(1)
-    losses = -((1 - true.exp()) ** FOCUS) * true
+    losses = -(_missed(true) ** gamma) * true
     if weights is not None:
         losses = losses * weights[labels]
     return losses.sum() / _amount(labels, weights)
 
 
-@register
-def dice(logits: Tensor, targets: Tensor, weights: Weights = None) -> Tensor:
-    """Return 1 − (2Σwpt + ε) / (Σwp + Σwt + ε)."""
+@register(macro=False)
+def dice(logits: Tensor, targets: Tensor, weights: Weights = None, macro: bool = False) -> Tensor:
+    """Return 1 − (2Σpt + ε) / (Σp + Σt + ε), each class by its weight."""
     chance, truth = _known(logits.softmax(1), targets)
-    both = (chance * truth * _of(weights)).sum()
-    either = (chance * _of(weights)).sum() + (truth * _of(weights)).sum()
-    return 1 - (2 * both + EPSILON) / (either + EPSILON)
+    both, either = (chance * truth).sum(0), (chance + truth).sum(0)
+    if not macro:
+        both, either = (both * _of(weights)).sum(), (either * _of(weights)).sum()
+    losses = 1 - (2 * both + EPSILON) / (either + EPSILON)
+    return _mean(losses, truth, weights) if macro else losses
 
 
-@register
-def tversky(logits: Tensor, targets: Tensor, weights: Weights = None) -> Tensor:
+@register(alpha=ALPHA, beta=1 - ALPHA, macro=False)
+def tversky(
+    logits: Tensor,
+    targets: Tensor,
+    weights: Weights = None,
+    alpha: float = ALPHA,
+    macro: bool = False,
+) -> Tensor:
     """Return 1 − (TP + ε) / (TP + αFP + βFN + ε), α + β = 1, each class by its weight."""
-    chance, truth = _known(logits.softmax(1), targets)
-    hits = (chance * truth * _of(weights)).sum()
-    told = (chance * (1 - truth) * _of(weights)).sum()
-    missed = ((1 - chance) * truth * _of(weights)).sum()
-    return 1 - (hits + EPSILON) / (hits + ALPHA * told + (1 - ALPHA) * missed + EPSILON)
+    losses, truth = _tversky(logits, targets, None if macro else weights, alpha, macro)
+    return _mean(losses, truth, weights) if macro else losses
 
 
-@register
-def focal_tversky(logits: Tensor, targets: Tensor, weights: Weights = None) -> Tensor:
-    """Return the Tversky loss to the power of γ."""
-    return tversky(logits, targets, weights).clamp(min=1e-6) ** GAMMA
+@register(alpha=ALPHA, beta=1 - ALPHA, gamma=GAMMA, macro=False)
+def focal_tversky(
+    logits: Tensor,
+    targets: Tensor,
+    weights: Weights = None,
+    alpha: float = ALPHA,
+    gamma: float = GAMMA,
+    macro: bool = False,
+) -> Tensor:
+    """Return the Tversky loss to the power of γ, that of each class where their mean is taken."""
+    losses, truth = _tversky(logits, targets, None if macro else weights, alpha, macro)
+    losses = losses.clamp(min=1e-6) ** gamma
+    return _mean(losses, truth, weights) if macro else losses
 
 
-@register
+@register()
 def lovasz(logits: Tensor, targets: Tensor, weights: Weights = None) -> Tensor:
     """Return the Lovász-Softmax loss (Berman et al. 2018, arXiv:1705.08790), present classes."""
     import torch
@@ -175,6 +248,30 @@ def _amount(labels: Tensor, weights: Weights) -> Tensor | int:
     if weights is None:
         return max(labels.numel(), 1)
     return weights[labels].sum().clamp(min=1e-6)
+
+
+def _missed(true: Tensor) -> Tensor:
+    """Return 1 − p for log p; not nothing, where powers below one have no slope."""
+    return (1 - true.exp()).clamp(min=1e-6)
+
+
+def _tversky(
+    logits: Tensor, targets: Tensor, weights: Weights, alpha: float, macro: bool
+) -> tuple[Tensor, Tensor]:
+    """Return the Tversky loss, of each class ``(n,)`` if wanted, and the truth ``(pixels, n)``."""
+    chance, truth = _known(logits.softmax(1), targets)
+    hits = (chance * truth).sum(0)
+    told, missed = (chance * (1 - truth)).sum(0), ((1 - chance) * truth).sum(0)
+    if not macro:
+        hits, told, missed = ((each * _of(weights)).sum() for each in (hits, told, missed))
+    wrong = alpha * told + (1 - alpha) * missed
+    return 1 - (hits + EPSILON) / (hits + wrong + EPSILON), truth
+
+
+def _mean(losses: Tensor, truth: Tensor, weights: Weights) -> Tensor:
+    """Return the weighted mean of the losses ``(n,)`` of the classes that there are."""
+    shares = truth.any(0).to(losses.dtype) * _of(weights)
+    return (losses * shares).sum() / shares.sum().clamp(min=1e-6)
 
 
 def _of(weights: Weights) -> Tensor | float:

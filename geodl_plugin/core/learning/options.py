@@ -50,7 +50,8 @@ class TrainingOptions:
         validation_percentage: share of the chips that is kept for validation.
         stop_training: whether to stop early when the monitored score no longer gets better.
         freeze: ``true``, ``false`` or the epoch from which the pretrained encoder trains too.
-        loss: name or weighted sum of losses; detectors have their own.
+        loss: name or weighted sum of losses, some with arguments as in
+            ``tversky(alpha=0.3)``; detectors have their own.
         class_weights: ``none``, ``balanced``, or one number a class with commas between.
         ignore_classes: names or values of classes that are not learned, ``;`` between; 0 or
             ``background`` are the pixels without a class.
@@ -168,11 +169,10 @@ class TrainingOptions:
 
     def loss_of(self, task: Task) -> str:
         """Return the loss; raise :class:`InputError` if there is none such for the task."""
-        terms(self.loss)
         known = {Task.PIXELS: LOSSES, Task.CHANGE: LOSSES, Task.OBJECTS: OF_SINGLE_ANSWERS}
         allowed = tuple(known.get(task, (DEFAULT_LOSS,)))
-        for _, name in terms(self.loss):
-            if name not in allowed:
+        for each in terms(self.loss):
+            if each.name not in allowed:
                 raise InputError(
                     f"LOSS={self.loss} is for models that classify pixels. "
                     f"Use {' or '.join(allowed)}."
