@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -131,18 +132,25 @@ class Raster:
     def with_cells(self, size: float) -> Raster:
         """Return this raster resampled to square pixels of ``size`` map units.
 
-        Where they have this size already, to a thousandth, the raster stays as it is.
+        Where they have this size already, to a thousandth, the raster stays as it is. One that is
+        stored from south to north stays so.
 
         Raises:
-            RasterError: when the raster is turned.
+            RasterError: when the raster is turned, or has no georeference.
         """
+        if not self.has_place:
+            raise RasterError(
+                f"'{self.name}' has no georeference, so pixels of {size:g} map units mean nothing. "
+                "Leave CELL_SIZE out, or georeference the raster."
+            )
         across, down = self.geotransform.cell_size()
         if max(abs(across / size - 1), abs(down / size - 1)) < SAME_CELLS:
             return self
         grid = self.geotransform
         width = max(round(self.width * across / size), 1)
         height = max(round(self.height * down / size), 1)
-        target = GeoTransform(grid.x_origin, size, 0.0, grid.y_origin, 0.0, -size)
+        col_x, row_y = math.copysign(size, grid.col_x), math.copysign(size, grid.row_y)
+        target = GeoTransform(grid.x_origin, col_x, 0.0, grid.y_origin, 0.0, row_y)
         return self.on_grid(target, width, height)
 
     def close(self) -> None:
@@ -311,11 +319,13 @@ def _warped(
         raise RasterError(
             f"'{source.name}' is turned against the grid that it is resampled to. Warp it first."
         )
+    if not source.has_place:
+        raise RasterError(f"'{source.name}' has no georeference. Georeference it first.")
     left, top = geotransform.x_origin, geotransform.y_origin
     right, bottom = left + width * geotransform.col_x, top + height * geotransform.row_y
     options = gdal.WarpOptions(
         format="VRT",
-        outputBounds=(left, min(top, bottom), right, max(top, bottom)),
+        outputBounds=(left, bottom, right, top),  # of a grid from south to north: the other way
         width=width,
         height=height,
         resampleAlg="bilinear",
@@ -324,7 +334,14 @@ def _warped(
     target = f"/vsimem/geodl-{uuid.uuid4().hex}.vrt"
     dataset = attempt(gdal.Warp, target, source._dataset, options=options)
     if dataset is None:
-        raise RasterError(f"'{source.name}' cannot be resampled: {last_error()}.")
+        raise RasterError(
+            f"'{source.name}' cannot be resampled: {last_error() or 'unknown error'}."
+        )
+    if not np.allclose(dataset.GetGeoTransform(), geotransform.as_gdal(), rtol=1e-12, atol=1e-9):
+        raise RasterError(
+            f"'{source.name}' cannot be resampled to a grid that is stored from south to north. "
+            "Warp the raster of that grid first."
+        )
     return dataset
 
 

@@ -6,11 +6,15 @@ Solovyev, Wang, Gabruseva: Weighted boxes fusion, 2019, arXiv:1910.13302.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from ..geo.neighbours import areas
 from .detections import Detections
+from .masks import ObjectMask
+from .polygons import ObjectPolygon
 
 SAME_OBJECT = 0.55  # IoU with the joined box so far; the paper's threshold
 
@@ -19,7 +23,8 @@ def fuse(found: Detections, views: int) -> Detections:
     """Return the objects that views have found, most certain first.
 
     A joined box is the mean of its boxes, weighted by their scores; its score is their mean,
-    less where not all views have found it. Masks cannot be averaged: the surest view's stays.
+    less where not all views have found it. Outlines cannot be averaged: the surest view's stays,
+    and outlines are compared with it.
 
     Args:
         found: of all views together.
@@ -31,7 +36,11 @@ def fuse(found: Detections, views: int) -> Detections:
     labels = np.empty_like(ranked.labels)
     members: list[list[int]] = []
     for index, (box, label) in enumerate(zip(ranked.boxes, ranked.labels)):
-        ratios = _ratios(box, joined[: len(members)])
+        if ranked.outlined:
+            surest = [ranked.masks[each[0]] for each in members]
+            ratios = _outline_ratios(ranked.masks[index], surest)
+        else:
+            ratios = _ratios(box, joined[: len(members)])
         ratios[labels[: len(members)] != label] = 0.0
         if len(ratios) and ratios.max() > SAME_OBJECT:
             place = int(ratios.argmax())
@@ -55,3 +64,10 @@ def _ratios(box: np.ndarray, others: np.ndarray) -> np.ndarray:
     low, high = np.maximum(box[:2], others[:, :2]), np.minimum(box[2:], others[:, 2:])
     shared = np.clip(high - low, 0, None).prod(axis=1)
     return shared / np.maximum(areas(box[None]) + areas(others) - shared, 1e-12)
+
+
+def _outline_ratios(outline: ObjectMask | ObjectPolygon, others: Sequence[Any]) -> np.ndarray:
+    """Return intersection over union ``(n,)`` of an outline with others."""
+    shared = np.array([outline.shared(each) for each in others], float)
+    both = np.array([outline.area + each.area for each in others], float)
+    return shared / np.maximum(both - shared, 1e-12)

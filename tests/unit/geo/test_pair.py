@@ -55,6 +55,17 @@ def test_the_second_is_brought_to_the_grid_of_the_first(tmp_path: Path) -> None:
         assert both.is_blank(Window(45, 0, 10, 60)) and not both.is_blank(Window(30, 30, 20, 20))
 
 
+def test_a_first_raster_from_south_to_north_gets_its_second_the_same_way(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(1).integers(1, 250, (1, 40, 60)).astype(np.uint8)
+    south_up = (1000.0, 1.0, 0.0, 1960.0, 0.0, 1.0)
+    with pair(
+        write_raster(tmp_path / "a.tif", pixels[:, ::-1], south_up),
+        write_raster(tmp_path / "b.tif", pixels, PLACE),
+    ) as both:
+        block = both.read(both.window)
+        assert block.valid.all() and np.array_equal(block.pixels[0], block.pixels[1])
+
+
 def test_rasters_that_do_not_belong_together_are_one_sentence(tmp_path: Path) -> None:
     pixels = np.zeros((1, 20, 20), np.uint8)
     here = write_raster(tmp_path / "here.tif", pixels, PLACE)

@@ -9,8 +9,9 @@ import pytest
 from osgeo import gdal, osr
 
 from geodl_plugin.core.errors import RasterError
-from geodl_plugin.core.geo.grid import Window
+from geodl_plugin.core.geo.grid import GeoTransform, Window
 from geodl_plugin.core.geo.raster import Raster
+from geodl_plugin.core.geo.raster_writer import write_chip
 
 
 def write(path, array, nodata=None, origin=(0.0, 0.0), options=(), epsg=32612):
@@ -177,3 +178,24 @@ def test_hundreds_of_bands_are_read_in_a_moment(tmp_path, interleave):
     assert not block.valid[:, :4].any() and not block.valid[3, 9] and block.valid[4, 8]
     assert block.valid.sum() == 56 * 64 - 1
     assert (some.pixels == array[[299, 7], :, :56]).all()
+
+
+@pytest.mark.parametrize("row_y", [-1.0, 1.0])
+def test_other_cells_show_the_same_place(tmp_path, row_y):
+    values = np.repeat(np.repeat(np.arange(1, 31, dtype=np.uint8).reshape(5, 6), 8, 0), 8, 1)
+    place = GeoTransform(100.0, 1.0, 0.0, 200.0, 0.0, row_y)
+    write_chip(tmp_path / "a.tif", values[None], place, "")
+    with Raster.open(tmp_path / "a.tif") as raster, raster.with_cells(0.5) as finer:
+        assert finer.geotransform == GeoTransform(100.0, 0.5, 0.0, 200.0, 0.0, row_y / 2)
+        block = finer.read(finer.window)
+    assert block.valid.all()
+    # The middle of each patch; between them it is interpolated.
+    assert (block.pixels[0, 8::16, 8::16] == values[4::8, 4::8]).all()
+
+
+def test_other_cells_without_a_georeference_are_one_sentence(tmp_path):
+    path = str(tmp_path / "photo.png")
+    image = gdal.GetDriverByName("MEM").Create("", 20, 20, 1)
+    gdal.GetDriverByName("PNG").CreateCopy(path, image)
+    with Raster.open(path) as raster, pytest.raises(RasterError, match=r"'photo\.png' has no"):
+        raster.with_cells(0.5)
