@@ -8,6 +8,8 @@ import re
 import shutil
 from pathlib import Path
 
+from .locks import lock
+
 
 def remove_leftovers(output: str | Path) -> None:
     """Remove the temporary files beside a result whose writer is dead.
@@ -50,12 +52,29 @@ def is_unfinished(output: str | Path) -> bool:
 
 
 def remove_unfinished(output: str | Path) -> None:
-    """Remove what an ended run has left of a result, so that it cannot go on."""
-    path = Path(output)
-    if not path.parent.is_dir():
+    """Remove what an ended run has left of a result, so that it cannot go on.
+
+    While another run writes the result, which holds its journal, all is left alone.
+    """
+    journal = unfinished(output, "journal")
+    if not journal.parent.is_dir():
         return
-    begin = f".{path.stem}.unfinished."
-    for each in list(path.parent.iterdir()):
-        if each.name.startswith(begin):
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(FileNotFoundError):
+            try:
+                file = stack.enter_context(journal.open("r+b", buffering=0))
+            except PermissionError:  # Windows removes no file that is open
+                return
+            if not lock(file):
+                return
+        for each in _unfinished_files(output):
             with contextlib.suppress(OSError):
                 shutil.rmtree(each) if each.is_dir() else each.unlink()
+    with contextlib.suppress(OSError):
+        if os.name == "nt":  # where the journal was open until now
+            journal.unlink()
+
+
+def _unfinished_files(output: str | Path) -> list[Path]:
+    begin = unfinished(output, "")
+    return [each for each in begin.parent.iterdir() if each.name.startswith(begin.name)]

@@ -16,13 +16,14 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
 from ..errors import CancelledError, InputError, RasterError
 from ..geo.block_store import write_all
 from ..leftovers import remove_leftovers, unfinished
+from ..locks import lock
 from ..progress import Progress
 from .options import InferenceOptions
 
@@ -58,7 +59,7 @@ class Journal:
             raise RasterError(
                 f"'{self.path.parent}' cannot be written: {error.strerror}."
             ) from error
-        if not _lock(self._file):
+        if not lock(self._file):
             self._file.close()
             raise InputError(
                 f"'{Path(output).name}' is being written by another run. Wait for it, or choose "
@@ -231,25 +232,3 @@ def _record(line: bytes) -> dict[str, Any] | None:
     except ValueError:
         return None
     return record if isinstance(record, dict) and record.keys() & {"part", "note"} else None
-
-
-def _lock(file: IO[bytes]) -> bool:
-    """Return whether the file is ours alone; the system frees it when the process ends."""
-    if os.name == "nt":
-        import msvcrt
-
-        # Far behind the end of the file, so that reading is not forbidden.
-        file.seek(2**62)
-        with contextlib.suppress(OSError):
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
-            return True
-        return False
-    import fcntl
-
-    try:
-        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:  # a file system without locks
-        return True
-    return True

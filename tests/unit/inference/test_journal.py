@@ -94,3 +94,14 @@ def test_what_is_unfinished_can_be_removed(tmp_path: Path) -> None:
     Journal(tmp_path / "a.b.tif", FACTS).close()
     remove_unfinished(tmp_path / "a.tif")
     assert [each.name for each in tmp_path.iterdir()] == [".a.b.unfinished.journal"]
+
+
+def test_what_another_run_is_writing_is_left_alone(tmp_path: Path) -> None:
+    running = Journal(tmp_path / "a.tif", FACTS)
+    (tmp_path / ".a.unfinished.pixels").write_bytes(b"1")
+    remove_unfinished(tmp_path / "a.tif")
+    assert len(list(tmp_path.iterdir())) == 2
+    running.add(1)
+    running.close()
+    remove_unfinished(tmp_path / "a.tif")
+    assert list(tmp_path.iterdir()) == []
