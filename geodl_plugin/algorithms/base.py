@@ -22,8 +22,10 @@ from qgis.PyQt.QtGui import QIcon
 
 from .. import paths
 from ..core.errors import CancelledError, FileError, GeoDLError, InputError
+from ..core.overwriting import refuse_inputs
 from ..core.progress import Progress
 from ..worker.client import run_task
+from .named_files import named_files
 from .styling import LayerStyler
 
 PYTHON_SETTING = "geodl/python"
@@ -170,6 +172,7 @@ class GeoDLAlgorithm(QgsProcessingAlgorithm):
         feedback: QgsProcessingFeedback,
     ) -> dict[str, Any]:
         try:
+            refuse_inputs(*named_files(self, parameters, context))
             return self.work(parameters, context, FeedbackProgress(feedback))
         except CancelledError:
             feedback.pushInfo(self.tr(self.CANCELLED))

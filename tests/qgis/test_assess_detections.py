@@ -82,3 +82,14 @@ def test_wrong_input_is_one_sentence(provider: Any) -> None:
     ):
         with pytest.raises(QgsProcessingException, match=words):
             run(INPUT=layer(BOXES), REFERENCE=layer(BOXES), **changes)
+
+
+def test_no_output_is_an_input(provider: Any, tmp_path: Path) -> None:
+    made = run(INPUT=layer(BOXES), REFERENCE=layer(BOXES), MATCHES=str(tmp_path / "a.gpkg"))
+    for changes, words in (
+        ({"MATCHES": made["MATCHES"]}, r"'a\.gpkg' is an input"),
+        ({"REPORT": made["MATCHES"]}, r"'a\.gpkg' is an input"),
+        ({name: str(tmp_path / "b.gpkg") for name in ("OUTPUT", "MATCHES")}, "two results"),
+    ):
+        with pytest.raises(QgsProcessingException, match=words):
+            run(INPUT=f"{made['MATCHES']}|layername=a", REFERENCE=layer(BOXES), **changes)

@@ -109,7 +109,7 @@ def test_wrong_input_is_one_sentence(run: Callable[..., Any], source: str, tmp_p
     model = write_model(tmp_path / "canopy.dlpk", "TEST_PIXELS")
     with pytest.raises(QgsProcessingException, match=r"extension \.tif"):
         run("classifypixels", INPUT=source, MODEL=model, OUTPUT=str(tmp_path / "a.png"))
-    with pytest.raises(QgsProcessingException, match="is the input"):
+    with pytest.raises(QgsProcessingException, match="is an input"):
         run("classifypixels", INPUT=source, MODEL=model, OUTPUT=source)
 
 

@@ -90,7 +90,7 @@ def test_wrong_input_is_one_sentence(
     refused("'before.tif' and 'far.tif' do not overlap", INPUT_2=far)
     bands = write_raster(tmp_path / "bands.tif", np.zeros((3, 150, 150), np.float32))
     refused("was trained on 1 band but 'bands.tif' has 3", INPUT_2=bands)
-    refused("is the input", OUTPUT=dates[1])
+    refused("is an input", OUTPUT=dates[1])
     pixels_model = write_model(tmp_path / "canopy.dlpk", "TEST_PIXELS")
     refused("Use the tool 'Classify pixels'", MODEL=pixels_model)
     del given["INPUT_2"]

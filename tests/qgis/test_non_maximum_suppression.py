@@ -11,6 +11,8 @@ import pytest
 from qgis.core import (
     QgsCategorizedSymbolRenderer,
     QgsProcessingException,
+    QgsProcessingFeatureSourceDefinition,
+    QgsProject,
     QgsRendererCategory,
     QgsSymbol,
     QgsVectorLayer,
@@ -59,3 +61,16 @@ def test_a_layer_without_the_field_is_refused(run: Run, detections: str, tmp_pat
             CONFIDENCE_FIELD="score",
             OUTPUT=str(tmp_path / "out.gpkg"),
         )
+
+
+@pytest.mark.parametrize("selected", [False, True])
+def test_the_source_is_not_replaced(run: Run, detections: str, selected: bool) -> None:
+    layer = QgsVectorLayer(detections, "in", "ogr")
+    layer.selectByIds([1])
+    QgsProject.instance().addMapLayer(layer)
+    source = QgsProcessingFeatureSourceDefinition(layer.id(), selectedFeaturesOnly=selected)
+    before = Path(detections).read_bytes()
+    with pytest.raises(QgsProcessingException, match="is an input"):
+        run("nonmaximumsuppression", INPUT=source, OUTPUT=detections)
+    QgsProject.instance().clear()
+    assert Path(detections).read_bytes() == before

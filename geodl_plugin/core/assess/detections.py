@@ -13,6 +13,7 @@ from .. import pages
 from ..errors import InputError
 from ..geo.vector import VectorReader
 from ..geo.vector_writer import VectorWriter
+from ..overwriting import refuse_inputs
 from ..progress import Phase, Progress
 from . import matching, report
 from .matching import UNMATCHED, Curve, Match, Score
@@ -82,6 +83,11 @@ def assess(options: DetectionAssessment, progress: Progress) -> dict[str, Any]:
         VectorError: when a layer cannot be read or written.
     """
     _check(options)
+    mask = (options.mask or ("",))[0]
+    refuse_inputs(
+        (options.table, options.matches, options.report),
+        (options.detections[0], options.reference[0], mask),
+    )
     detections, reference, crs = _read(options, progress)
     comparison = compare(detections, reference, options.min_iou, progress)
     if options.table:

@@ -18,6 +18,7 @@ from ..geo.raster import Block, Raster
 from ..geo.units import row_areas
 from ..geo.vector import VectorReader
 from ..geo.vector_writer import VectorWriter
+from ..overwriting import refuse_inputs
 from ..progress import Phase, Progress
 from . import report
 from .areas import Z95, Estimate, estimate, thin_classes
@@ -62,6 +63,8 @@ def assess(options: PixelAssessment, progress: Progress) -> dict[str, Any]:
         InputError: when nothing can be compared.
         RasterError, VectorError: when a layer cannot be read or written.
     """
+    mask = (options.mask or ("",))[0]
+    refuse_inputs((options.table, options.report), (options.result, options.reference, mask))
     with Raster.open(options.result) as result:
         if options.reference_layer is None:
             reference: Reference = RasterReference(Raster.open(options.reference), result)

@@ -17,10 +17,12 @@ from ..geo.mask import PolygonMask
 from ..geo.pair import RasterPair
 from ..geo.raster import Raster
 from ..geo.shapes import bounds_window
+from ..geo.source_files import files_of
 from ..geo.units import metres_per_pixel
 from ..geo.vector import VectorReader
 from ..geo.vector_writer import DRIVERS
 from ..models.registry import Task
+from ..overwriting import refuse_inputs
 from ..packages.archive import peek_definition
 from ..progress import Progress
 from ..samples.schema import ClassDefinition, Schema
@@ -41,6 +43,7 @@ CELL_SIZE_FACTOR = 1.5  # from which the model sees objects much larger or small
 DEGREES_BELOW = 1e-3  # a cell size this small is in degrees
 BACKGROUND_COLOR = (232, 230, 224)
 RASTER_SUFFIXES = (".tif", ".tiff")
+PLAIN_SUFFIXES = (*RASTER_SUFFIXES, *DRIVERS)  # behind which there are no other files
 CONFIDENCE_FIELD = "Confidence"  # of classified features
 
 
@@ -80,7 +83,7 @@ def open_job(options: InferenceOptions, task: Task, progress: Progress | None = 
         area = _area(raster, options.extent)
         if options.mask:
             PolygonMask(options.mask[0], options.mask[1], raster)
-        _check_output(options, raster)
+        _check_output(options)
         if options.batch_size < 0:
             raise InputError(f"batch_size={options.batch_size} is negative. Use 0 to choose.")
         if progress is not None:
@@ -188,8 +191,7 @@ def open_features(options: ObjectOptions) -> VectorReader | WholeRasters:
     if options.takes_rasters:
         return WholeRasters(options)
     path, layer = (*options.features, "")[:2]
-    if Path(path).absolute() == Path(options.output).absolute():
-        raise InputError(f"'{path}' is the input. Choose another file for the result.")
+    refuse_inputs([options.output], [path])
     reader = VectorReader(path, layer or None)
     if reader.count == 0:
         raise InputError(f"'{reader.name}' has no features. Choose another layer.")
@@ -283,12 +285,11 @@ def _area(raster: Raster, extent: list[float] | None) -> Window:
     return area
 
 
-def _check_output(options: InferenceOptions, raster: Raster) -> None:
+def _check_output(options: InferenceOptions) -> None:
     if not options.output:
         raise InputError("No output is given. Choose a file for the result.")
-    target = Path(options.output).absolute()
-    if any(Path(source).absolute() == target for source in raster.sources):
-        raise InputError(f"'{target.name}' is the input. Choose another file for the result.")
+    behind = [each for each in options.inputs if Path(each).suffix.lower() not in PLAIN_SUFFIXES]
+    refuse_inputs(options.outputs, [*options.inputs, options.model, *files_of(behind)])
 
 
 def _warn(model: Model, raster: Raster, progress: Progress) -> None:

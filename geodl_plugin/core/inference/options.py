@@ -45,6 +45,16 @@ class InferenceOptions:
     arguments: dict[str, str] = field(default_factory=dict)
     allow_code: bool = False
 
+    @property
+    def inputs(self) -> list[str]:
+        """The rasters and layers that are read."""
+        return [*self.sources, *(self.mask or [])[:1]]
+
+    @property
+    def outputs(self) -> list[str]:
+        """The files that are written, "" for those that are not wanted."""
+        return [self.output]
+
 
 @dataclass(frozen=True)
 class DetectionOptions(InferenceOptions):
@@ -106,6 +116,10 @@ class PixelOptions(InferenceOptions):
     simplify: float = 0.0
     min_area: float = 0.0
 
+    @property
+    def outputs(self) -> list[str]:
+        return [*super().outputs, self.probabilities, self.polygons]
+
 
 @dataclass(frozen=True)
 class ChangeOptions(PixelOptions):
@@ -116,6 +130,10 @@ class ChangeOptions(PixelOptions):
     """
 
     second: list[str] = field(default_factory=list)
+
+    @property
+    def inputs(self) -> list[str]:
+        return [*super().inputs, *self.second]
 
 
 @dataclass(frozen=True)
@@ -135,6 +153,10 @@ class ObjectOptions(InferenceOptions):
     score_threshold: float = 0.5
     test_time_augmentation: bool = False
     skip_unreadable: bool = False
+
+    @property
+    def inputs(self) -> list[str]:
+        return [*super().inputs, *filter(None, self.features[:1])]
 
     @property
     def takes_rasters(self) -> bool:

@@ -12,6 +12,7 @@ from ..errors import InputError
 from ..geo.crs import same_crs
 from ..geo.mosaic import write_mosaic
 from ..geo.raster import Raster
+from ..overwriting import refuse_inputs
 from ..progress import Part, Progress
 from .checks import open_pixels
 from .items import split
@@ -58,6 +59,7 @@ def pixel_items(options: PixelOptions) -> list[PixelOptions]:
         seen[stem.lower()] += 1
         again = f" {seen[stem.lower()]}" if seen[stem.lower()] > 1 else ""
         named.append(dataclasses.replace(item, output=str(folder / f"{stem}{again}.tif")))
+    refuse_inputs([options.output, *(each.output for each in named)], options.sources)
     return named
 
 

@@ -14,6 +14,7 @@ from ..geo.neighbours import areas, intersections, overlapping_pairs
 from ..geo.shapes import area_of, rectangle, repaired
 from ..geo.vector import Geometry, VectorReader
 from ..geo.vector_writer import VectorWriter
+from ..overwriting import refuse_inputs
 from ..progress import Phase, Progress
 from .merge import KEPT, decide
 
@@ -58,6 +59,7 @@ def suppress_layer(options: SuppressionOptions, progress: Progress) -> int:
             f"MAX_OVERLAP_RATIO={options.max_overlap_ratio:g} must lie between 0 and 1."
         )
     path, name = options.layer
+    refuse_inputs([options.output], [path])
     reader = VectorReader(path, name or None)
     found = _read(reader, options, Phase(progress, "Reading", reader.count, "objects", 0.0, _READ))
     removed = found.suppressed(options.max_overlap_ratio, progress)

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import InputError
 from ..geo.crs import transform_points
 from ..geo.raster import Raster
 from ..geo.shapes import polygon
 from ..geo.vector import Feature
+from ..overwriting import refuse_inputs
 from .options import ObjectOptions
 
 RASTER_FIELD = "Raster"  # tells in a layer which raster a feature was found on
@@ -35,12 +35,7 @@ class WholeRasters:
 
     def __init__(self, options: ObjectOptions) -> None:
         self._sources = options.sources
-        target = Path(options.output).absolute()
-        for source in options.sources:
-            if Path(source).absolute() == target:
-                raise InputError(
-                    f"'{target.name}' is the input. Choose another file for the result."
-                )
+        refuse_inputs([options.output], options.sources)
         with Raster.open(options.sources[0]) as first:
             self.crs = first.crs
 

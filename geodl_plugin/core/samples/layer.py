@@ -12,6 +12,7 @@ from ..geo.raster import Raster
 from ..geo.shapes import repaired, window_bounds
 from ..geo.vector import Geometry, VectorReader
 from ..geo.vector_writer import VectorWriter
+from ..overwriting import refuse_inputs
 from ..progress import Phase, Progress
 from .classes import Classes, read_classes, require_overlap
 from .document import SchemaDocument
@@ -96,6 +97,7 @@ def make_samples(
         raise InputError(
             f"'{prelabel.name}' finds samples in rasters, and none is given. Choose input rasters."
         )
+    refuse_inputs([options.output], [*options.rasters, options.features, options.append_to])
     raster = Raster.open(options.rasters) if options.rasters else None
     sources, document = _sources(options)
     if not (sources or options.schema or options.append_to or prelabel):

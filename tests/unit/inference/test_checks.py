@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from osgeo import gdal
 
 from geodl_plugin.core.errors import GeoDLError, InputError, ModelError
 from geodl_plugin.core.inference import detect
 from geodl_plugin.core.inference.checks import choose_classes, open_job, open_pixels
 from geodl_plugin.core.inference.options import DetectionOptions, PixelOptions
+from geodl_plugin.core.inference.pixel_items import pixel_items
 from geodl_plugin.core.models.registry import Task
 from geodl_plugin.core.progress import Progress
 
@@ -109,8 +111,33 @@ def test_values_that_cannot_be(
 
 def test_the_input_is_not_overwritten(tmp_path: Path, source: str) -> None:
     model = write_model(tmp_path / "m.dlpk", "TEST_PIXELS")
-    with pytest.raises(InputError, match="is the input"):
+    with pytest.raises(InputError, match="is an input"):
         open_pixels(PixelOptions([source], model, source))
+    x, y = NORTH_UP[0], NORTH_UP[3]
+    shape = f"POLYGON (({x} {y}, {x + 9} {y}, {x} {y - 9}, {x} {y}))"
+    mask = write_polygons(tmp_path / "mask.gpkg", [shape], 32616)
+    virtual = str(tmp_path / "a.vrt")
+    gdal.BuildVRT(virtual, [source])
+    output = str(tmp_path / "a.tif")
+    for changes, sentence in (
+        ({"probabilities": source}, r"'.*\.tif' is an input"),
+        ({"polygons": mask, "mask": [mask, ""]}, r"'mask\.gpkg' is an input"),
+        ({"probabilities": output}, r"'a\.tif' is named for two results"),
+        ({"sources": [virtual], "output": source}, r"'.*\.tif' is an input"),
+    ):
+        values = {"sources": [source], "output": output, **changes}
+        with pytest.raises(InputError, match=sentence):
+            open_pixels(PixelOptions(model=model, **values))
+
+
+def test_no_raster_is_the_place_of_another_ones_result(tmp_path: Path, source: str) -> None:
+    model = write_model(tmp_path / "m.dlpk", "TEST_PIXELS")
+    (tmp_path / "more").mkdir()
+    name = Path(source).name
+    other = write_raster(tmp_path / "more" / name, np.zeros((1, 50, 50), np.uint8))
+    output = str(tmp_path / "more.vrt")
+    with pytest.raises(InputError, match="is an input"):
+        pixel_items(PixelOptions([source, other], model, output, separate=True))
 
 
 def test_the_extension_of_the_output_is_one_that_is_written(tmp_path: Path, source: str) -> None:

@@ -1,0 +1,57 @@
+"""Results that would replace what they are made from, or each other."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Union
+
+from .errors import InputError
+
+Identity = Union[str, tuple[int, int]]
+
+
+def refuse_inputs(outputs: Iterable[str | Path], inputs: Iterable[str | Path]) -> None:
+    """See to it that no result replaces an input, nor another result.
+
+    Args:
+        outputs: files to write; empty names count as none.
+        inputs: what is read: files, layers in files (``file.gpkg|layername=…``), or anything
+            else, which no file can be.
+
+    Raises:
+        InputError: with the name of the file that would be lost.
+    """
+    read = {_identity(each) for each in inputs if str(each)}
+    written: set[Identity] = set()
+    for each in outputs:
+        if not str(each):
+            continue
+        name, identity = Path(each).name, _identity(each)
+        if identity in read:
+            raise InputError(
+                f"'{name}' is an input, which the result would replace. Choose another file for "
+                "the result."
+            )
+        if identity in written:
+            raise InputError(f"'{name}' is named for two results. Choose another file for one.")
+        written.add(identity)
+
+
+def _identity(source: str | Path) -> Identity:
+    """Return what two names of one file have in common: links and the case do not matter."""
+    text = str(source)
+    for path in (text, text.partition("|")[0]):
+        try:
+            status = Path(path).stat()
+        except (OSError, ValueError):  # none yet, or a text that is no path
+            continue
+        if status.st_ino:
+            return status.st_dev, status.st_ino
+    try:
+        path = os.path.normcase(os.path.realpath(text.partition("|")[0]))
+    except (OSError, ValueError):
+        return text
+    return path.lower() if sys.platform == "darwin" else path
