@@ -65,3 +65,25 @@ def test_code_runs_with_consent_only(run: Callable[..., Any], tmp_path: Path, so
     told.update(ALLOW_CODE=True, ARGUMENTS="least=70")
     result = run("classifypixels", **told)
     assert json.loads(result["PIXEL_COUNTS"]) == {"Background": 0, "Tree": 80 * 80, "Car": 0}
+
+
+def as_text(network: str, task: str) -> str:
+    """Return the definition of a network as a user writes it in place of a file."""
+    classes = [{"Value": 1, "Name": "Tree"}, {"Value": 2, "Name": "Car"}]
+    told = {"Framework": "ONNX", "ModelType": task, "ModelFile": network, "Classes": classes}
+    return json.dumps({**told, "ImageHeight": 128, "ImageWidth": 128, "ExtractBands": [0, 1, 2]})
+
+
+def test_json_text_is_a_model(run: Callable[..., Any], source: str, tmp_path: Path) -> None:
+    folder = tmp_path / "my models ü"
+    folder.mkdir()
+    told = {"INPUT": source, "DEVICE": "cpu", "ARGUMENTS": "scale=255"}
+    network = constant_onnx(folder / "boxes ä.onnx", {"out": YOLO}, side=128)
+    told.update(MODEL=as_text(network, "ObjectDetection"), OUTPUT=str(tmp_path / "found.gpkg"))
+    assert run("detectobjects", **told)["OBJECT_COUNT"] == 1
+    network = pixel_onnx(folder / "pixels ä.onnx", 3)
+    told.update(MODEL=as_text(network, "ImageClassification"), OUTPUT=str(tmp_path / "c.tif"))
+    assert json.loads(run("classifypixels", **told)["PIXEL_COUNTS"])["Tree"] == 128 * 128
+    told["MODEL"] = as_text(Path(network).name, "ImageClassification")
+    with pytest.raises(QgsProcessingException, match="Write ModelFile as an absolute path"):
+        run("classifypixels", **told)

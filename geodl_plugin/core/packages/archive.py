@@ -33,12 +33,18 @@ class Package:
     """An opened model: its definition and its files; close it to remove what was unpacked."""
 
     def __init__(
-        self, name: str, definition: ModelDefinition, folder: Path | None, temporary: bool
+        self,
+        name: str,
+        definition: ModelDefinition,
+        folder: Path | None,
+        temporary: bool,
+        is_text: bool = False,
     ) -> None:
         self.name = name
         self.definition = definition
         self._folder = folder
         self._temporary = temporary
+        self._is_text = is_text
 
     def file(self, name: str) -> Path:
         """Return the path of a file of the model.
@@ -47,9 +53,13 @@ class Package:
             ModelError: when the model has no such file, or it lies outside the model's folder.
         """
         folder = self._folder
-        plain = name.replace("\\", "/")
-        path = None if folder is None else (folder / plain).resolve()
-        if path is None or folder is None or not path.is_relative_to(folder.resolve()):
+        if folder is None:
+            raise ModelError(
+                f"The text of the model names '{name}' without a folder. Write ModelFile as an "
+                "absolute path, or save the text as a definition (.emd) beside that file."
+            )
+        path = (folder / name.replace("\\", "/")).resolve()
+        if not path.is_relative_to(folder.resolve()):
             raise ModelError(f"'{self.name}' has no file '{name}' of its own.")
         if not path.is_file():
             raise ModelError(f"'{self.name}' lacks its file '{name}'. Get the model again.")
@@ -57,13 +67,15 @@ class Package:
 
     def detach(self) -> Package:
         """Return a package that keeps the files when this one is closed."""
-        kept = Package(self.name, self.definition, self._folder, self._temporary)
+        kept = Package(self.name, self.definition, self._folder, self._temporary, self._is_text)
         self._temporary = False
         return kept
 
     def definition_file(self) -> Path | None:
         """Return the definition's file, ``None`` where there is only its text."""
-        found = [] if self._folder is None else sorted(self._folder.glob("*.emd"))
+        if self._folder is None or self._is_text:
+            return None
+        found = sorted(self._folder.glob("*.emd"))
         named = [each for each in found if each.name == self.name]
         return named[0] if named else found[0] if len(found) == 1 else None
 
@@ -84,14 +96,16 @@ def open_package(model: str | Path) -> Package:
 
     Args:
         model: path of a ``.dlpk``, ``.emd``, ``.onnx``, ``.pt`` or ``.pt2``, the name of an
-            installed model, or the JSON text of a definition.
+            installed model, or the JSON text of a definition, whose files lie in the folder of
+            the absolute path that it names.
 
     Raises:
         ModelError: when it is no model, or not a safe one.
     """
     text = str(model).strip()
     if text.startswith("{"):
-        return Package("model", ModelDefinition.from_json(text), None, temporary=False)
+        definition, beside = _of_text(text)
+        return Package(definition.name, definition, beside, temporary=False, is_text=True)
     path = locate(text)
     if path.suffix.lower() == ".emd":
         return Package(path.name, _beside(path), path.parent, temporary=False)
@@ -119,7 +133,7 @@ def peek_definition(model: str | Path) -> ModelDefinition:
     """
     text = str(model).strip()
     if text.startswith("{"):
-        return ModelDefinition.from_json(text)
+        return _of_text(text)[0]
     path = locate(text)
     if path.suffix.lower() == ".emd":
         return _beside(path)
@@ -210,6 +224,20 @@ def write_package(
     finally:
         temporary.unlink(missing_ok=True)
     return path
+
+
+def _of_text(text: str) -> tuple[ModelDefinition, Path | None]:
+    """Read a definition that the user wrote, and find the folder of its files.
+
+    The user may name any file, which a definition that comes with a model may not.
+    """
+    definition = ModelDefinition.from_json(text)
+    told = [str(definition.values.get(key, "")) for key in ("ModelFile", "InferenceFunction")]
+    folder = next((Path(each).parent for each in told if Path(each).is_absolute()), None)
+    if folder is None:
+        return definition, None
+    beside = folder
+    return complete(definition, lambda name: (beside / name).open("rb")), folder
 
 
 def _beside(path: Path) -> ModelDefinition:

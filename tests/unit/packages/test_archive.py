@@ -65,6 +65,34 @@ def test_json_text_and_emd_are_models_too(tmp_path):
         package.file("weights.safetensors")
 
 
+def test_text_names_its_files_by_an_absolute_path(tmp_path):
+    folder = tmp_path / "blank ü"
+    folder.mkdir()
+    for name in ("weights.bin", "more.bin"):
+        (folder / name).write_bytes(name.encode())
+    (folder / "other.emd").write_text("{}")
+    named = {"ModelFile": str(folder / "weights.bin")}
+    with open_package(json.dumps({**VALUES, **named})) as package:
+        assert package.file(named["ModelFile"]).read_bytes() == b"weights.bin"
+        assert package.file(package.definition.model_file).read_bytes() == b"weights.bin"
+        assert package.file("more.bin").read_bytes() == b"more.bin"
+        assert package.definition_file() is None  # the text is, not a file that lies there
+        with pytest.raises(ModelError, match=r"has no file '\.\./other\.bin' of its"):
+            package.file("../other.bin")
+    with (
+        open_package(json.dumps(VALUES)) as package,
+        pytest.raises(ModelError, match="Write ModelFile as an absolute path, or save the text"),
+    ):
+        package.file("weights.safetensors")
+    # A definition that comes with a model stays in its folder.
+    (tmp_path / "stranger.emd").write_text(json.dumps({**VALUES, **named}))
+    with (
+        open_package(tmp_path / "stranger.emd") as package,
+        pytest.raises(ModelError, match="of its own"),
+    ):
+        package.file("blank ü/../../secret")
+
+
 @pytest.mark.parametrize("name", ["../evil.emd", "/evil.emd", "a/../../evil.txt", "C:\\evil.txt"])
 def test_a_path_that_leaves_the_package_is_refused(tmp_path, name):
     path = pack(tmp_path / "evil.dlpk", [("a.emd", "{}"), (name, "x")])
