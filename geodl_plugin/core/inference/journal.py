@@ -20,10 +20,12 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import CancelledError, InputError, RasterError
+from ..errors import CancelledError, InputError, ModelError, RasterError
 from ..geo.block_store import write_all
+from ..geo.source_files import files_of
 from ..leftovers import remove_leftovers, unfinished
 from ..locks import lock
+from ..packages.model_files import model_files
 from ..progress import Progress
 from .options import InferenceOptions
 
@@ -211,14 +213,15 @@ class Notes:
 
 
 def facts_of(options: InferenceOptions, **more: Any) -> dict[str, Any]:
-    """Return what decides a result: the options, and the state of the files that they name."""
-    files = [*options.sources, options.model, *(options.mask or [])[:1]]
-    files += [*getattr(options, "second", []), *getattr(options, "features", [])[:1]]
+    """Return what decides a result: the options, and the state of all files that are read."""
+    files = [*options.inputs, *files_of(options.inputs)]
+    with contextlib.suppress(ModelError):  # a network that is ready needs none
+        files += map(str, model_files(options.model))
     states = {}
-    for name in files:
+    for each in files:
         with contextlib.suppress(OSError, ValueError):
-            state = Path(name).stat()
-            states[name] = [state.st_size, state.st_mtime_ns]
+            state = Path(each).stat()
+            states[each] = [state.st_size, state.st_mtime_ns]
     told = dataclasses.asdict(options)
     del told["scheduler"]  # it decides who computes, not what
     return {"options": told, "files": states, **more}

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+from osgeo import gdal
 
 from geodl_plugin.core.errors import InputError
 from geodl_plugin.core.inference.journal import Journal, facts_of
 from geodl_plugin.core.inference.options import PixelOptions
 from geodl_plugin.core.leftovers import remove_unfinished
+from geodl_plugin.core.packages.definition import ModelDefinition
+from geodl_plugin.core.packages.installation import install, uninstall
+from geodl_plugin.core.progress import Progress
+
+from .support import write_model, write_raster
 
 FACTS = {"options": {"sources": ["a ü.tif"]}}
 
@@ -87,6 +95,36 @@ def test_a_changed_file_changes_the_facts(tmp_path: Path) -> None:
     source.write_bytes(b"22")
     assert facts_of(options, tiles=[512, 64]) != before
     assert before["options"]["model"] == "{}"
+
+
+def test_a_model_that_was_replaced_changes_the_facts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GEODL_MODELS", str(tmp_path / "models"))
+    package = Path(write_model(tmp_path / "trees.dlpk", "TEST_PIXELS"))
+    install(str(package), "Trees", Progress())
+    with zipfile.ZipFile(package) as archive:
+        archive.extractall(tmp_path)
+    weights = tmp_path / ModelDefinition.from_json((tmp_path / "trees.emd").read_text()).model_file
+    installed = PixelOptions([], "trees", "out.tif")
+    unpacked = PixelOptions([], str(tmp_path / "trees.emd"), "out.tif")
+    before = facts_of(installed), facts_of(unpacked)
+    assert (facts_of(installed), facts_of(unpacked)) == before
+    uninstall("Trees")
+    install(str(package), "Trees", Progress())
+    assert facts_of(installed) != before[0]
+    weights.write_bytes(b"other")
+    assert facts_of(unpacked) != before[1]
+
+
+def test_what_lies_behind_a_virtual_raster_changes_the_facts(tmp_path: Path) -> None:
+    source = write_raster(tmp_path / "a.tif", np.zeros((1, 20, 20), np.uint8))
+    virtual = str(tmp_path / "a.vrt")
+    gdal.BuildVRT(virtual, [source])
+    options = PixelOptions([virtual], "{}", "out.tif")
+    before = facts_of(options)
+    os.utime(source, ns=(1, 1))
+    assert facts_of(options) != before
 
 
 def test_what_is_unfinished_can_be_removed(tmp_path: Path) -> None:

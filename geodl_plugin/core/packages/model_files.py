@@ -1,0 +1,50 @@
+"""The files that decide what a model answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from .definition import read_definition
+from .installation import named_files
+from .networks.files import is_network
+from .networks.onnx_header import read_onnx
+from .store import locate
+
+
+def model_files(model: str) -> list[Path]:
+    """Return the files of a model: its package, or what lies unpacked.
+
+    Args:
+        model: as of :func:`~.archive.open_package`; the text of a definition has no files.
+
+    Raises:
+        ModelError: when there is no such model, or a file of it is damaged.
+    """
+    text = model.strip()
+    if text.startswith("{"):
+        return []
+    path = locate(text)
+    found = {path}
+    if path.suffix.lower() == ".emd":
+        for name in named_files(read_definition(path)):
+            found.update(_parts(path.parent / name))
+    elif is_network(path):
+        found.update(_parts(path))
+    return sorted(found)
+
+
+def _parts(path: Path) -> Iterator[Path]:
+    """Yield a network's file, or those of its folder, and those beside it that belong to it."""
+    if path.is_dir():  # a SavedModel
+        yield from (each for each in path.rglob("*") if each.is_file())
+        return
+    if not path.is_file():
+        return
+    begin = f"{path.stem}."  # weights of .xml lie in .bin, facts in .json
+    yield from (
+        each for each in path.parent.iterdir() if each.name.startswith(begin) and each.is_file()
+    )
+    if path.suffix.lower() == ".onnx":
+        with path.open("rb") as file:
+            yield from (path.parent / each for each in read_onnx(file, path.name).external)
