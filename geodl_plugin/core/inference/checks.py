@@ -75,9 +75,8 @@ def open_job(options: InferenceOptions, task: Task, progress: Progress | None = 
     """
     model = _read_model(options, task)
     raster = _open_raster(options)
-    if model.runs_code:  # the function itself says which bands it takes
-        model = dataclasses.replace(model, bands=tuple(range(_dates(raster)[0].band_count)))
     try:
+        model = model.fitted(_dates(raster)[0])
         for date in _dates(raster):
             check_bands(model, date)
         area = _area(raster, options.extent)
@@ -256,6 +255,11 @@ def _check_vector(output: str) -> None:
 def check_bands(model: Model, raster: Raster) -> None:
     """Raise :class:`ModelError` unless a raster has the bands that a model was trained on."""
     lacking = max(model.bands) >= raster.band_count or min(model.bands) < 0
+    if model.band_names is not None and model.fitted(raster).bands != model.bands:
+        raise ModelError(
+            f"'{raster.name}' has the bands that '{model.name}' names in another order than the "
+            "raster before. Bring both to one order."
+        )
     # Which of more bands are meant, nobody says: a guess gives results that only look right.
     if lacking or model.image_bands not in (0, raster.band_count):
         count = model.image_bands or model.spec.band_count

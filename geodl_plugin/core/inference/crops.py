@@ -153,8 +153,9 @@ class WholeReader:
         """Return the normalised image of a raster, or ``None`` when it has no data."""
         try:
             with Raster.open(subject.source) as raster:
-                check_bands(self._model, raster)
-                block = raster.reduced(LARGEST_CROP, self._model.bands)
+                model = self._model if self._model.runs_code else self._model.fitted(raster)
+                check_bands(model, raster)
+                block = raster.reduced(LARGEST_CROP, model.bands)
         except RasterError as error:
             if self._damaged is None:
                 raise

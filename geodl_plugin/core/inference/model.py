@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from ..errors import ModelError
-from ..geo.raster import Block
+from ..geo.raster import Block, Raster
 from ..models.registry import NetworkSpec, Task, model_type
+from ..packages.band_names import BandNames
 from ..packages.definition import ModelDefinition
 from ..samples.schema import Schema
 from .foreign.description import Foreign, is_foreign, read_foreign
@@ -26,6 +28,7 @@ class Model:
         name: of its file.
         schema: the classes.
         bands: the raster's bands it takes, 0-based.
+        band_names: their names, where the definition says these instead.
         mean, std: of each band in the raster's units: the network sees (x − mean) / std.
         spec: how to build the network.
         weights: the name of the weights' file.
@@ -54,6 +57,7 @@ class Model:
     several_labels: bool = False
     map_space: bool = True
     foreign: Foreign | None = None
+    band_names: BandNames | None = None
     _scale: tuple[np.ndarray, np.ndarray] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -77,6 +81,20 @@ class Model:
     def runs_code(self) -> bool:
         """Whether a Python function of the model's author answers."""
         return self.foreign is not None and self.foreign.loader == "function"
+
+    def fitted(self, raster: Raster) -> Model:
+        """Return the model with the bands of a raster that it names, or all for a function.
+
+        Raises:
+            ModelError: when nothing tells which of the raster's bands are meant.
+        """
+        bands, names = self.bands, self.band_names
+        if names is not None:
+            bands = names.look_up(raster.band_names, self.name, raster.name)
+            names = dataclasses.replace(names, found=bands)
+        if self.runs_code:  # the function itself says which bands it takes
+            bands = tuple(range(raster.band_count))
+        return dataclasses.replace(self, bands=bands, band_names=names)
 
     def normalise(self, block: Block) -> np.ndarray:
         """Return ``(bands, rows, cols)`` as ``float32`` for the network; invalid pixels are 0."""
@@ -137,6 +155,7 @@ def read_model(
         name=name,
         schema=schema,
         bands=definition.extract_bands or tuple(range(count)),
+        band_names=definition.band_names,
         mean=mean,
         std=std,
         spec=spec,

@@ -9,6 +9,7 @@ from typing import Any
 
 from ..errors import ModelError
 from ..samples.schema import ClassDefinition, Schema, default_color
+from .band_names import BandNames
 
 # The spellings that are met in real files, without blanks and in lower case.
 TASKS = {
@@ -128,11 +129,27 @@ class ModelDefinition:
 
     @property
     def extract_bands(self) -> tuple[int, ...]:
-        """The bands the network takes, 0-based; empty when the definition names none."""
+        """The bands the network takes, 0-based; empty when the definition names none.
+
+        Where it does so by their names, these are the positions at training, if they are known.
+        """
         bands = self.values.get("ExtractBands")
+        if self.band_names is not None:
+            return self.band_names.trained()
         if not isinstance(bands, list) or not all(isinstance(band, int) for band in bands):
             return ()
         return tuple(bands)
+
+    @property
+    def band_names(self) -> BandNames | None:
+        """The bands the network takes, where the definition names them instead of counting."""
+        bands = self.values.get("ExtractBands")
+        if not isinstance(bands, list) or not any(isinstance(each, str) for each in bands):
+            return None
+        trained = self.values.get("InputRastersProps")
+        known = CaselessDict(trained).get("BandNames") if isinstance(trained, dict) else None
+        known = known if isinstance(known, list) else []
+        return BandNames(tuple(map(str, bands)), tuple(map(str, known)))
 
     @property
     def model_file(self) -> str:

@@ -176,6 +176,7 @@ class _Reader:
             "name": self.name,
             "schema": self.definition.schema,
             "bands": bands,
+            "band_names": None if "bands" in self.given else self.definition.band_names,
             "mean": mean,
             "std": std,
             "side": side,

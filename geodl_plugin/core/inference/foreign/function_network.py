@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from ...errors import ModelError
 from ...models.registry import Task
 from ...packages.archive import Package
+from ...packages.band_names import BandNames
 from ...samples.schema import Schema
 from ..model import Model
 from ..options import TASK_ARGUMENTS
@@ -74,8 +75,9 @@ class FunctionNetwork(nn.Module):
             )
 
     def _chosen_bands(self, model: Model, package: Package) -> list[int]:
-        told = self._settings.get("extractBands") or package.definition.extract_bands
-        bands = [int(each) for each in told] or list(range(len(model.bands)))
+        names = model.band_names or BandNames(())
+        told = self._settings.get("extractBands") or names.found or package.definition.extract_bands
+        bands = [names.place(each) for each in told] or list(range(len(model.bands)))
         if max(bands) >= len(model.bands) or min(bands) < 0:
             raise ModelError(
                 f"'{self._name}' takes the bands {', '.join(map(str, bands))}, counted from 0, but "

@@ -108,6 +108,13 @@ BODIES = {
     "ObjectClassification": OBJECTS,
 }
 
+NAMED = """
+    def getConfiguration(self, **scalars):
+        self.least, self.mode = 50, "box"
+        return {"extractBands": tuple(self.emd["ExtractBands"]), "padding": 8, "tx": 32, "ty": 32,
+                "fixedTileSize": 1, "inputMask": True}
+"""
+
 
 def make_model(folder: Path, task: str, body: str = "", **values: Any) -> str:
     """Write a package with a function that reads a module beside it."""
@@ -212,6 +219,14 @@ TOLD = """
         with open({file!r}, "w") as file:
             json.dump(told, file)
 """
+
+
+def test_a_function_may_name_its_bands(source: str, tmp_path: Path) -> None:
+    body = DETECTOR + NAMED
+    names = {"ExtractBands": ["NIR"], "InputRastersProps": {"BandNames": ["Red", "nir"]}}
+    model, output = make_model(tmp_path, "ObjectDetection", body, **names), tmp_path / "x.gpkg"
+    detect(options(DetectionOptions, source, model, output), Progress())
+    assert len(read_features(output)) == 3
 
 
 @pytest.mark.parametrize(

@@ -127,6 +127,37 @@ def test_a_single_answer_is_a_threshold(raster: tuple[str, np.ndarray], tmp_path
     assert (found == (chance > 0.9).astype(int)[raster[1]]).all()
 
 
+def test_bands_by_their_names(tmp_path: Path) -> None:
+    """The first of the three, NIR, tells the class: it lies last in the image."""
+    wanted = np.random.default_rng(1).integers(0, 3, (70, 90)).astype(np.uint8)
+    # Of four bands of bytes the last one would be taken for transparency.
+    pixels = np.stack([np.full_like(wanted, 9)] * 3 + [wanted * 10]).astype(np.uint16)
+    source = write_raster(tmp_path / "image.tif", pixels)
+    pixel_onnx(tmp_path / "net.onnx", 3)
+    emd = {
+        "Framework": "ONNX",
+        "ModelType": "ImageClassification",
+        "ModelFile": "net.onnx",
+        "ExtractBands": ["NIR", "Red", "Green"],
+        "Classes": [{"Value": 1, "Name": "Tree"}, {"Value": 2, "Name": "Car"}],
+    }
+    path = tmp_path / "model.emd"
+    path.write_text(json.dumps(emd))
+    with pytest.raises(ModelError, match=r"takes the bands NIR, Red, Green, but 'image\.tif'"):
+        classify(source, path, tmp_path)
+    told = {"bands": "3,2,1"}
+    assert (classify(source, path, tmp_path, arguments=told) == wanted).all()
+    names = ["Blue", "Green", "Red", "NIR"]
+    path.write_text(json.dumps({**emd, "InputRastersProps": {"BandNames": names}}))
+    assert (classify(source, path, tmp_path) == wanted).all()
+    path.write_text(json.dumps(emd))
+    image = gdal.Open(source, gdal.GA_Update)
+    for band, name in enumerate(names, 1):
+        image.GetRasterBand(band).SetDescription(name.lower())
+    image = None
+    assert (classify(source, path, tmp_path) == wanted).all()
+
+
 def test_tensorflow_needs_no_tensorflow(raster: tuple[str, np.ndarray], tmp_path: Path) -> None:
     classes = [{"Value": 1, "Name": "Tree"}, {"Value": 2, "Name": "Car"}]
     emd = {
