@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 from osgeo import gdal
 
-from ..errors import RasterError
+from ..errors import CancelledError, RasterError
 from ..progress import Progress
 from .gdal_calls import attempt, last_error
 from .grid import Window
-from .plain_tiff import directory, tile_count
+from .plain_tiff import Directory, tile_count
 
 CHUNK = 8 * 1024 * 1024  # bytes written at a time
 BLOCK = 128  # pixels: side of a block
@@ -64,8 +64,8 @@ class BlockStore:
         self._across, self._down = tile_count(width, BLOCK), tile_count(height, BLOCK)
         self._block_size = BLOCK * BLOCK * self.dtype.itemsize
         self._overviews = path.with_name(f"{path.name}.ovr")
-        head = directory(width, height, bands, self.dtype.itemsize, BLOCK)
-        self._begin = len(head)
+        head = Directory(width, height, bands, self.dtype.itemsize, BLOCK)
+        self._begin = head.length
         size = self._across * self._down * bands * self._block_size
         self.resumed = keep and path.is_file() and path.stat().st_size == self._begin + size
         if not self.resumed:
@@ -77,6 +77,9 @@ class BlockStore:
         except OSError as error:
             self.remove()
             raise RasterError(f"'{path.parent}' cannot be written: {error.strerror}.") from error
+        except CancelledError:
+            self.remove()
+            raise
 
     def write(self, window: Window, values: np.ndarray) -> None:
         """Write pixels ``(bands, rows, cols)`` at a window that lies inside the raster.
@@ -116,11 +119,15 @@ class BlockStore:
 
     def dataset(self) -> gdal.Dataset:
         """Return the raster as a dataset to read from, without overviews."""
-        self._overviews.unlink(missing_ok=True)  # of a killed run
+        self.remove_overviews()  # of a killed run
         dataset = attempt(gdal.OpenEx, str(self.path), gdal.OF_RASTER, ["GTiff"])
         if dataset is None:
             raise RasterError(f"'{self.path}' cannot be read: {last_error()}.")
         return dataset
+
+    def remove_overviews(self) -> None:
+        """Remove the overviews that were made beside the file."""
+        self._overviews.unlink(missing_ok=True)
 
     def close(self) -> None:
         """Close the file; what was written stays."""
@@ -141,10 +148,12 @@ class BlockStore:
                 f"{size / 1e9:.1f} GB while it is made. Make room, or choose another folder."
             )
 
-    def _fill(self, head: bytes, size: int, fill: int, progress: Progress) -> None:
+    def _fill(self, head: Directory, size: int, fill: int, progress: Progress) -> None:
         chunk = np.full(CHUNK // self.dtype.itemsize, fill, self.dtype).tobytes()
         with self.path.open("wb", buffering=0) as file:
-            write_all(file, memoryview(head))
+            for piece in head.pieces():
+                progress.check()
+                write_all(file, memoryview(piece))
             for begin in range(0, size, CHUNK):
                 progress.check()
                 write_all(file, memoryview(chunk)[: size - begin])

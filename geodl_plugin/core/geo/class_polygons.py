@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from .vector_writer import FIELD_TYPES, VectorWriter
 
 FIELDS = {"Class": str, "Classvalue": int}
 BATCH = 20_000  # features between two commits
+EXACT = 1e-9  # of an area: as exact as it is known
 _TRACED = 0.6
 
 
@@ -54,21 +56,30 @@ def write_class_polygons(
     """
     progress = progress or Progress()
     target = Path(target)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RasterError(f"'{target.parent}' cannot be written: {error.strerror}.") from error
     scratch = target.with_name(f"{target.stem}.part-{os.getpid()}.scratch.gpkg")
     source = _open(str(raster))
     names = {each.value: each.name for each in schema.classes}
     try:
         _trace(source, scratch, progress)
         progress.update(_TRACED, "Writing polygons")
-        regions = _regions(scratch, min_area, progress)
-        if tolerance > 0:
-            transform = GeoTransform(*source.GetGeoTransform())
-            regions = _simplified(regions, transform, tolerance, min_area)
-        return _write(regions, target, source.GetProjection(), names)
+        transform, crs = GeoTransform(*source.GetGeoTransform()), source.GetProjection()
+        least = min_area / transform.cell_area() * (1 - EXACT)
+        # Closed in time: what an error's traceback holds cannot be removed on Windows.
+        with contextlib.closing(_regions(scratch, least, transform, progress)) as found:
+            regions = found
+            if tolerance > 0:
+                regions = _simplified(found, transform, tolerance, least)
+            return _write(regions, target, crs, names)
     finally:
         source = None
-        for each in target.parent.glob(f"{target.stem}.part-{os.getpid()}.scratch*"):
-            each.unlink(missing_ok=True)
+        for each in list(target.parent.iterdir()):
+            if each.name.startswith(scratch.stem):
+                with contextlib.suppress(OSError):
+                    each.unlink()
 
 
 def _open(path: str) -> gdal.Dataset:
@@ -83,27 +94,33 @@ def _trace(source: gdal.Dataset, scratch: Path, progress: Progress) -> None:
     database = attempt(ogr.GetDriverByName("GPKG").CreateDataSource, str(scratch))
     if database is None:
         raise RasterError(f"'{scratch.parent}' cannot be written: {last_error()}.")
+    layer = mask = None
+    try:
+        layer, mask = _regions_layer(database, source), _class_mask(source)
+        done = attempt(
+            gdal.Polygonize,
+            source.GetRasterBand(1),
+            mask.GetRasterBand(1),
+            layer,
+            0,
+            callback=lambda share, *_: _tell(progress, share),
+        )
+        progress.check()
+        if done != 0:
+            raise RasterError(f"'{source.GetDescription()}' has no polygons: {last_error()}.")
+        database.CommitTransaction()
+    finally:
+        source = layer = mask = database = None
+
+
+def _regions_layer(database: ogr.DataSource, source: gdal.Dataset) -> ogr.Layer:
     reference = spatial_reference(source.GetProjection()) if source.GetProjection() else None
     layer = database.CreateLayer(
         "regions", reference, ogr.wkbPolygon, ["SPATIAL_INDEX=NO", "FID=fid"]
     )
     layer.CreateField(ogr.FieldDefn("value", FIELD_TYPES[int]))
     database.StartTransaction()
-    mask = _class_mask(source)
-    done = attempt(
-        gdal.Polygonize,
-        source.GetRasterBand(1),
-        mask.GetRasterBand(1),
-        layer,
-        0,
-        callback=lambda share, *_: _tell(progress, share),
-    )
-    progress.check()
-    if done != 0:
-        raise RasterError(f"'{source.GetDescription()}' has no polygons: {last_error()}.")
-    database.CommitTransaction()
-    layer = None
-    database = None
+    return layer
 
 
 def _tell(progress: Progress, share: float) -> int:
@@ -127,23 +144,30 @@ def _class_mask(source: gdal.Dataset) -> gdal.Dataset:
     )
 
 
-def _regions(path: Path, min_area: float, progress: Progress) -> Iterator[tuple[int, ogr.Geometry]]:
-    """Yield value and valid polygon of each region that is large enough."""
+def _regions(
+    path: Path, least: float, transform: GeoTransform, progress: Progress
+) -> Generator[tuple[int, ogr.Geometry], None, None]:
+    """Yield value and valid polygon of each region that has at least that many pixels."""
     database = gdal.OpenEx(str(path), gdal.OF_VECTOR)
     layer = database.GetLayer(0)
-    count = max(layer.GetFeatureCount(), 1)
-    for position, feature in enumerate(layer):
-        if position % BATCH == 0:
-            progress.check()
-            progress.update(_TRACED + (1 - _TRACED) * position / count, "Writing polygons")
-        geometry = feature.GetGeometryRef()
-        if min_area > 0 and geometry.GetArea() < min_area:
-            continue
-        # A ring that touches itself at a corner is none by the rules of simple features.
-        if not attempt(geometry.IsValid):
-            geometry = geometry.MakeValid() or geometry
-        for part in _polygons(geometry):
-            yield feature.GetField(0), part
+    feature = geometry = part = None
+    try:
+        count = max(layer.GetFeatureCount(), 1)
+        for position, feature in enumerate(layer):
+            if position % BATCH == 0:
+                progress.check()
+                progress.update(_TRACED + (1 - _TRACED) * position / count, "Writing polygons")
+            geometry = feature.GetGeometryRef()
+            # In map units an area is not exact, but the pixels of a region are whole.
+            if least > 0 and round(geometry.GetArea() / transform.cell_area()) < least:
+                continue
+            # A ring that touches itself at a corner is none by the rules of simple features.
+            if not attempt(geometry.IsValid):
+                geometry = geometry.MakeValid() or geometry
+            for part in _polygons(geometry):
+                yield feature.GetField(0), part
+    finally:
+        part = geometry = feature = layer = database = None
 
 
 def _polygons(geometry: ogr.Geometry) -> Iterable[ogr.Geometry]:
@@ -169,14 +193,14 @@ def _simplified(
     regions: Iterable[tuple[int, ogr.Geometry]],
     transform: GeoTransform,
     tolerance: float,
-    min_area: float,
+    least: float,
 ) -> Iterator[tuple[int, ogr.Geometry]]:
-    """Yield the regions with simplified borders.
+    """Yield the regions with simplified borders, those that have at least that many pixels.
 
     Work is done in pixels, where corners are whole numbers: neighbours must have the same
     corners, so each border first gets all the corners of the pixels along it.
     """
-    shapely = _shapely()
+    shapely = simplifier()
     values, shapes = [], []
     for value, geometry in regions:
         values.append(value)
@@ -191,14 +215,20 @@ def _simplified(
     polygons = shapely.transform(shapely.from_wkb(shapes), to_pixels)
     polygons = shapely.transform(shapely.segmentize(polygons, 1.0), np.rint)
     polygons = shapely.coverage_simplify(polygons, tolerance / math.sqrt(across * down))
-    polygons = shapely.transform(polygons, transform.to_map)
-    for value, wkb in zip(values, shapely.to_wkb(polygons)):
-        for part in _polygons(ogr.CreateGeometryFromWkb(wkb)):
-            if part.GetArea() > max(min_area, 0.0):
-                yield value, part
+    polygons, places = shapely.get_parts(polygons, return_index=True)
+    areas = shapely.area(polygons)
+    large = (areas > 0) & (areas >= least)
+    polygons = shapely.transform(polygons[large], transform.to_map)
+    for place, wkb in zip(places[large], shapely.to_wkb(polygons)):
+        yield values[place], ogr.CreateGeometryFromWkb(bytes(wkb))
 
 
-def _shapely() -> Any:
+def simplifier() -> Any:
+    """Return the library that simplifies borders.
+
+    Raises:
+        MissingLibraryError: when it is not there.
+    """
     try:
         import shapely
 

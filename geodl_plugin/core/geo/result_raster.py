@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from pathlib import Path
 
@@ -29,13 +28,15 @@ COG_OPTIONS = [
 ]
 PERCENT = 100  # a probability of 1
 NO_PERCENT = 255
+SIDECARS = (".aux.xml", ".ovr", ".msk")  # what GDAL reads beside a raster
 
 
 class ResultRaster:
     """Writes a raster: windows in any order, at the end a Cloud Optimized GeoTIFF.
 
-    Pixels that are not written have no data. Until :meth:`finish` only files with names that
-    begin with a dot exist, beside the final one.
+    Pixels that are not written have no data. Until :meth:`publish` only files with names that
+    begin with a dot exist, beside the final one. A killed run goes on wherever it was: what was
+    written stays until :meth:`abort`, and a file that is whole is not made again.
 
     Args:
         path: of the GeoTIFF.
@@ -75,9 +76,11 @@ class ResultRaster:
             raise RasterError(
                 f"'{self.path.parent}' cannot be written: {error.strerror}."
             ) from error
-        part = f".{self.path.stem}.part-{os.getpid()}"
-        self._whole = self.path.with_name(f"{part}.tif")
-        own = self.path.with_name(f"{part}.pixels")
+        self._stem = f".{self.path.stem}.part-{os.getpid()}"
+        own = self.path.with_name(f"{self._stem}.pixels")
+        self._part = self.path.with_name(f"{self._stem}.new.tif")
+        whole = self.path.with_name(f"{self._stem}.tif")
+        self._whole = unfinished(self.path, "tif") if resume else whole
         self.store = BlockStore(
             unfinished(self.path, "pixels") if resume else own,
             self.window.width,
@@ -88,6 +91,13 @@ class ResultRaster:
             resume,
             progress,
         )
+        if not self.store.resumed:
+            _remove(self._whole)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the final file is there, under its own name or not."""
+        return self._whole.exists()
 
     def write(self, window: Window, values: np.ndarray) -> None:
         """Write pixels ``(rows, cols)`` or ``(bands, rows, cols)`` at a window of ``like``."""
@@ -98,8 +108,14 @@ class ResultRaster:
         col, row = place.col - self.window.col, place.row - self.window.row
         self.store.write(Window(col, row, place.width, place.height), part)
 
-    def finish(self, progress: Progress | None = None) -> Path:
-        """Write overviews and the final file, give it its name and return that."""
+    def build(self, progress: Progress | None = None) -> Path:
+        """Write overviews and the final file, under a name that begins with a dot.
+
+        Returns:
+            That name; a file that an earlier run has made is taken as it is.
+        """
+        if self.is_whole:
+            return self._whole
         progress = progress or Progress()
         dataset = self.store.dataset()
         made = build_overviews(dataset, self.halve, self.nodata, progress)
@@ -108,7 +124,7 @@ class ResultRaster:
         self.describe(dataset)
         whole = made and attempt(
             gdal.GetDriverByName("COG").CreateCopy,
-            str(self._whole),
+            str(self._part),
             dataset,
             options=COG_OPTIONS,
             callback=lambda *_: 0 if progress.cancelled() else 1,
@@ -120,10 +136,22 @@ class ResultRaster:
             progress.check()
             raise RasterError(f"'{self.path}' cannot be written: {reason}.")
         whole = None  # closes the file, which writes its attribute table beside it
-        sidecar = Path(f"{self._whole}.aux.xml")
-        if sidecar.exists():
-            sidecar.replace(f"{self.path}.aux.xml")
-        self._whole.replace(self.path)
+        self.store.remove_overviews()
+        for suffix in SIDECARS:  # first: a file with that name is whole
+            _move(self._part, self._whole, suffix)
+        _move(self._part, self._whole)
+        return self._whole
+
+    def publish(self) -> Path:
+        """Give the final file its name, without what lay beside an earlier one, and return it."""
+        for suffix in ("", *SIDECARS):
+            _move(self._whole, self.path, suffix)
+        return self.path
+
+    def finish(self, progress: Progress | None = None) -> Path:
+        """Write the final file, give it its name, remove all else and return the name."""
+        self.build(progress)
+        self.publish()
         self.abort()
         return self.path
 
@@ -134,6 +162,7 @@ class ResultRaster:
         """Remove all but the finished file."""
         self.store.remove()
         self._remove_parts()
+        _remove(self._whole)
 
     def __enter__(self) -> ResultRaster:
         return self
@@ -143,9 +172,9 @@ class ResultRaster:
             self.abort()
 
     def _remove_parts(self) -> None:
-        for leftover in self.path.parent.glob(f"{_escape(self._whole.stem)}.tif*"):
-            with contextlib.suppress(FileNotFoundError):
-                leftover.unlink()
+        for leftover in self.path.parent.glob(f"{_escape(self._part.name)}*"):
+            leftover.unlink(missing_ok=True)
+        self.store.remove_overviews()
 
 
 class ClassRasterWriter(ResultRaster):
@@ -228,6 +257,30 @@ class ProbabilityWriter(ResultRaster):
             band = dataset.GetRasterBand(index)
             band.SetNoDataValue(self.nodata)
             band.SetDescription(name)
+
+
+def forget(path: str | Path) -> None:
+    """Remove what earlier runs have left unfinished of a result raster."""
+    for what in ("pixels", "tif"):
+        _remove(unfinished(path, what))
+
+
+def _remove(path: Path) -> None:
+    """Remove a raster and what lies beside it."""
+    for suffix in ("", *SIDECARS):
+        Path(f"{path}{suffix}").unlink(missing_ok=True)
+
+
+def _move(source: Path, target: Path, suffix: str = "") -> None:
+    """Let a file, or one that lies beside it, replace another; without it, there is none."""
+    begin, end = Path(f"{source}{suffix}"), Path(f"{target}{suffix}")
+    try:
+        if suffix and not begin.exists():
+            end.unlink(missing_ok=True)
+        else:
+            begin.replace(end)
+    except OSError as error:
+        raise RasterError(f"'{end}' cannot be written: {error.strerror}.") from error
 
 
 def _escape(name: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..geo.class_polygons import write_class_polygons
+from ..geo.class_polygons import simplifier, write_class_polygons
 from ..geo.grid import Tile, Window
 from ..geo.result_raster import (
     NO_PERCENT,
@@ -17,7 +17,9 @@ from ..geo.result_raster import (
     ClassRasterWriter,
     ProbabilityWriter,
     ResultRaster,
+    forget,
 )
+from ..leftovers import remove_leftovers
 from ..progress import Phase, Progress, Share
 from ..samples.schema import Schema
 from .answering import Answering
@@ -47,6 +49,8 @@ def run(options: PixelOptions, progress: Progress) -> dict[str, Any]:
     """
     if is_each(options):
         return run_each(options, run, progress)
+    if options.polygons and options.simplify > 0:
+        simplifier()  # better told now than when all is computed
     with open_pixels(options, progress) as job:
         engine = open_engine(job.model, options, progress)
         return classify(job, engine, agreed(options, engine.network), progress)
@@ -61,26 +65,27 @@ def classify(job: Job, engine: Engine, options: PixelOptions, progress: Progress
         schema = with_background(schema)
     facts = facts_of(options, tiles=[tiles.size, tiles.rim, tiles.step])
     rasters: list[ResultRaster] = []
+    paths = [each for each in (options.output, options.probabilities) if each]
 
     def drop(kept: bool) -> None:
         for raster in rasters:
             raster.store.close() if kept else raster.abort()
+        for path in [] if kept else paths:
+            forget(path)
 
     with resumable(options.output, facts, progress, drop) as journal:
-        counts = journal.noted("counts")
-        if counts is None or not Path(options.output).exists():
-            counts = _write_rasters(job, work, options, journal, rasters, progress)
-            journal.note("counts", counts)
-        result = {"output": options.output, "pixel_counts": _by_name(counts, schema)}
-        if options.polygons:
-            result["polygon_count"] = write_class_polygons(
-                options.output,
-                options.polygons,
-                schema,
-                options.min_area,
-                options.simplify,
-                Share(progress, _WRITTEN, 1.0),
-            )
+        for path in (options.probabilities, options.polygons):
+            if path:
+                remove_leftovers(path)
+        if not journal.resumed:  # what lies there is of another call
+            for path in paths:
+                forget(path)
+        written = [*paths, options.polygons] if options.polygons else paths
+        result = journal.noted("result")
+        if result is None or not all(Path(path).exists() for path in written):
+            result = _write_results(job, work, options, schema, journal, rasters, progress)
+            journal.note("result", result)
+        drop(False)
     return result
 
 
@@ -138,7 +143,36 @@ def first_best(answers: torch.Tensor) -> torch.Tensor:
     return place
 
 
-def _write_rasters(
+def _write_results(
+    job: Job,
+    work: Answering,
+    options: PixelOptions,
+    schema: Schema,
+    journal: Journal,
+    rasters: list[ResultRaster],
+    progress: Progress,
+) -> dict[str, Any]:
+    """Write all that is wanted; the rasters get their names when everything is whole.
+
+    So a cancel leaves nothing, and does not touch an earlier result.
+    """
+    counts = _build_rasters(job, work, options, journal, rasters, progress)
+    result = {"output": options.output, "pixel_counts": _by_name(counts, schema)}
+    if options.polygons:
+        result["polygon_count"] = write_class_polygons(
+            rasters[0].build(progress),
+            options.polygons,
+            schema,
+            options.min_area,
+            options.simplify,
+            Share(progress, _WRITTEN, 1.0),
+        )
+    for raster in rasters:
+        raster.publish()
+    return result
+
+
+def _build_rasters(
     job: Job,
     work: Answering,
     options: PixelOptions,
@@ -146,7 +180,7 @@ def _write_rasters(
     rasters: list[ResultRaster],
     progress: Progress,
 ) -> dict[str, int]:
-    """Write classes and, if wanted, probabilities; return the pixels of each class value."""
+    """Build classes and, if wanted, probabilities; return the pixels of each class value."""
     model, area, first = job.model, job.area, _first(options)
     schema = model.schema if first else with_background(model.schema)
     classes = ClassRasterWriter(options.output, job.raster, schema, area, True, progress)
@@ -157,10 +191,11 @@ def _write_rasters(
         chances = ProbabilityWriter(options.probabilities, job.raster, names, area, True, progress)
         rasters.append(chances)
     collector = _Collector(model.schema, first, work.tiles, classes, chances, journal)
-    _compute(work, collector, progress)
+    if not all(raster.is_whole for raster in rasters):
+        _compute(work, collector, progress)
     progress.update(_COMPUTED, "Writing overviews")
     for raster in rasters:
-        raster.finish(progress)
+        raster.build(progress)
     return collector.counts()
 
 
