@@ -110,9 +110,13 @@ class InferenceAlgorithm(GeoDLAlgorithm):
             return self.run_worker(self.TASK, dataclasses.asdict(options), progress)
         except GeoDLError as error:
             # A worker that was ended by force could not tidy up.
-            remove_leftovers(options.output)
+            more = [getattr(options, name, "") for name in ("probabilities", "polygons")]
+            for path in filter(None, [options.output, *more]):
+                remove_leftovers(path)
+                if isinstance(error, CancelledError):
+                    remove_unfinished(path)
             if isinstance(error, CancelledError):
-                remove_unfinished(options.output)
-            elif isinstance(error, WorkerError) and is_unfinished(options.output):
+                raise
+            if isinstance(error, WorkerError) and is_unfinished(options.output):
                 raise WorkerError(f"{error} {self.tr(self.KEPT)}") from error
             raise

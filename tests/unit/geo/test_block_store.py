@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from osgeo import gdal
 
+from geodl_plugin.core.errors import CancelledError
 from geodl_plugin.core.geo.block_store import BLOCK, BlockStore
 from geodl_plugin.core.geo.grid import Window
+from geodl_plugin.core.geo.plain_tiff import Directory
+from geodl_plugin.core.progress import Progress
 
 WIDTH, HEIGHT = 2 * BLOCK + 37, BLOCK + 5
 
@@ -73,3 +78,24 @@ def test_only_a_file_of_the_same_size_is_kept(tmp_path):
     assert not other.resumed
     assert (other.dataset().ReadAsArray() == 255).all()
     other.close()
+
+
+def test_a_cancel_while_it_is_filled_leaves_nothing(tmp_path):
+    class Cancelled(Progress):
+        def cancelled(self):
+            return True
+
+    with pytest.raises(CancelledError):
+        BlockStore(tmp_path / "a", 200, 200, 1, np.dtype("u1"), 255, progress=Cancelled())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_directory_of_millions_of_tiles_takes_little_memory():
+    head = Directory(300_000, 300_000, 1, 1, BLOCK)
+    tracemalloc.start()
+    try:
+        assert sum(map(len, head.pieces())) == head.length > 60_000_000
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 8_000_000

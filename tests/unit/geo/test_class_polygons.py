@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from osgeo import gdal, ogr, osr
 
+from geodl_plugin.core.errors import CancelledError
 from geodl_plugin.core.geo.class_polygons import write_class_polygons
+from geodl_plugin.core.progress import Progress
 from geodl_plugin.core.samples.schema import Schema
 
 SCHEMA = Schema.from_text("0:Ground:#808080;1:Tree:#22aa44;2:Büilding:#ff0000")
@@ -81,6 +84,55 @@ def test_small_ones_are_left_out(tmp_path: Path) -> None:
     values[5:8, 5:8] = 1
     found = polygons(tmp_path / "a.gpkg", values, min_area=2.0)
     assert [geometry.GetArea() for _, geometry in found] == [9]
+
+
+@pytest.mark.parametrize("tolerance", [0.0, 0.05])
+@pytest.mark.parametrize("side", [1.0, 0.1])
+def test_a_square_as_large_as_the_least_area_is_kept(
+    tmp_path: Path, tolerance: float, side: float
+) -> None:
+    values = np.zeros((40, 60))
+    values[10:20, 30:40] = 2
+    values[25:34, 30:41] = 1  # 99 pixels
+    transform = (500000.3, side, 0.0, 4000000.7, 0.0, -side)
+    least = 100 * side * side
+    found = polygons(
+        tmp_path / "a.gpkg", values, transform=transform, tolerance=tolerance, min_area=least
+    )
+    assert [name for name, _ in found] == ["Büilding"]
+
+
+@pytest.mark.parametrize("words", ["Tracing", "Writing"])
+@pytest.mark.parametrize("tolerance", [0.0, 1.0])
+def test_a_cancel_closes_the_scratch_file_before_it_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: str, tolerance: float
+) -> None:
+    class Cancels(Progress):
+        told = False
+
+        def update(self, fraction: float, message: str = "") -> None:
+            self.told = self.told or words in message
+
+        def cancelled(self) -> bool:
+            return self.told
+
+    opened: list[str] = []
+
+    unlink = Path.unlink
+
+    def refused(path: Path, missing_ok: bool = False) -> None:
+        if "scratch" not in path.name:
+            unlink(path, missing_ok)
+            return
+        opened.extend(os.path.realpath(each) for each in Path("/proc/self/fd").iterdir())
+        raise PermissionError(path)
+
+    source = raster(tmp_path / "a.tif", blobs())
+    with monkeypatch.context() as patched, pytest.raises(CancelledError):
+        patched.setattr(Path, "unlink", refused)
+        write_class_polygons(source, tmp_path / "a.gpkg", SCHEMA, 0.0, tolerance, Cancels())
+    assert opened
+    assert not [each for each in opened if each.startswith(str(tmp_path))]
 
 
 @settings(max_examples=25, deadline=None)

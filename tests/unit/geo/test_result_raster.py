@@ -7,7 +7,7 @@ import pytest
 from osgeo import gdal
 
 from geodl_plugin.core.errors import RasterError
-from geodl_plugin.core.geo import block_store
+from geodl_plugin.core.geo import block_store, result_raster
 from geodl_plugin.core.geo.crs import spatial_reference
 from geodl_plugin.core.geo.grid import GeoTransform, Window
 from geodl_plugin.core.geo.raster import Raster
@@ -103,6 +103,34 @@ def test_what_a_killed_run_has_written_is_kept(tmp_path, source):
     with Raster.open(path) as result:
         row = result.read(Window(0, 0, 20, 1)).pixels[0, 0]
     assert row.tolist() == [1] * 10 + [7] * 10
+    assert sorted(each.name for each in tmp_path.iterdir()) == [
+        "a.tif", "a.tif.aux.xml", "source.tif",
+    ]  # fmt: skip
+
+
+def test_what_lay_beside_an_earlier_result_goes_with_it(tmp_path, source):
+    path = tmp_path / "a.tif"
+    statistics = "<PAMDataset><Metadata><MDI key='old'>1</MDI></Metadata></PAMDataset>"
+    for suffix in (".aux.xml", ".ovr", ".msk"):
+        (tmp_path / f"a.tif{suffix}").write_text(statistics)
+    with ProbabilityWriter(path, source, ("Ground",)) as writer:
+        writer.write(Window(0, 0, 4, 2), np.full((1, 2, 4), 30))
+        writer.finish()
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["a.tif", "source.tif"]
+    assert gdal.Open(str(path)).GetMetadataItem("old") is None
+
+
+def test_a_raster_that_is_whole_is_not_made_again(tmp_path, source, monkeypatch):
+    path = tmp_path / "a.tif"
+    first = ClassRasterWriter(path, source, SCHEMA, resume=True)
+    first.write(Window(0, 0, 10, 10), np.ones((10, 10)))
+    assert first.build().name == ".a.unfinished.tif"
+    first.store.close()
+    assert not path.exists()
+    monkeypatch.delattr(result_raster, "build_overviews")
+    with ClassRasterWriter(path, source, SCHEMA, resume=True) as second:
+        assert second.is_whole
+        second.finish()
     assert sorted(each.name for each in tmp_path.iterdir()) == [
         "a.tif", "a.tif.aux.xml", "source.tif",
     ]  # fmt: skip
