@@ -96,8 +96,8 @@ class PixelOptions(InferenceOptions):
         tile_size: side of a tile in pixels; 0 chooses.
         predict_background: whether the background is an answer, or always a class is wanted.
         blend: ``crop`` keeps the inner part of each tile, ``gaussian`` takes the weighted mean
-            of the tiles that overlap. After a kill, ``crop`` goes on with the next tile and
-            ``gaussian`` computes again about as many tiles as lie in a row.
+            of the tiles that overlap. After a kill, ``crop`` computes a few tiles again,
+            ``gaussian`` about as many as lie in a row.
         test_time_augmentation: the mean answer to turned and mirrored views of each tile.
         skip_unreadable: go on where the raster is damaged, and leave no data there.
         probabilities: path of a raster of probabilities, "" for none.
