@@ -103,10 +103,35 @@ def _trace(network: Exportable) -> torch.jit.ScriptModule:
             warnings.simplefilter("ignore")
             # Not strict, for answers with names.
             traced = torch.jit.trace(network, example[:1], strict=False, check_trace=False)
-            return torch.jit.freeze(traced)
+            frozen = torch.jit.freeze(traced)
+            _follow_images(frozen)
+            return frozen
     except Exception as error:  # the tracer raises errors of all kinds
         first = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
         raise ModelError(f"The network cannot be written as TorchScript: {first}.") from error
+
+
+def _follow_images(module: torch.jit.ScriptModule) -> None:
+    """Let a traced network make its tensors, anchors for example, where its images are.
+
+    The tracer writes down the device of the example, and a graphics card does not take numbers
+    from another device.
+    """
+    graph = module.graph
+    devices = [
+        each
+        for each in graph.findAllNodes("prim::Constant")
+        if each.output().type().kind() == "DeviceObjType"
+    ]
+    if not devices:
+        return
+    _, images = graph.inputs()
+    followed = graph.create("prim::device", [images], 1)
+    followed.output().setType(devices[0].output().type())
+    graph.prependNode(followed)
+    for each in devices:
+        each.output().replaceAllUsesWith(followed.output())
+        each.destroy()
 
 
 def _runner(path: Path) -> Any:

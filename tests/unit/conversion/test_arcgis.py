@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
@@ -50,6 +51,9 @@ def convert(folder: Path, name: str) -> tuple[str, str]:
     result = run(ConversionOptions(model, "arcgis", output), Progress())
     assert result["output"] == output and result["chance"] < 1e-4
     assert [each.name for each in Path(output).parent.iterdir()] == ["converted.dlpk"]
+    with zipfile.ZipFile(output) as package:
+        network = torch.jit.load(io.BytesIO(package.read("converted.pt")))
+    assert "Device = prim::Constant" not in str(network.inlined_graph), "it follows its images"
     return model, output
 
 
