@@ -1,7 +1,8 @@
 """The architectures of segmentation-models-pytorch, on any of its encoders and timm's.
 
 Arguments have the library's names and defaults; those that no setting but the default works
-for are left out, such as the last upsampling, which follows from the encoder's depth.
+for are left out, such as the last upsampling, which follows from the encoder's depth. DeepLab's
+rates follow from the stride unless they are given.
 """
 
 from __future__ import annotations
@@ -37,6 +38,8 @@ _COUNTS = (
     "psp_out_channels",
 )
 _U_CHANNELS = [256, 128, 64, 32, 16]
+# Of DeepLab, in cells of maps of this stride (Chen et al. 2018, arXiv:1802.02611).
+_ATROUS_RATES, _ATROUS_STRIDE = [12, 24, 36], 8
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,10 @@ class Architecture:
         depth = complete.get("encoder_depth", 5)
         if channels == _U_CHANNELS and depth < 5:
             complete["decoder_channels"] = _U_CHANNELS[5 - depth :]
+        if not complete.get("decoder_atrous_rates", True):
+            stride = complete["encoder_output_stride"]
+            self.check(name, {"encoder_output_stride": stride})
+            complete["decoder_atrous_rates"] = atrous_rates(stride)
         self.check(name, complete)
         least = least_tile(self.library_name, complete)
         if chip_size < least:
@@ -118,6 +125,11 @@ def _whole(values: Any) -> bool:
     )
 
 
+def atrous_rates(stride: int) -> list[int]:
+    """Return DeepLab's rates that see as far on maps of any stride, in pixels of the image."""
+    return [rate * _ATROUS_STRIDE // stride for rate in _ATROUS_RATES]
+
+
 def least_tile(library_name: str, arguments: Mapping[str, Any]) -> int:
     """Return the least side of a tile: PAN halves its last maps three times more."""
     if library_name != "PAN":
@@ -147,12 +159,13 @@ ARCHITECTURES = {
     ),
     "DEEPLAB": Architecture(
         "DeepLabV3Plus",
-        "DeepLab v3+: atrous convolutions see far without losing detail.",
+        "DeepLab v3+: atrous convolutions see far without losing detail; their rates follow from "
+        "the stride.",
         {
             "encoder_depth": 5,
             "encoder_output_stride": 16,
             "decoder_channels": 256,
-            "decoder_atrous_rates": [12, 24, 36],
+            "decoder_atrous_rates": None,
             "decoder_aspp_separable": True,
             "decoder_aspp_dropout": 0.5,
         },
@@ -227,6 +240,11 @@ def library_arguments(architecture: Architecture, arguments: Mapping[str, Any]) 
         complete.pop(name, None)
     if complete.get("decoder_attention_type") == "none":
         complete["decoder_attention_type"] = None
+    if "decoder_atrous_rates" in complete and not complete["decoder_atrous_rates"]:
+        # Models that do not name them at all had the library's.
+        given = "decoder_atrous_rates" in arguments
+        stride = complete["encoder_output_stride"] if given else _ATROUS_STRIDE
+        complete["decoder_atrous_rates"] = atrous_rates(stride)
     depth = complete.get("encoder_depth", 5)
     # The finest maps of these decoders are the less upsampled, the shallower the encoder is.
     if architecture.library_name == "PSPNet":

@@ -67,10 +67,13 @@ def test_defaults_are_those_of_the_library(name):
     architecture = ARCHITECTURES[name]
     library = inspect.signature(getattr(smp, architecture.library_name).__init__).parameters
     for argument, value in architecture.arguments.items():
+        if argument == "decoder_atrous_rates":
+            continue  # follow from the stride
         default = library[argument].default
         default = list(default) if isinstance(default, tuple) else default
         assert value == ("none" if default is None else default), argument
-    assert completed(name) == {**architecture.arguments, "sigmoid": False}
+    follows = {"decoder_atrous_rates": [6, 12, 18]} if name == "DEEPLAB" else {}
+    assert completed(name) == {**architecture.arguments, "sigmoid": False, **follows}
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
@@ -146,13 +149,25 @@ def test_a_shallow_unet_gets_fitting_channels_by_itself():
 
 def test_atrous_rates_and_stride_are_those_asked_for():
     spec = spec_of("DEEPLAB", decoder_atrous_rates=[2, 4, 6], encoder_output_stride=8)
-    network = build_network(spec).eval()
-    rates = {
-        each.dilation[0]
-        for each in network.network.decoder.modules()
-        if isinstance(each, torch.nn.Conv2d)
-    }
-    assert rates == {1, 2, 4, 6} and network.tile_step == 8
+    network = build_network(spec)
+    assert rates_of(network) == {1, 2, 4, 6} and network.tile_step == 8
+
+
+def rates_of(network: torch.nn.Module) -> set[int]:
+    layers = network.network.decoder.modules()
+    return {each.dilation[0] for each in layers if isinstance(each, torch.nn.Conv2d)}
+
+
+@pytest.mark.parametrize(("stride", "rates"), [(16, [6, 12, 18]), (8, [12, 24, 36])])
+def test_atrous_rates_see_as_far_at_any_stride(stride, rates):
+    """Chen et al. 2018 halve the rates where the maps are half as fine."""
+    arguments = completed("DEEPLAB", encoder_output_stride=stride)
+    assert arguments["decoder_atrous_rates"] == rates
+    assert rates_of(build_network(spec_of("DEEPLAB", **arguments))) == {1, *rates}
+    given = completed("DEEPLAB", decoder_atrous_rates=[12, 24, 36])
+    assert given["decoder_atrous_rates"] == [12, 24, 36], "what is named stays"
+    left = NetworkSpec("DEEPLAB", "resnet18", {"encoder_output_stride": stride}, 3, 1, 128)
+    assert rates_of(build_network(left)) == {1, 12, 24, 36}, "as before rates were named"
 
 
 @pytest.mark.parametrize(
