@@ -122,10 +122,11 @@ def complete_arguments(
 )
 def build(spec: NetworkSpec) -> nn.Module:
     """Return the detector of ``spec``."""
-    from .networks.backbones import build_pyramid
+    from .networks.backbones import build_pyramid, check_strides
     from .networks.ssd import SingleShotDetector
 
     encoder = build_pyramid(spec.backbone, spec.band_count, spec.chip_size, spec.weights)
+    check_strides(encoder, spec.backbone)
     arguments = spec.arguments
     return SingleShotDetector(
         encoder,

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -21,6 +24,24 @@ _RESIDUAL = (
     "wide_resnet101_2",
 )
 
+# The libraries refuse what they cannot build with errors of all kinds.
+REFUSALS = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    NotImplementedError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+# What transformers of timm are told to take any side, each kind in its own words.
+_FREE_SIDE: tuple[dict[str, Any], ...] = (
+    {},
+    {"strict_img_size": False},
+    {"dynamic_img_size": True},
+)
+
 
 class ResidualPyramid(nn.Module):
     """A torchvision residual network that returns the maps of its stages.
@@ -28,7 +49,10 @@ class ResidualPyramid(nn.Module):
     Attributes:
         strides: pixels of the image to one of each map, ascending.
         channels: of each map.
+        fixed_tile: the only side of images; none, for any will do.
     """
+
+    fixed_tile = None
 
     def __init__(self, name: str, band_count: int) -> None:
         from torchvision.models import get_model
@@ -58,27 +82,25 @@ class ResidualPyramid(nn.Module):
 
 
 class TimmPyramid(nn.Module):
-    """A timm network that returns the maps of its stages."""
+    """A timm network that returns the maps of its stages.
+
+    Attributes:
+        strides, channels: as of :class:`ResidualPyramid`.
+        way: what timm is told besides so that the network takes the images.
+        fixed_tile: the only side of images, of networks that take no other.
+    """
 
     def __init__(self, name: str, band_count: int, chip_size: int) -> None:
         import timm
 
         super().__init__()
-        arguments = {"features_only": True, "in_chans": band_count, "pretrained": False}
-        try:
-            self.network = timm.create_model(name, **arguments)
-        except RuntimeError as error:
-            raise InputError(
-                f"The backbone '{name}' gives no feature maps ({error}). Choose another one."
-            ) from None
-        self.network.eval()
-        with torch.no_grad():
-            probe = self.network(torch.zeros(1, band_count, chip_size, chip_size))
-        self.network.train()
+        self.way, free, shape = choose_way(name, band_count, chip_size)
+        self.fixed_tile = None if free else chip_size
+        self.network = timm.create_model(name, **_features(band_count), **self.way)
         self.positions = tuple(
             index for index, each in enumerate(self.network.feature_info.reduction()) if each >= 4
         )
-        self.channels_first = probe[0].shape[1] == self.network.feature_info.channels()[0]
+        self.channels_first = shape[1] == self.network.feature_info.channels()[0]
         self.strides = tuple(self.network.feature_info.reduction()[i] for i in self.positions)
         self.channels = tuple(self.network.feature_info.channels()[i] for i in self.positions)
 
@@ -87,6 +109,67 @@ class TimmPyramid(nn.Module):
         maps = self.network(images)
         chosen = [maps[index] for index in self.positions]
         return chosen if self.channels_first else [each.permute(0, 3, 1, 2) for each in chosen]
+
+
+def _features(band_count: int) -> dict[str, Any]:
+    return {"features_only": True, "in_chans": band_count, "pretrained": False}
+
+
+def choose_way(
+    name: str, band_count: int, chip_size: int
+) -> tuple[dict[str, Any], bool, torch.Size]:
+    """Return what timm is told so that a network takes chips, and whether it takes all sides.
+
+    The last value is the shape of its first map, of one chip.
+
+    Raises:
+        InputError: when it takes no chips of this size whatever it is told.
+    """
+    import timm
+
+    fixed, reason = None, ""
+    ways = (*_FREE_SIDE, {"img_size": chip_size})
+    # Nothing is computed on the device without memory, but not all networks know it.
+    for device, way in itertools.product(("meta", "cpu"), ways):
+        if device == "cpu" and fixed is not None:
+            break
+        try:
+            with torch.device(device):
+                trial = timm.create_model(name, **_features(band_count), **way).eval()
+            shape = _first_map(trial, band_count, chip_size, device)
+        except REFUSALS as error:
+            if device == "cpu":
+                reason = reason or (str(error).strip().splitlines() or ["?"])[0].rstrip(".!")
+            continue
+        fixed = fixed or (way, False, shape)
+        other = chip_size + 3 * max(32, *trial.feature_info.reduction())
+        try:
+            _first_map(trial, band_count, other, device)
+        except REFUSALS:
+            continue
+        return way, True, shape
+    if fixed is not None:
+        return fixed
+    raise InputError(
+        f"The backbone '{name}' cannot be used for chips of {chip_size} pixels ({reason}). "
+        "Choose another backbone, resnet34 for example."
+    )
+
+
+@torch.no_grad()
+def _first_map(trial: nn.Module, band_count: int, side: int, device: str) -> torch.Size:
+    return trial(torch.zeros(1, band_count, side, side, device=device))[0].shape
+
+
+def check_strides(pyramid: nn.Module, backbone: str) -> None:
+    """Raise :class:`InputError` when a detector cannot use the maps of an encoder."""
+    odd = [each for each in pyramid.strides if each & (each - 1)]
+    if odd or not pyramid.strides:
+        raise InputError(
+            f"The backbone '{backbone}' has maps of {', '.join(map(str, odd)) or 'no'} pixels a "
+            "cell, but detectors need powers of two. Choose another backbone, resnet34 for "
+            "example."
+        )
 
 
 def build_pyramid(name: str, band_count: int, chip_size: int, weights: str) -> nn.Module:
@@ -112,7 +195,7 @@ def build_pyramid(name: str, band_count: int, chip_size: int, weights: str) -> n
         source = (
             (lambda: _torchvision_weights(name))
             if name in _RESIDUAL
-            else (lambda: _timm_weights(timm_name(name)))
+            else (lambda: _timm_weights(timm_name(name), pyramid.way))
         )
         adapt_first_convolution(inner, fetch(name, source))
     elif weights != "none":
@@ -139,8 +222,9 @@ def _torchvision_weights(name: str) -> dict[str, Tensor]:
     return dict(get_model_weights(name).DEFAULT.get_state_dict(progress=False))
 
 
-def _timm_weights(name: str) -> dict[str, Tensor]:
+def _timm_weights(name: str, way: dict[str, Any]) -> dict[str, Tensor]:
+    """Return the weights of a network that takes the same images; timm fits them to these."""
     import timm
 
-    network = timm.create_model(name, pretrained=True, features_only=True)
+    network = timm.create_model(name, pretrained=True, features_only=True, **way)
     return dict(network.state_dict())

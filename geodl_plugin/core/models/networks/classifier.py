@@ -12,7 +12,7 @@ class Classifier(nn.Module):
 
     Attributes:
         tile_step: an image's side must be a multiple of it; 1, for any side will do.
-        fixed_tile: the only image side; none, for any will do.
+        fixed_tile: the only image side; none where any will do.
     """
 
     def __init__(self, encoder: nn.Module, class_count: int, drop: float = 0.2) -> None:
@@ -22,7 +22,7 @@ class Classifier(nn.Module):
         # Objects are told apart by texture as well as by shape: two scales see both.
         self.last = nn.Linear(sum(encoder.channels[-2:]), class_count)
         self.tile_step = 1
-        self.fixed_tile = None
+        self.fixed_tile = encoder.fixed_tile
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits ``(b, n)`` of ``images`` ``(b, c, h, w)``."""

@@ -30,12 +30,11 @@ class OneStageDetector(nn.Module):
         fixed_tile: the only tile side, where there is one.
     """
 
-    fixed_tile = None
-
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.model = model
         self.tile_step = max(LEAST_STEP, *model.backbone.strides)
+        self.fixed_tile = model.backbone.fixed_tile
 
     @property
     def encoder(self) -> nn.Module:

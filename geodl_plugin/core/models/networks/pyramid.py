@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torchvision.ops import FeaturePyramidNetwork
 
 from ..registry import NetworkSpec
-from .backbones import build_pyramid
+from .backbones import build_pyramid, check_strides
 
 WIDTH = 128  # channels of every map: half of torchvision's, which are for eighty classes
 GROUPS = 32
@@ -33,6 +33,7 @@ class SteadyEncoder(nn.Module):
         self.inner = encoder
         self.steady = steady
         self.strides, self.channels = encoder.strides, encoder.channels
+        self.fixed_tile = encoder.fixed_tile
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Return the maps of the encoder."""
@@ -58,11 +59,13 @@ class FeaturePyramid(nn.Module):
         encoder: the part that pretrained weights are for.
         strides: of the maps.
         out_channels: of each map.
+        fixed_tile: the only side of images, of encoders that take no other.
     """
 
     def __init__(self, encoder: nn.Module, strides: Sequence[int], width: int = WIDTH) -> None:
         super().__init__()
         self.encoder = encoder
+        self.fixed_tile = encoder.fixed_tile
         self.strides = tuple(strides)
         self.out_channels = width
         # An encoder may have several maps of one stride: the last one knows most.
@@ -99,6 +102,7 @@ class FeaturePyramid(nn.Module):
 def build_feature_pyramid(spec: NetworkSpec, strides: Sequence[int]) -> FeaturePyramid:
     """Return the backbone of a detector; pretrained encoders keep their batch statistics."""
     encoder = build_pyramid(spec.backbone, spec.band_count, spec.chip_size, spec.weights)
+    check_strides(encoder, spec.backbone)
     return FeaturePyramid(SteadyEncoder(encoder, spec.weights != "none"), strides)
 
 

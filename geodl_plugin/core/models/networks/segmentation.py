@@ -12,22 +12,12 @@ from torch import Tensor, nn
 
 from ...errors import InputError
 from ..registry import NetworkSpec
+from .backbones import REFUSALS
 from .weights import adapt_first_convolution, fetch, load_encoder_weights
 
 # What transformers of timm are told to take other sides than the one they were made for: first
 # any side, then that of the chips alone.
 _FREE_SIDE: dict[str, Any] = {"strict_img_size": False}
-# The libraries refuse what they cannot build with errors of all kinds.
-_REFUSALS = (
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    LookupError,
-    NotImplementedError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-)
 
 
 class SegmentationNetwork(nn.Module):
@@ -121,7 +111,7 @@ def build_library(
                 return cls(**common, **way), None
             if sides[0]:
                 fixed = way if fixed is None else fixed
-        except _REFUSALS as error:
+        except REFUSALS as error:
             reason = reason or str(error).strip().splitlines()[0].rstrip(".!")
     if fixed is not None:
         return cls(**common, **fixed), spec.chip_size
@@ -143,7 +133,7 @@ def _sides(cls: type[nn.Module], arguments: dict[str, Any], spec: NetworkSpec) -
 def _takes(trial: nn.Module, spec: NetworkSpec, side: int, quiet: bool = False) -> bool:
     try:
         answer = trial(torch.zeros(1, spec.band_count, side, side, device="meta"))
-    except _REFUSALS:
+    except REFUSALS:
         if quiet:
             return False
         raise

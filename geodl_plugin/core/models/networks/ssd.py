@@ -51,7 +51,8 @@ class SingleShotDetector(nn.Module):
         self.register_buffer("shapes", torch.tensor(shapes, dtype=torch.float32), persistent=False)
         self.strides = [stride_of_grid(grid, chip_size) for grid in grids]
         fitting = [stride for stride in self.strides if stride]
-        self.fixed_tile = None if all(self.strides) else chip_size
+        own = getattr(encoder, "fixed_tile", None)
+        self.fixed_tile = own if all(self.strides) else chip_size
         self.tile_step = max([32, *fitting])
         self.levels = [
             stride or _finer_stride(grid, chip_size)

@@ -48,8 +48,6 @@ class TwoStageDetector(nn.Module):
         fixed_tile: the only tile side, where there is one.
     """
 
-    fixed_tile = None
-
     def __init__(
         self,
         backbone: FeaturePyramid,
@@ -61,6 +59,7 @@ class TwoStageDetector(nn.Module):
     ) -> None:
         super().__init__()
         self.tile_step = max(LEAST_STEP, *backbone.strides)
+        self.fixed_tile = backbone.fixed_tile
         names = [str(each) for each in backbone.strides]
         width = backbone.out_channels
         if masks:
