@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from qgis.core import QgsProcessingException, QgsProcessingFeedback
 
+from geodl_plugin.core.errors import CancelledError
 from geodl_plugin.worker.client import WorkerProcess
 from tests.qgis.models import work_here, write_untrained
 from tests.unit.inference.support import read_features, write_model, write_polygons, write_raster
@@ -214,6 +215,26 @@ def test_a_cancelled_run_leaves_nothing(
         assert output.exists()
     else:
         assert list(output.parent.iterdir()) == []
+
+
+def test_a_cancel_that_ends_the_worker_by_force_leaves_nothing_of_any_result(
+    call: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "out"
+    folder.mkdir()
+    ended = "4194305"  # no process has such a number
+
+    def killed(*_: Any) -> None:
+        for name in ("a.unfinished.journal", "a.unfinished.pixels", "p.unfinished.tif"):
+            (folder / f".{name}").touch()
+        for name in (f".p.part-{ended}.new.tif", f"r.part-{ended}.gpkg"):
+            (folder / name).touch()
+        raise CancelledError
+
+    monkeypatch.setattr("geodl_plugin.algorithms.base.GeoDLAlgorithm.run_worker", killed)
+    more = {"PROBABILITIES": str(folder / "p.tif"), "POLYGONS": str(folder / "r.gpkg")}
+    call("classifypixels", folder / "a.tif", **more)
+    assert list(folder.iterdir()) == []
 
 
 @pytest.mark.parametrize("tool", ["nonmaximumsuppression", "assessdetections", "assesspixels"])
