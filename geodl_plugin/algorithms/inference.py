@@ -110,13 +110,11 @@ class InferenceAlgorithm(GeoDLAlgorithm):
             return self.run_worker(self.TASK, dataclasses.asdict(options), progress)
         except GeoDLError as error:
             # A worker that was ended by force could not tidy up.
-            more = [getattr(options, name, "") for name in ("probabilities", "polygons")]
-            for path in filter(None, [options.output, *more]):
-                remove_leftovers(path)
-                if isinstance(error, CancelledError):
-                    remove_unfinished(path)
+            results = [each for each in options.outputs if each]
+            for each in results:
+                remove_leftovers(each)
             if isinstance(error, CancelledError):
-                raise
-            if isinstance(error, WorkerError) and is_unfinished(options.output):
+                remove_unfinished(*results)
+            elif isinstance(error, WorkerError) and is_unfinished(options.output):
                 raise WorkerError(f"{error} {self.tr(self.KEPT)}") from error
             raise

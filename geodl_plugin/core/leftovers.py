@@ -14,11 +14,11 @@ from .locks import lock
 def remove_leftovers(output: str | Path) -> None:
     """Remove the temporary files beside a result whose writer is dead.
 
-    They are called ``.NAME.part-PID.tif`` or ``NAME.part-PID.gpkg``. Those of a process that
+    They are called ``.FILE.part-PID.tif`` or ``FILE.part-PID.gpkg``. Those of a process that
     still runs are left alone: two runs may write side by side.
     """
     path = Path(output)
-    pattern = re.compile(rf"\.?{re.escape(path.stem)}\.part-(\d+)\..*")
+    pattern = re.compile(rf"\.?{re.escape(path.name)}\.part-(\d+)\..*")
     if not path.parent.is_dir():
         return
     for each in list(path.parent.iterdir()):
@@ -43,7 +43,7 @@ def _runs(process: int) -> bool:
 def unfinished(output: str | Path, what: str) -> Path:
     """Return the path of a file, or folder, that belongs to an unfinished result."""
     path = Path(output)
-    return path.with_name(f".{path.stem}.unfinished.{what}")
+    return path.with_name(f".{path.name}.unfinished.{what}")
 
 
 def is_unfinished(output: str | Path) -> bool:
@@ -51,25 +51,24 @@ def is_unfinished(output: str | Path) -> bool:
     return unfinished(output, "journal").exists()
 
 
-def remove_unfinished(output: str | Path) -> None:
-    """Remove what an ended run has left of a result, so that it cannot go on.
+def remove_unfinished(output: str | Path, *others: str | Path) -> None:
+    """Remove what an ended run has left of its results, so that it cannot go on.
 
-    While another run writes the result, which holds its journal, all is left alone.
+    While another run writes the first one, whose journal it holds, all is left alone.
     """
     journal = unfinished(output, "journal")
-    if not journal.parent.is_dir():
-        return
     with contextlib.ExitStack() as stack:
-        with contextlib.suppress(FileNotFoundError):
-            try:
-                file = stack.enter_context(journal.open("r+b", buffering=0))
-            except PermissionError:  # Windows removes no file that is open
+        try:
+            if not lock(stack.enter_context(journal.open("r+b", buffering=0))):
                 return
-            if not lock(file):
-                return
-        for each in _unfinished_files(output):
-            with contextlib.suppress(OSError):
-                shutil.rmtree(each) if each.is_dir() else each.unlink()
+        except FileNotFoundError:
+            pass
+        except OSError:  # nobody can tell whether it is in use
+            return
+        for result in (output, *others):
+            for each in _unfinished_files(result):
+                with contextlib.suppress(OSError):
+                    shutil.rmtree(each) if each.is_dir() else each.unlink()
     with contextlib.suppress(OSError):
         if os.name == "nt":  # where the journal was open until now
             journal.unlink()
@@ -77,4 +76,6 @@ def remove_unfinished(output: str | Path) -> None:
 
 def _unfinished_files(output: str | Path) -> list[Path]:
     begin = unfinished(output, "")
-    return [each for each in begin.parent.iterdir() if each.name.startswith(begin.name)]
+    folder = begin.parent
+    beside = list(folder.iterdir()) if folder.is_dir() else []
+    return [each for each in beside if each.name.startswith(begin.name)]

@@ -13,8 +13,16 @@ from geodl_plugin.core.leftovers import remove_leftovers
 def test_only_the_files_of_dead_processes_are_removed(tmp_path: Path) -> None:
     process = subprocess.Popen([sys.executable, "-c", ""])
     process.wait()
-    kept = ["found.gpkg", f"found.part-{os.getpid()}.gpkg", f"other.part-{process.pid}.gpkg"]
-    gone = [f"found.part-{process.pid}.gpkg-journal", f".found.part-{process.pid}.blocks.tif"]
+    kept = [
+        "found.gpkg",
+        f"found.gpkg.part-{os.getpid()}.gpkg",
+        f"found.tif.part-{process.pid}.tif",
+        f"other.gpkg.part-{process.pid}.gpkg",
+    ]
+    gone = [
+        f"found.gpkg.part-{process.pid}.gpkg-journal",
+        f".found.gpkg.part-{process.pid}.blocks.tif",
+    ]
     for name in (*kept, *gone):
         (tmp_path / name).write_text("")
     remove_leftovers(tmp_path / "found.gpkg")

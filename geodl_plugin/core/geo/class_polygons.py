@@ -60,7 +60,7 @@ def write_class_polygons(
         target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RasterError(f"'{target.parent}' cannot be written: {error.strerror}.") from error
-    scratch = target.with_name(f"{target.stem}.part-{os.getpid()}.scratch.gpkg")
+    scratch = target.with_name(f"{target.name}.part-{os.getpid()}.scratch.gpkg")
     source = _open(str(raster))
     names = {each.value: each.name for each in schema.classes}
     try:

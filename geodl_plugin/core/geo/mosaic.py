@@ -85,7 +85,7 @@ def write_mosaic(paths: Sequence[str], output: str) -> None:
         RasterError: when it cannot be written.
     """
     target = Path(output)
-    part = target.with_name(f".{target.stem}.part-{os.getpid()}{target.suffix}")
+    part = target.with_name(f".{target.name}.part-{os.getpid()}{target.suffix}")
     options = gdal.BuildVRTOptions(resolution="highest")
     dataset = attempt(gdal.BuildVRT, str(part), list(paths), options=options)
     if dataset is None:

@@ -76,7 +76,7 @@ class ResultRaster:
             raise RasterError(
                 f"'{self.path.parent}' cannot be written: {error.strerror}."
             ) from error
-        self._stem = f".{self.path.stem}.part-{os.getpid()}"
+        self._stem = f".{self.path.name}.part-{os.getpid()}"
         own = self.path.with_name(f"{self._stem}.pixels")
         self._part = self.path.with_name(f"{self._stem}.new.tif")
         whole = self.path.with_name(f"{self._stem}.tif")

@@ -66,7 +66,7 @@ class VectorWriter:
                 f"'{self.path.parent}' cannot be written: {error.strerror}."
             ) from error
         self._temporary = self.path.with_name(
-            f"{self.path.stem}.part-{os.getpid()}{self.path.suffix}"
+            f"{self.path.name}.part-{os.getpid()}{self.path.suffix}"
         )
         self._driver = ogr.GetDriverByName(driver)
         self._dataset = attempt(self._driver.CreateDataSource, str(self._temporary))

@@ -124,7 +124,7 @@ def test_a_raster_that_is_whole_is_not_made_again(tmp_path, source, monkeypatch)
     path = tmp_path / "a.tif"
     first = ClassRasterWriter(path, source, SCHEMA, resume=True)
     first.write(Window(0, 0, 10, 10), np.ones((10, 10)))
-    assert first.build().name == ".a.unfinished.tif"
+    assert first.build().name == ".a.tif.unfinished.tif"
     first.store.close()
     assert not path.exists()
     monkeypatch.delattr(result_raster, "build_overviews")

@@ -190,7 +190,7 @@ def test_an_ended_run_goes_on_here_or_there(
             tmp_path / "out", [source], model, Ends(end), features=[features],
             scheduler=scheduler if first else "",
         )  # fmt: skip
-    assert [each.name for each in (tmp_path / "out").iterdir()] == [".a.unfinished.journal"]
+    assert [each.name for each in (tmp_path / "out").iterdir()] == [".a.gpkg.unfinished.journal"]
     monkeypatch.setattr(remote_objects, "_sent", lambda *each: sent.append(1) or send(*each))
     found = classified(
         tmp_path / "out", [source], model, features=[features],

@@ -76,7 +76,7 @@ class Places:
 
     def finished(self) -> int:
         """Return how many tiles a killed run has finished."""
-        journal = self.out / ".a.unfinished.journal"
+        journal = self.out / ".a.tif.unfinished.journal"
         lines = journal.read_bytes().split(b"\n")[:-1] if journal.exists() else []
         return sum(line.startswith(b'{"part"') for line in lines)
 
@@ -213,11 +213,11 @@ def test_a_disk_that_is_full_for_the_probabilities_costs_no_tile(
         patched.setattr(
             result_raster,
             "build_overviews",
-            lambda dataset, *rest: "p.un" not in dataset.GetDescription() and build(dataset, *rest),
+            lambda dataset, *rest: "p.tif.un" not in dataset.GetDescription() and build(dataset, *rest),
         )
         places.run()
-    assert not [each for each in places.out.iterdir() if not each.name.startswith(".a.un")
-                and not each.name.startswith(".p.un")]  # fmt: skip
+    assert not [each for each in places.out.iterdir() if not each.name.startswith(".a.tif.un")
+                and not each.name.startswith(".p.tif.un")]  # fmt: skip
     assert places.computed() == TILES
     places.run()
     assert places.computed() == 0

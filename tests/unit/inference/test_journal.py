@@ -13,7 +13,7 @@ from osgeo import gdal
 from geodl_plugin.core.errors import InputError
 from geodl_plugin.core.inference.journal import Journal, facts_of
 from geodl_plugin.core.inference.options import PixelOptions
-from geodl_plugin.core.leftovers import remove_unfinished
+from geodl_plugin.core.leftovers import remove_unfinished, unfinished
 from geodl_plugin.core.packages.definition import ModelDefinition
 from geodl_plugin.core.packages.installation import install, uninstall
 from geodl_plugin.core.progress import Progress
@@ -81,9 +81,10 @@ def test_two_runs_do_not_write_the_same_result(tmp_path: Path) -> None:
     first = Journal(tmp_path / "a.tif", FACTS)
     with pytest.raises(InputError, match=r"'a\.tif' is being written by another run"):
         Journal(tmp_path / "a.tif", FACTS)
-    other = Journal(tmp_path / "b.tif", FACTS)
+    others = [Journal(tmp_path / name, FACTS) for name in ("b.tif", "a.gpkg")]
     first.close()
-    other.close()
+    for each in others:
+        each.close()
     Journal(tmp_path / "a.tif", FACTS).close()
 
 
@@ -131,15 +132,17 @@ def test_what_is_unfinished_can_be_removed(tmp_path: Path) -> None:
     Journal(tmp_path / "a.tif", FACTS).close()
     Journal(tmp_path / "a.b.tif", FACTS).close()
     remove_unfinished(tmp_path / "a.tif")
-    assert [each.name for each in tmp_path.iterdir()] == [".a.b.unfinished.journal"]
+    assert [each.name for each in tmp_path.iterdir()] == [".a.b.tif.unfinished.journal"]
 
 
 def test_what_another_run_is_writing_is_left_alone(tmp_path: Path) -> None:
     running = Journal(tmp_path / "a.tif", FACTS)
-    (tmp_path / ".a.unfinished.pixels").write_bytes(b"1")
-    remove_unfinished(tmp_path / "a.tif")
-    assert len(list(tmp_path.iterdir())) == 2
+    results = tmp_path / "a.tif", tmp_path / "shares.tif"
+    for each in results:
+        unfinished(each, "pixels").write_bytes(b"1")
+    remove_unfinished(*results)
+    assert len(list(tmp_path.iterdir())) == 3
     running.add(1)
     running.close()
-    remove_unfinished(tmp_path / "a.tif")
+    remove_unfinished(*results)
     assert list(tmp_path.iterdir()) == []

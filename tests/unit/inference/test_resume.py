@@ -134,7 +134,7 @@ def test_another_call_does_not_go_on(tmp_path: Path, source: str) -> None:
 
 def test_a_lost_scratch_file_starts_anew(tmp_path: Path, source: str) -> None:
     killed(source, tmp_path / "a.tif", 10)
-    (tmp_path / ".a.unfinished.pixels").unlink()
+    (tmp_path / ".a.tif.unfinished.pixels").unlink()
     assert classified(source, tmp_path / "a.tif").seen == TILES
 
 

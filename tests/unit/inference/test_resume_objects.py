@@ -203,7 +203,7 @@ def test_rasters_that_are_done_are_not_done_again(tmp_path: Path) -> None:
         )
         if after is not None:
             in_a_process_killed(lambda options=options: run(options, Progress()), after)
-            assert (tmp_path / name / ".a.unfinished.items" / "0.gpkg").exists()
+            assert (tmp_path / name / ".a.gpkg.unfinished.items" / "0.gpkg").exists()
             assert not output.exists()
         run(options, Progress())
         assert names(output.parent) == ["a.gpkg"]
