@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from ..inference.masks import ObjectMask, masks_of
+
 _MATCH_IOU = 0.5
 _SURE = 0.5  # least score for precision, recall and F1
 _NMS_OVERLAP = 0.3
@@ -182,24 +184,47 @@ class InstanceScores(DetectionScores):
     """
 
     def compare(self, found: dict[str, Any], truth: dict[str, Any]) -> tuple[Any, np.ndarray]:
-        true = truth["masks"].cpu().numpy().astype(np.float32)
         labels = found["labels"].cpu().numpy()
         order = np.argsort(-found["scores"].cpu().numpy(), kind="stable")
-        masks = np.zeros((len(order), *true.shape[1:]), np.float32)
-        for mask, place in zip(masks, order.tolist()):
-            col, row, width, height = (int(each) for each in found["windows"][place])
-            mask[row : row + height, col : col + width] = found["masks"][place]
+        told = [
+            masks_of([found["masks"][place]], np.array(found["windows"][place]))[0]
+            for place in order.tolist()
+        ]
+        true = [ObjectMask.of(0, 0, each) for each in truth["masks"].cpu().numpy()]
         same = labels[order][:, None] == labels[order][None]
-        keep = _standing(mask_overlap(masks, masks) * same)
-        return order[keep], mask_overlap(masks[keep], true)
+        keep = _standing(mask_overlap(told, told, same))
+        return order[keep], mask_overlap([told[place] for place in keep], true)
 
 
-def mask_overlap(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Return the IoU ``(n, m)`` of masks ``(n, h, w)`` and ``(m, h, w)`` of zeros and ones."""
-    first, second = (each.reshape(len(each), int(np.prod(each.shape[1:]))) for each in (one, other))
-    shared = first @ second.T
-    both = first.sum(axis=1)[:, None] + second.sum(axis=1)[None]
-    return shared / np.maximum(both - shared, 1.0)
+def mask_overlap(
+    one: Sequence[ObjectMask | None],
+    other: Sequence[ObjectMask | None],
+    wanted: np.ndarray | None = None,
+) -> np.ndarray:
+    """Return the IoU ``(n, m)`` of masks; it is 0 where one is empty.
+
+    Args:
+        one, other: ``n`` and ``m`` masks.
+        wanted: ``(n, m)``, which of the pairs are compared; the others have 0.
+    """
+    first, second = _boxes_of(one), _boxes_of(other)
+    low = np.maximum(first[:, None, :2], second[None, :, :2])
+    high = np.minimum(first[:, None, 2:], second[None, :, 2:])
+    near = (low < high).all(axis=-1)
+    if wanted is not None:
+        near &= wanted
+    areas = [[0 if each is None else each.area for each in masks] for masks in (one, other)]
+    overlap = np.zeros(near.shape, np.float32)
+    for row, column in np.argwhere(near).tolist():
+        shared = one[row].shared(other[column])
+        overlap[row, column] = shared / (areas[0][row] + areas[1][column] - shared)
+    return overlap
+
+
+def _boxes_of(masks: Sequence[ObjectMask | None]) -> np.ndarray:
+    """Return the boxes ``(n, 4)`` of masks; one without a pixel has none of any size."""
+    boxes = [(0, 0, 0, 0) if each is None else each.box for each in masks]
+    return np.array(boxes, np.int64).reshape(-1, 4)
 
 
 def _standing(overlap: np.ndarray) -> np.ndarray:

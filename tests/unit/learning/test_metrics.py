@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import torch
@@ -11,6 +13,7 @@ from torchmetrics.functional.classification import multiclass_f1_score, multicla
 from geodl_plugin.core.learning.metrics import (
     ConfusionScores,
     DetectionScores,
+    InstanceScores,
     average_precision,
     match_greedily,
 )
@@ -51,6 +54,36 @@ def test_average_precision_by_hand():
     # Precisions 1, 1/2, 2/3 at recalls 1/2, 1/2, 1; made falling: 1, 2/3.
     assert average_precision([True, False, True], 2) == pytest.approx(0.5 + 0.5 * 2 / 3)
     assert average_precision([], 2) == 0 and average_precision([False], 0) == 0
+
+
+def test_windows_of_masks_give_the_overlap_of_whole_masks_in_little_memory():
+    random = np.random.default_rng(8)
+    places = np.c_[random.integers(0, 450, (300, 2)), random.integers(8, 60, (300, 2))]
+    masks = [random.random((height, width)) < 0.7 for _, _, width, height in places]
+    masks[7][:] = False
+    whole = np.zeros((300, 512, 512), bool)
+    for mask, part, (col, row, width, height) in zip(whole, masks, places):
+        mask[row : row + height, col : col + width] = part
+    boxes = torch.tensor(np.c_[places[:, :2], places[:, :2] + places[:, 2:]]).float()
+    labels = torch.from_numpy(random.integers(0, 2, 300))
+    found = {"boxes": boxes, "labels": labels, "masks": masks, "windows": places}
+    found["scores"] = torch.rand(300, generator=torch.Generator().manual_seed(1))
+    true = {"boxes": boxes[:40], "labels": labels[:40], "masks": torch.from_numpy(whole[:40])}
+    tracemalloc.start()
+    keep, overlap = InstanceScores(["a", "b"]).compare(found, true)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 20e6  # whole masks as numbers are 315 MB
+    flat = whole.reshape(300, -1).astype(np.float32)
+    shared = flat @ flat.T
+    each = flat.sum(axis=1)
+    dense = shared / np.maximum(each[:, None] + each[None] - shared, 1)
+    assert np.array_equal(overlap, dense[keep][:, :40])
+    # Greedily, best score first: each that stands, and each that falls for one that stands.
+    clashes = (dense > 0.3) & (labels[:, None] == labels[None]).numpy()
+    scores, stands = found["scores"].numpy(), np.isin(np.arange(300), keep)
+    better = clashes & (scores[None] > scores[:, None]) & stands[None]
+    assert np.array_equal(stands, ~better.any(axis=1)) and 0 < stands.sum() < 300
 
 
 def test_average_precision_agrees_with_torchmetrics():
