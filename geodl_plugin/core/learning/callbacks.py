@@ -14,7 +14,7 @@ from torch import Tensor
 from ..errors import InputError
 from ..progress import Phase, Progress
 from .metrics import Scores
-from .module import LearningModule, mean
+from .module import LearningModule
 from .order import epoch_seed
 
 LEAST_CHANGE = 0.001
@@ -114,7 +114,7 @@ class TrainingProgress(Callback):
         record = {
             "epoch": trainer.current_epoch + 1,
             "epochs": self.epochs,
-            "train_loss": mean(module.training_losses),
+            "train_loss": module.training_loss.compute(),
             "valid_loss": values["valid_loss"],
             "metric": self.score,
             "score": values[self.score],

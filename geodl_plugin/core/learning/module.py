@@ -46,8 +46,8 @@ class LearningModule(pl.LightningModule):
         self.class_names = list(class_names)
         self.rates = rates
         self.frozen_until = frozen_until
-        self.training_losses: list[Tensor] = []
-        self.validation_losses: list[Tensor] = []
+        self.training_loss = LossMean()
+        self.validation_loss = LossMean()
         self.scores = Scores({})
         self.collector = self.make_collector()
 
@@ -77,29 +77,29 @@ class LearningModule(pl.LightningModule):
     def training_step(self, batch: tuple[Tensor, Any], index: int) -> Tensor:
         """Return the loss of a training batch."""
         loss, _ = self.step_loss(batch)
-        self.training_losses.append(loss.detach())
+        self.training_loss.add(loss, len(batch[0]))
         return loss
 
     def on_validation_epoch_start(self) -> None:
         """Start with nothing collected."""
         self.collector = self.make_collector()
-        self.validation_losses = []
+        self.validation_loss = LossMean()
 
     def validation_step(self, batch: tuple[Tensor, Any], index: int) -> None:
         """Take loss and predictions of a validation batch into account."""
         loss, answer = self.step_loss(batch)
-        self.validation_losses.append(loss.detach())
+        self.validation_loss.add(loss, len(batch[0]))
         self.collect(batch[0], answer, batch[1])
 
     def on_validation_epoch_end(self) -> None:
         """Compute the scores and hand them to whoever watches."""
         self.scores = self.collector.compute()
-        self.scores.values["valid_loss"] = mean(self.validation_losses)
+        self.scores.values["valid_loss"] = self.validation_loss.compute()
         self.log_dict({name: torch.tensor(v) for name, v in self.scores.values.items()})
 
     def on_train_epoch_start(self) -> None:
         """Freeze or unfreeze the encoder; a frozen one keeps its batch statistics too."""
-        self.training_losses = []
+        self.training_loss = LossMean()
         frozen = self.frozen_until == 0 or self.current_epoch + 1 < self.frozen_until
         freeze(self.network.encoder, frozen)
 
@@ -229,7 +229,7 @@ class ObjectModule(LearningModule):
         with torch.autocast(images.device.type, enabled=False):
             other = self.loss(answer, targets[others])
         loss = loss * chance + other * (1 - chance)
-        self.training_losses.append(loss.detach())
+        self.training_loss.add(loss, len(images))
         return loss
 
     def make_collector(self) -> ConfusionScores:
@@ -271,9 +271,26 @@ def freeze(encoder: nn.Module, frozen: bool) -> None:
     encoder.train(not frozen)
 
 
-def mean(losses: Sequence[Tensor]) -> float:
-    """Return the mean of losses, not a number when there are none."""
-    return float(torch.stack(list(losses)).float().mean()) if losses else float("nan")
+class LossMean:
+    """The mean loss of chips: a last batch of a few counts as those few.
+
+    The losses stay on the device, which need not wait for them.
+    """
+
+    def __init__(self) -> None:
+        self._sums: list[Tensor] = []
+        self._count = 0
+
+    def add(self, loss: Tensor, count: int) -> None:
+        """Take the mean loss of a batch of so many chips into account."""
+        self._sums.append(loss.detach().float() * count)
+        self._count += count
+
+    def compute(self) -> float:
+        """Return the mean, not a number when there is nothing to compute it from."""
+        if not self._sums:
+            return float("nan")
+        return float(torch.stack(self._sums).cpu().double().sum()) / self._count
 
 
 def numpy_of(tensor: Tensor) -> np.ndarray:

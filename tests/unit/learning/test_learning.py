@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
 from geodl_plugin.core.learning.batches import make_datasets
 from geodl_plugin.core.learning.dataset import collate
-from geodl_plugin.core.learning.module import MODULES, freeze
+from geodl_plugin.core.learning.module import MODULES, LossMean, PixelModule, freeze
 from geodl_plugin.core.learning.options import TrainingOptions
 from geodl_plugin.core.learning.preparation import prepare
 from geodl_plugin.core.models.registry import build_network
@@ -40,6 +42,22 @@ def test_the_loss_of_one_batch_falls(make_folder, data_format, values):
         losses.append(float(loss.detach()))
     assert losses[-1] < 0.6 * losses[0]
     assert len(validation) >= 1
+
+
+def test_a_last_batch_of_one_chip_weighs_as_one():
+    torch.manual_seed(1)
+    module = PixelModule(torch.nn.Conv2d(2, 3, 1), ["a", "b"], (1e-3, 1e-3))
+    images, targets = torch.randn(9, 2, 4, 4), torch.randint(0, 3, (9, 4, 4))
+    images[8] += 9
+    module.on_validation_epoch_start()
+    for part in (slice(0, 8), slice(8, 9)):
+        batch = images[part], targets[part]
+        module.training_step(batch, 0)
+        module.validation_step(batch, 0)
+    wanted = float(module.step_loss((images, targets))[0].detach())
+    assert module.validation_loss.compute() == pytest.approx(wanted, rel=1e-5)
+    assert module.training_loss.compute() == pytest.approx(wanted, rel=1e-5)
+    assert math.isnan(LossMean().compute())
 
 
 def test_a_frozen_encoder_rests_with_its_statistics():
