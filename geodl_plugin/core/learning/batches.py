@@ -20,6 +20,7 @@ from .ranks import own_rank
 CPU_BATCH = 8
 _LARGEST_BATCH = 32
 _MEMORY_SHARE = 0.8
+_VALIDATORS = 2  # processes that load validation crops, at most
 
 
 def make_datasets(preparation: Preparation) -> tuple[CropDataset, CropDataset]:
@@ -59,9 +60,11 @@ def make_loaders(
     training, validation = make_datasets(preparation)
     # On a CPU the network itself takes every core, so loading beside it gains nothing.
     workers = 0 if hardware.device.type == "cpu" else min(8, max((os.cpu_count() or 2) - 1, 1))
+    # Validation crops are only cut: a few processes keep up.
+    validators = min(workers, _VALIDATORS)
+    preparation.store.readers = max(workers + validators, 1)
     common = {
         "collate_fn": collate,
-        "num_workers": workers,
         "persistent_workers": workers > 0,
         "pin_memory": hardware.device.type == "cuda",
         # Nothing that a loader draws may change what the network draws.
@@ -77,8 +80,10 @@ def make_loaders(
     size = min(batch_size, len(order))
     drop_last = len(order) % size == 1 and len(order) > 1
     return (
-        DataLoader(training, size, sampler=order, drop_last=drop_last, **common),
-        DataLoader(validation, min(batch_size, len(validation)), **common),
+        DataLoader(
+            training, size, sampler=order, drop_last=drop_last, num_workers=workers, **common
+        ),
+        DataLoader(validation, min(batch_size, len(validation)), num_workers=validators, **common),
     )
 
 

@@ -94,6 +94,9 @@ class ChipStore:
         dates: whether the second images are wanted, stacked onto the first ones.
         background: whether pixels without a class are learned as such; else they are ignored.
         bands: positions of those that the network takes, of each date; none takes all.
+
+    Attributes:
+        readers: how many processes have a copy of their own; they share the memory.
     """
 
     def __init__(
@@ -111,6 +114,7 @@ class ChipStore:
         self.background = background
         self.outlines = outlines
         self.class_values = np.asarray(class_values, dtype=np.int64)
+        self.readers = 1
         self._kept: dict[int, Sample] = {}
         self._facts: dict[int, ChipFacts] = {}
         self._bytes = 0
@@ -127,10 +131,14 @@ class ChipStore:
         if not self.background and sample.mask is not None:
             sample.mask[sample.mask == 0] = IGNORED
         self._facts[position] = ChipFacts.of(sample)
-        if self._bytes + sample.nbytes <= _CACHE_LIMIT:
+        if self._bytes + sample.nbytes <= _CACHE_LIMIT // self.readers:
             self._kept[position] = sample
             self._bytes += sample.nbytes
         return sample
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a loading process is sent: what is known of the chips, not their pixels."""
+        return {**self.__dict__, "_kept": {}, "_bytes": 0}
 
     def _extract(self, pixels: np.ndarray) -> np.ndarray:
         """Return the bands that the network takes, of each date."""
@@ -293,17 +301,12 @@ class CropDataset(Dataset):
             boxes, keep = crop_boxes(sample.boxes, col, row, width, width)
             size = (width, width)
             parts = (image, BoundingBoxes(boxes, format="XYXY", canvas_size=size))
-        if width != self.side:
-            enlarged = v2.Resize((self.side, self.side), antialias=False)(*parts)
-            parts = enlarged if isinstance(enlarged, tuple) else (enlarged,)
-        if self.augmentation is not None:
-            moved = self.augmentation(*parts)
-            parts = moved if isinstance(moved, tuple) else (moved,)
-        image, *rest = (each.as_subclass(Tensor) for each in parts)
+        image, *rest, seen = self._move(*parts, Mask(torch.from_numpy(valid.astype(np.uint8))))
         if sample.mask is not None:
             return image, rest[0].long()
         if sample.instances is not None:
-            return image, instance_target(rest[0] > 0, torch.from_numpy(sample.labels[keep]))
+            target = instance_target(rest[0] > 0, torch.from_numpy(sample.labels[keep]))
+            return image, {**target, "valid": seen}
         if rest:
             labels = torch.from_numpy(sample.labels[keep])
             return image, {"boxes": rest[0].reshape(-1, 4).float(), "labels": labels}
@@ -312,6 +315,33 @@ class CropDataset(Dataset):
             several[torch.from_numpy(sample.labels)] = 1
             return image, several
         return image, torch.tensor(int(sample.labels[0]))
+
+    def _move(self, *parts: Any) -> list[Tensor]:
+        """Return image, label and validity, enlarged to the crop's side and augmented alike.
+
+        Invalid pixels end as the 0 that they are at inference, whatever light and noise did.
+        """
+        if parts[0].shape[-1] != self.side:
+            parts = tuple(_enlarged(each, self.side) for each in parts)
+        if self.augmentation is not None:
+            parts = self.augmentation(*parts)
+        image, *rest, valid = (each.as_subclass(Tensor) for each in parts)
+        seen = valid > 0
+        if not seen.all():
+            image = image.masked_fill(~seen, 0.0)
+        return [image, *rest, seen]
+
+
+def _enlarged(part: Any, side: int) -> Any:
+    """Return an image, boxes or masks of a window at the side of a crop.
+
+    torchvision takes the pixel before the middle for masks, and they would lie up to half a
+    pixel of the crop beside the image.
+    """
+    if isinstance(part, Mask):
+        plain, exact = part.as_subclass(Tensor)[None], v2.InterpolationMode.NEAREST_EXACT
+        return Mask(v2.functional.resize_image(plain, [side, side], interpolation=exact)[0])
+    return v2.functional.resize(part, [side, side], antialias=False)
 
 
 def collate(items: Sequence[tuple[Tensor, Any]]) -> tuple[Tensor, Any]:

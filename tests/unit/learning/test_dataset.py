@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
 import torch
@@ -10,8 +12,10 @@ from hypothesis import strategies as st
 from torchvision.tv_tensors import BoundingBoxes, Image, Mask
 
 from geodl_plugin.core.chips.folder import open_folder
+from geodl_plugin.core.learning import dataset
 from geodl_plugin.core.learning.augment import make_augmentation
 from geodl_plugin.core.learning.augmentation_settings import settings_of
+from geodl_plugin.core.learning.batches import make_loaders
 from geodl_plugin.core.learning.dataset import (
     IGNORED,
     ChipStore,
@@ -20,7 +24,12 @@ from geodl_plugin.core.learning.dataset import (
     crop_boxes,
     mask_indices,
 )
+from geodl_plugin.core.learning.hardware import Hardware
 from geodl_plugin.core.learning.normalization import Normalization, measure
+from geodl_plugin.core.learning.preparation import prepare
+from geodl_plugin.core.progress import Phase, Progress
+
+from .test_train import options
 
 VALUES = np.array([7, 42])
 
@@ -40,8 +49,8 @@ def test_chips_arrive_normalised_with_their_labels(make_folder, bands, dtype, in
     store = ChipStore(folder, folder.schema.values)
     samples = [store[position] for position in range(len(folder.chips))]
     normalization = measure((sample.pixels, sample.valid) for sample in samples)
-    dataset = CropDataset(store, range(6), 64, normalization)
-    images, masks = collate([dataset[index] for index in range(6)])
+    crops = CropDataset(store, range(6), 64, normalization)
+    images, masks = collate([crops[index] for index in range(6)])
     assert images.shape == (6, bands, 64, 64) and images.dtype == torch.float32
     assert set(masks.unique().tolist()) == ({IGNORED, 0, 1, 2} if invalid else {0, 1, 2})
     seen = images.permute(1, 0, 2, 3)[:, masks != IGNORED]
@@ -101,6 +110,37 @@ def test_augmentation_moves_image_boxes_and_mask_together(seed, bands):
     assert box[0].tolist() == [float(each) for each in found]
     assert torch.equal(bright, mask.as_subclass(torch.Tensor) > 0)
     assert moved.shape == (bands, 32, 32)
+
+
+def test_a_loading_process_is_sent_no_pixels_and_keeps_its_share(make_folder, monkeypatch):
+    folder = open_folder(make_folder("Classified_Tiles"))
+    store = ChipStore(folder, folder.schema.values)
+    size = store[0].nbytes
+    for position in range(6):
+        store[position]
+    sent = pickle.dumps(store)
+    assert len(sent) < size
+    received = pickle.loads(sent)
+    assert received.facts(5).counts.tolist() == store.facts(5).counts.tolist()
+    assert (received[1].pixels == store[1].pixels).all()
+    monkeypatch.setattr(dataset, "_CACHE_LIMIT", 5 * size)
+    received.readers = 2
+    for position in range(6):
+        received[position]
+    assert len(received._kept) == 2 and len(store._kept) == 6
+
+
+def test_validation_has_fewer_loading_processes(make_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("os.cpu_count", lambda: 6)
+    folder = make_folder("Classified_Tiles", side=32)
+    found = prepare(
+        options(folder, tmp_path, backbone="timm:mobilenetv3_small_050"),
+        Phase(Progress(), "Reading", 1, "chips"),
+    )
+    loaders = make_loaders(found, 2, Hardware(torch.device("cuda"), "float32"), 1)
+    assert [each.num_workers for each in loaders] == [5, 2] and found.store.readers == 7
+    loaders = make_loaders(found, 2, Hardware(torch.device("cpu"), "float32"), 1)
+    assert [each.num_workers for each in loaders] == [0, 0] and found.store.readers == 1
 
 
 def test_up_stays_up_in_pixel_space():

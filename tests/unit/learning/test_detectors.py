@@ -13,6 +13,7 @@ from osgeo import ogr
 from geodl_plugin.core.chips.folder import open_folder
 from geodl_plugin.core.inference.detect import run
 from geodl_plugin.core.inference.engine import load_network
+from geodl_plugin.core.inference.masks import ObjectMask
 from geodl_plugin.core.inference.model import read_model
 from geodl_plugin.core.inference.options import DetectionOptions
 from geodl_plugin.core.learning.augment import make_augmentation
@@ -22,6 +23,7 @@ from geodl_plugin.core.learning.metrics import InstanceScores, mask_overlap
 from geodl_plugin.core.learning.normalization import Normalization
 from geodl_plugin.core.learning.options import TrainingOptions
 from geodl_plugin.core.learning.train import train
+from geodl_plugin.core.models.networks.one_stage import solid
 from geodl_plugin.core.models.registry import Task, model_type
 from geodl_plugin.core.packages.archive import open_package
 from geodl_plugin.core.progress import Progress
@@ -144,7 +146,18 @@ def test_scores_of_instances_are_those_of_their_masks():
     nothing = {key: value[:0] for key, value in found.items()}
     scores.update([nothing], [true])
     assert scores.compute().values["recall"] == 0.25
-    assert mask_overlap(truth.astype(np.float32), truth.astype(np.float32)).tolist() == [
-        [1, 0],
-        [0, 1],
-    ]
+    masks = [ObjectMask.of(0, 0, each) for each in truth]
+    assert mask_overlap(masks, [*masks, None]).tolist() == [[1, 0, 0], [0, 1, 0]]
+
+
+def test_targets_of_instances_tell_where_there_is_data(make_folder):
+    folder = open_folder(make_folder("RCNN_Masks", invalid=True))
+    store = ChipStore(folder, folder.schema.values, outlines=True)
+    moves = make_augmentation(settings_of("CUSTOM", "noise=1;probability=1", "MAP_SPACE"))
+    plain = Normalization((0.0,) * 3, (1.0,) * 3)
+    crops = CropDataset(store, range(6), 64, plain, random=True, augmentation=moves)
+    for seed in range(4):
+        image, target = crops[(0, seed)]
+        assert torch.equal(target["valid"], (image != 0).all(0)) and not target["valid"].all()
+    # Who looks at objects alone is not disturbed.
+    assert set(solid(target)) == {"boxes", "labels", "masks"}

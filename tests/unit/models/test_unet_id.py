@@ -131,6 +131,33 @@ def test_the_loss_falls_in_a_few_steps_also_without_objects():
     assert min(losses[-3:]) < 0.9 * losses[0]
 
 
+def test_pixels_without_data_carry_no_loss():
+    torch.manual_seed(3)
+    network = network_of(3, 1)
+    valid = torch.ones(32, 32, dtype=torch.bool)
+    valid[:, 20:] = False
+    target = {"masks": discs(32, (15, 18, 8)), "labels": torch.tensor([0]), "valid": valid}
+    shapes = {"segment": 2, "border": 1, "inner": 1}
+    outputs = {
+        name: torch.randn(1, count, 32, 32, requires_grad=True) for name, count in shapes.items()
+    }
+    losses = network.loss(outputs, [target])
+    torch.stack(list(losses.values())).sum().backward()
+    for each in outputs.values():
+        assert (each.grad[..., 20:] == 0).all() and (each.grad[..., :20] != 0).all()
+    # What is left is judged as if there were no more.
+    cut = {name: each.detach()[..., :20] for name, each in outputs.items()}
+    segment, border, inner = (each[:, :20] for each in truth_of(target, (32, 32), 2))
+    wanted = torch.nn.functional.cross_entropy(cut["segment"], segment[None])
+    assert losses["segment"].item() == pytest.approx(wanted.item(), rel=1e-5)
+    for name, truth in (("border", border), ("inner", inner)):
+        logits = cut[name][0, 0]
+        wanted = torch.nn.functional.binary_cross_entropy_with_logits(logits, truth)
+        assert losses[name].item() == pytest.approx(wanted.item(), rel=1e-5)
+    nothing = network.loss(outputs, [{**target, "valid": valid & False}])
+    assert all(torch.isfinite(each) for each in nothing.values())
+
+
 @pytest.mark.parametrize("width", [0, 17])
 def test_impossible_borders_are_one_sentence(width):
     with pytest.raises(InputError, match="must be between 1 and 16 pixels"):

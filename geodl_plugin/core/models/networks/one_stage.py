@@ -17,6 +17,7 @@ MOST_DETECTIONS = 1000  # per image, after suppression
 CANDIDATES = 2000  # per map, before suppression
 NMS_OVERLAP = 0.5
 LEAST_STEP = 32  # pixels
+_OF_OBJECTS = ("boxes", "labels", "masks")  # what a target has of each object
 
 
 class OneStageDetector(nn.Module):
@@ -188,4 +189,4 @@ def solid(target: dict[str, Tensor]) -> dict[str, Tensor]:
     """Return the objects of a target whose boxes have an area."""
     boxes = target["boxes"]
     keep = (boxes[:, 2:] > boxes[:, :2]).all(1)
-    return {name: value[keep] for name, value in target.items()}
+    return {name: target[name][keep] for name in _OF_OBJECTS if name in target}

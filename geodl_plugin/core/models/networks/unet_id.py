@@ -17,6 +17,7 @@ from .segmentation import batch_norms_for_one, build_library, encoder_name, give
 PARTS = ("segment", "border", "inner")
 SURE = 0.5  # least probability of what belongs to an object
 LEAST_PIXELS = 4  # of an object
+_IGNORED = -1  # instead of a class: a pixel without data
 
 
 class InstanceUNet(nn.Module):
@@ -59,16 +60,24 @@ class InstanceUNet(nn.Module):
 
         Args:
             outputs: what :meth:`forward` returned.
-            targets: one per image: ``masks`` ``(n, h, w)`` and ``labels`` ``(n,)``.
+            targets: one per image: ``masks`` ``(n, h, w)`` and ``labels`` ``(n,)``, and
+                ``valid`` ``(h, w)`` where some pixels have no data: they carry no loss.
         """
         truths = [
             truth_of(each, outputs["segment"].shape[-2:], self.border_width) for each in targets
         ]
         segment, border, inner = (torch.stack(part) for part in zip(*truths))
-        losses = {"segment": functional.cross_entropy(outputs["segment"], segment)}
-        for part, truth in (("border", border), ("inner", inner)):
-            logits = outputs[part][:, 0]
-            losses[part] = functional.binary_cross_entropy_with_logits(logits, truth)
+        known = segment != _IGNORED
+        count = known.sum().clamp(min=1)
+        total = functional.cross_entropy(
+            outputs["segment"], segment, ignore_index=_IGNORED, reduction="sum"
+        )
+        losses = {"segment": total / count}
+        for part, whole in (("border", border), ("inner", inner)):
+            logits, truth = outputs[part][:, 0][known], whole[known]
+            losses[part] = (
+                functional.binary_cross_entropy_with_logits(logits, truth, reduction="sum") / count
+            )
             # Thin rings and small objects would be lost among the other pixels.
             losses[f"{part} overlap"] = _dice(logits.sigmoid(), truth)
         return losses
@@ -103,7 +112,8 @@ def truth_of(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return what the three parts shall answer, ``(h, w)`` each: class index, border, inner.
 
-    An object too small to have an inside at that border gets a narrower border.
+    An object too small to have an inside at that border gets a narrower border. Pixels without
+    data have no class.
     """
     masks, labels = target["masks"], target["labels"]
     segment = torch.zeros(size, dtype=torch.long, device=masks.device)
@@ -114,6 +124,8 @@ def truth_of(
         covered |= mask
         inner[mask] = 0.0  # of objects that overlap, the last one has the pixel
         inner[_core(mask, border_width)] = 1.0
+    if "valid" in target:
+        segment[~target["valid"].bool()] = _IGNORED
     return segment, (covered & (inner == 0)).float(), inner
 
 
