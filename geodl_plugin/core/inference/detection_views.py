@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..object_masks import ObjectMask, as_objects
 from .detections import Detections, as_arrays
 from .fusion import fuse
-from .masks import ObjectMask, as_objects
 from .merge import suppress
 from .polygons import ObjectPolygon
 from .views import MAP_TURNS, PIXEL_TURNS, dihedral

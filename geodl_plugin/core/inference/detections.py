@@ -9,7 +9,7 @@ from typing import Any, Union
 import numpy as np
 
 from ..geo.grid import Tile
-from .masks import ObjectMask, as_objects, masks_of
+from ..object_masks import ObjectMask, as_objects, masks_of
 from .polygons import ObjectPolygon, packed_polygons, unpacked_polygons
 
 ObjectShape = Union[ObjectMask, ObjectPolygon]

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from ..geo.neighbours import areas
+from ..object_masks import ObjectMask
 from .detections import Detections
-from .masks import ObjectMask
 from .polygons import ObjectPolygon
 
 SAME_OBJECT = 0.55  # IoU with the joined box so far; the paper's threshold

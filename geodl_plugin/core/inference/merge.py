@@ -6,8 +6,8 @@ import numpy as np
 
 from ..geo.grid import Tile, Window
 from ..geo.neighbours import areas, intersections, overlapping_pairs
+from ..object_masks import as_objects
 from .detections import BOTTOM, LEFT, RIGHT, TOP, Detections, tile_number
-from .masks import as_objects
 from .pieces import join_cut
 
 RIM_SHARE = 0.02  # of a tile's side: a box that ends so near its rim is taken for cut

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..inference.masks import ObjectMask, masks_of
+from ..object_masks import ObjectMask, masks_of
 
 _MATCH_IOU = 0.5
 _SURE = 0.5  # least score for precision, recall and F1

@@ -15,8 +15,8 @@ from geodl_plugin.core.conversion.functions.GeoDLInstanceDetector import (
 from geodl_plugin.core.geo.grid import GeoTransform
 from geodl_plugin.core.geo.polygonize import mask_polygons
 from geodl_plugin.core.geo.shapes import polygon_of_rings
-from geodl_plugin.core.inference.masks import ObjectMask
 from geodl_plugin.core.models.networks.paste import _stretched
+from geodl_plugin.core.object_masks import ObjectMask
 
 CASES = {
     "pixel": [[1]],

@@ -19,8 +19,8 @@ from geodl_plugin.core.geo.polygonize import mask_polygons
 from geodl_plugin.core.geo.rasterize import burn
 from geodl_plugin.core.inference.detect import detect, run
 from geodl_plugin.core.inference.engine import Engine
-from geodl_plugin.core.inference.masks import ObjectMask
 from geodl_plugin.core.inference.options import DetectionOptions
+from geodl_plugin.core.object_masks import ObjectMask
 from geodl_plugin.core.progress import Progress
 
 from .support import (

@@ -22,9 +22,9 @@ from geodl_plugin.core.inference.detect import detect, run
 from geodl_plugin.core.inference.detections import Detections
 from geodl_plugin.core.inference.engine import Engine
 from geodl_plugin.core.inference.journal import Journal
-from geodl_plugin.core.inference.masks import ObjectMask
 from geodl_plugin.core.inference.objects import classify
 from geodl_plugin.core.inference.options import DetectionOptions, ObjectOptions
+from geodl_plugin.core.object_masks import ObjectMask
 from geodl_plugin.core.progress import Progress
 
 from .support import (

@@ -13,7 +13,6 @@ from osgeo import ogr
 from geodl_plugin.core.chips.folder import open_folder
 from geodl_plugin.core.inference.detect import run
 from geodl_plugin.core.inference.engine import load_network
-from geodl_plugin.core.inference.masks import ObjectMask
 from geodl_plugin.core.inference.model import read_model
 from geodl_plugin.core.inference.options import DetectionOptions
 from geodl_plugin.core.learning.augment import make_augmentation
@@ -25,6 +24,7 @@ from geodl_plugin.core.learning.options import TrainingOptions
 from geodl_plugin.core.learning.train import train
 from geodl_plugin.core.models.networks.one_stage import solid
 from geodl_plugin.core.models.registry import Task, model_type
+from geodl_plugin.core.object_masks import ObjectMask
 from geodl_plugin.core.packages.archive import open_package
 from geodl_plugin.core.progress import Progress
 
