@@ -78,7 +78,7 @@ class Decoder:
             DETR: BOX + len(self.values),
             YOLO_OBB: BOX + len(self.values) + 1,
             YOLO_V5: BOX + 1 + len(self.values) + extra,
-            YOLO_V6: BOX + 1 + len(self.values),
+            YOLO_V6: BOX + 1 + len(self.values) + extra,
             YOLO_SEGMENTATION: BOX + len(self.values) + extra,
             END_TO_END: width,
         }[self.form]

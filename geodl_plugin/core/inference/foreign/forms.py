@@ -30,28 +30,37 @@ TURNED, MASKED = (YOLO_OBB,), (YOLO_SEGMENTATION,)
 
 # As Deepness and people spell them, in lower case, letters and digits alone.
 _SPELLINGS = {
-    "yoloultralytics": YOLO,
     "ultralytics": YOLO,
-    "yolov8": YOLO,
-    "yolov9": YOLO,
-    "yolov10": END_TO_END,
-    "yolov11": YOLO,
-    "yolo11": YOLO,
-    "yolo26": END_TO_END,
-    "yolov7": YOLO_V5,
-    "yolov5v7default": YOLO_V5,
-    "yolov5orv7default": YOLO_V5,
-    "yoloultralyticssegmentation": YOLO_SEGMENTATION,
-    "yolov8segmentation": YOLO_SEGMENTATION,
-    "yolo11segmentation": YOLO_SEGMENTATION,
-    "yoloultralyticsobb": YOLO_OBB,
-    "yolov8obb": YOLO_OBB,
-    "yolo11obb": YOLO_OBB,
     "rtdetr": DETR,
     "ultralyticsrtdetr": DETR,
     "torchvision": TORCHVISION,
     "nms": END_TO_END,
+    "yolov5v7default": YOLO_V5,
+    "yolov5orv7default": YOLO_V5,
 }
+# The versions of YOLO by their form, and the one that they take with masks and turned boxes.
+# Masks of the versions with objectness are coefficients in further columns of the same form.
+_VERSIONS = {
+    ("v5", "5", "v7", "7"): (YOLO_V5, YOLO_V5, ""),
+    ("v6", "6"): (YOLO_V6, YOLO_V6, ""),
+    ("v10", "10", "26", "v26"): (END_TO_END, END_TO_END, END_TO_END),
+    ("ultralytics", "v8", "8", "v9", "9", "v11", "11", "v12", "12"): (
+        YOLO,
+        YOLO_SEGMENTATION,
+        YOLO_OBB,
+    ),
+}
+_ENDINGS = (("",), ("seg", "segm", "segment", "segmentation"), ("obb",))
+
+
+def _spelled() -> dict[str, str]:
+    """Return the form of every spelling."""
+    found = dict(_SPELLINGS)
+    for versions, forms in _VERSIONS.items():
+        for form, endings in zip(forms, _ENDINGS):
+            if form:
+                found.update({f"yolo{v}{end}": form for v in versions for end in endings})
+    return found
 
 
 def form_of(text: str, name: str) -> str:
@@ -61,7 +70,7 @@ def form_of(text: str, name: str) -> str:
         InputError: when it is not known.
     """
     plain = re.sub("[^a-z0-9]", "", text.lower())
-    known = {re.sub("[^a-z0-9]", "", each): each for each in FORMS} | _SPELLINGS
+    known = {re.sub("[^a-z0-9]", "", each): each for each in FORMS} | _spelled()
     if plain and plain not in known:
         raise InputError(
             f"'{name}' has the det_type '{text}', which is not known. Choose one of: "

@@ -43,7 +43,7 @@ def interpret(texts: Mapping[str, str]) -> dict[str, Any]:
     network = _network(told)
     task = str(told.get("model_type") or told.get("task") or "")
     known = TASKS.get(task.replace("_", "").lower(), task)
-    if known == "ObjectDetection" and "segm" in str(network.get("det_type", "")).lower():
+    if known == "ObjectDetection" and "seg" in str(network.get("det_type", "")).lower():
         known = "InstanceDetection"
     if known and "ModelType" not in found:
         found["ModelType"] = known

@@ -163,6 +163,40 @@ def test_masks_are_sums_of_prototypes(tmp_path: Path) -> None:
     assert box_of(detect(model, tmp_path)[0])[:1] == [20]
 
 
+WEIGHTS = np.array([[0, 1], [1, 0]])  # of the masks' prototypes
+MASKED = {
+    "YOLO_v5_segmentation": np.concatenate(
+        [ANSWERS["YOLO_v5_v7_DEFAULT"]["output"][0], WEIGHTS], 1
+    ),
+    "YOLOv7-seg": np.concatenate([ANSWERS["YOLO_v5_v7_DEFAULT"]["output"][0], WEIGHTS], 1),
+    "yolo_v6_segmentation": np.concatenate([ANSWERS["YOLO_v6"]["output"][0], WEIGHTS], 1),
+    "YOLOv9segmentation": many(np.concatenate([YOLO, WEIGHTS], 1), 84).T,
+    "yolo12-seg": many(np.concatenate([YOLO, WEIGHTS], 1), 84).T,
+    "yolo26-seg": np.concatenate([ANSWERS["end2end"]["output0"][0], WEIGHTS], 1),
+}
+
+
+@pytest.mark.parametrize("form", MASKED)
+def test_every_form_of_masks(form: str, tmp_path: Path) -> None:
+    prototypes = np.full((1, 2, 16, 16), -1.0)
+    prototypes[0, 1, 9:11, 5:8] = 1.0
+    answer = {"output0": MASKED[form][None], "output1": prototypes}
+    model = constant_onnx(tmp_path / "net.onnx", answer, **{**NAMES, "det_type": form})
+    (found,) = detect(model, tmp_path)
+    assert (found["Class"], found["geometry"].GetGeometryName()) == ("Car", "MULTIPOLYGON")
+    assert np.abs(np.array(box_of(found)) - [20, 36, 32, 44]).max() <= 1
+
+
+@pytest.mark.parametrize("form", ["end2end", "YOLO26-obb"])
+def test_turned_boxes_of_networks_that_suppress_by_themselves(form: str, tmp_path: Path) -> None:
+    """Centre and size, score, class and angle."""
+    rows = np.array([[30, 32, 20, 10, 0.9, 1, np.pi / 2], [0, 0, 0, 0, 0, 0, 0]])
+    facts = {**NAMES, "det_type": form}
+    (found,) = detect(constant_onnx(tmp_path / "n.onnx", {"o": rows[None]}, **facts), tmp_path)
+    assert box_of(found) == [25, 22, 35, 42] and found["Class"] == "Car"
+    assert found["geometry"].GetGeometryName() == "POLYGON"
+
+
 def test_thresholds_and_ultralytics_metadata(tmp_path: Path) -> None:
     # As Ultralytics writes them: literals of Python.
     facts = {"names": "{0: 'Tree', 1: 'Car'}", "task": "detect", "imgsz": [64, 64], "stride": 32}
