@@ -14,6 +14,7 @@ import numpy as np
 from ..errors import BandCountError, ModelError, RasterError, TrainingDataError
 from ..geo.crs import Bounds
 from ..geo.raster import Block, Raster
+from ..geo.units import metres_per_pixel
 from ..packages.definition import CaselessDict, class_of_json, read_definition
 from ..samples.schema import ClassDefinition, Schema, default_color
 from .formats import Chip, ChipFormat, chip_format, keywords, recognise
@@ -113,6 +114,11 @@ class ChipFolder:
         """Return the lengths of a pixel's sides in the first chip, in map units."""
         with self._open(self.chips[0].image) as raster:
             return raster.geotransform.cell_size()
+
+    def cell_metres(self) -> float | None:
+        """Return the side of a pixel of the first chip in metres, if its system is known."""
+        with self._open(self.chips[0].image) as raster:
+            return metres_per_pixel(raster)
 
     def crs(self) -> str:
         """Return the coordinate reference system of the first chip as well-known text."""

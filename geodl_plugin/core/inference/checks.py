@@ -310,7 +310,8 @@ def _warn(model: Model, raster: Raster, progress: Progress) -> None:
             f"'{model.name}' was trained on {model.dtype} images but '{raster.name}' is "
             f"{raster.dtype}: the results may be wrong."
         )
-    trained, here = _metres(model.cell_size, raster), metres_per_pixel(raster)
+    trained = model.cell_metres or _metres(model.cell_size, raster)
+    here = metres_per_pixel(raster)
     across, down = raster.geotransform.cell_size()
     side = (across * down) ** 0.5
     if trained and here and not 1 / CELL_SIZE_FACTOR <= here / trained <= CELL_SIZE_FACTOR:
@@ -322,7 +323,7 @@ def _warn(model: Model, raster: Raster, progress: Progress) -> None:
 
 
 def _metres(cell_size: float | None, raster: Raster) -> float | None:
-    """Return a training cell size in metres; degrees are told by their smallness."""
+    """Return a training cell size of unknown units in metres; degrees are told by smallness."""
     if not cell_size or cell_size >= DEGREES_BELOW:
         return cell_size
     across, down = raster.geotransform.cell_size()

@@ -13,6 +13,7 @@ from ..errors import ModelError
 from ..geo.raster import Block, Raster
 from ..models.registry import NetworkSpec, Task, model_type
 from ..packages.band_names import BandNames
+from ..packages.cell_size import trained_metres
 from ..packages.definition import ModelDefinition
 from ..samples.schema import Schema
 from .foreign.description import Foreign, is_foreign, read_foreign
@@ -34,6 +35,7 @@ class Model:
         weights: the name of the weights' file.
         dtype: data type of the training images, "" if not known.
         cell_size: of the training images, in map units, if known.
+        cell_metres: the same in metres.
         image_bands: how many bands the training images had, 0 if not known.
         crop_mode: FIXED_SIZE or BOUNDING_BOX: how an object becomes an image.
         blacken: whether an object's surroundings are blackened.
@@ -51,6 +53,7 @@ class Model:
     weights: str = ""
     dtype: str = ""
     cell_size: float | None = None
+    cell_metres: float | None = None
     image_bands: int = 0
     crop_mode: str = FIXED_SIZE
     blacken: bool = False
@@ -162,6 +165,7 @@ def read_model(
         weights=definition.model_file,
         dtype=str(facts.get("dtype") or ""),
         cell_size=_cell_size(facts.get("cell_size")),
+        cell_metres=trained_metres(facts),
         image_bands=int(facts.get("image_bands") or 0),
         crop_mode=_crop_mode(crop, definition),
         several_labels=bool(facts.get("several_labels")),

@@ -17,6 +17,7 @@ from torch import nn
 from ..errors import InputError
 from ..models.registry import Task
 from ..packages.archive import write_package
+from ..packages.cell_size import METRES
 from ..packages.definition import ModelDefinition, class_to_json
 from ..progress import Phase, Progress
 from .examination import all_examples, examine
@@ -202,6 +203,7 @@ def _own(outcome: Outcome) -> dict[str, Any]:
         "normalization": preparation.normalization.as_json(),
         "dtype": folder.dtype,
         "cell_size": list(folder.cell_size()),
+        METRES: folder.cell_metres(),
         "crs": folder.crs(),
         "crop": {
             "mode": str(folder.definition.get("CropTileMode") or "Fixed_Size"),

@@ -11,6 +11,7 @@ import pytest
 from osgeo import gdal
 
 from geodl_plugin.core.errors import GeoDLError, InputError, ModelError
+from geodl_plugin.core.geo.raster import Raster
 from geodl_plugin.core.inference import detect
 from geodl_plugin.core.inference.checks import choose_classes, open_job, open_pixels
 from geodl_plugin.core.inference.options import DetectionOptions, PixelOptions
@@ -170,6 +171,27 @@ def test_metres_and_degrees_are_compared_as_lengths(tmp_path: Path) -> None:
         heard = Heard()
         open_job(PixelOptions([source], model, "out.tif"), Task.PIXELS, heard).raster.close()
         assert heard.warnings == []
+
+
+def test_feet_are_compared_as_lengths(tmp_path: Path) -> None:
+    """Pixels of one foot, in training and here; a package of old says the units by its system."""
+    feet = (1_000_000.0, 1.0, 0.0, 1_000_000.0, 0.0, -1.0)
+    source = write_raster(tmp_path / "a.tif", np.zeros((1, 50, 50)), feet, 2263)
+    with Raster.open(source) as raster:
+        crs = raster.crs
+    metres = 1200 / 3937
+    for side, facts in (
+        (1.0, {"cell_size": [1.0, 1.0], "cell_size_metres": metres}),
+        (1.0, {"cell_size": [1.0, 1.0], "crs": crs}),
+        (4.0, {"cell_size": [4.0, 4.0], "cell_size_metres": 4 * metres, "crs": crs}),
+        (4.0, {"cell_size": [4 * metres] * 2}),
+    ):
+        model = write_model(tmp_path / "m.dlpk", "TEST_PIXELS", **facts)
+        heard = Heard()
+        open_job(PixelOptions([source], model, "out.tif"), Task.PIXELS, heard).raster.close()
+        assert bool(heard.warnings) == (side > 1)
+        assert all("trained at 1.22 m a pixel" in each for each in heard.warnings)
+        assert all("CELL_SIZE=4 resamples" in each for each in heard.warnings)
 
 
 def test_classes_by_name_and_value() -> None:

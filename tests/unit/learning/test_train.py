@@ -9,9 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from osgeo import gdal
 from safetensors.torch import load_file
 
 from geodl_plugin.core.errors import CancelledError, GeoDLError
+from geodl_plugin.core.geo.crs import spatial_reference
 from geodl_plugin.core.inference.engine import load_network
 from geodl_plugin.core.inference.model import read_model
 from geodl_plugin.core.learning.options import TrainingOptions
@@ -20,6 +22,7 @@ from geodl_plugin.core.models.registry import Task
 from geodl_plugin.core.packages.archive import open_package
 from geodl_plugin.core.progress import Progress
 
+FEET = spatial_reference("EPSG:2263").ExportToWkt()
 FORMATS = {
     "SSD": ("PASCAL_VOC_rectangles", Task.DETECTION),
     "UNET": ("Classified_Tiles", Task.PIXELS),
@@ -147,6 +150,8 @@ def test_rate_is_found_when_none_is_given(make_folder, tmp_path, monkeypatch):
 
 def test_definition_speaks_to_arcgis_and_to_us(make_folder, tmp_path):
     folder = make_folder("PASCAL_VOC_rectangles")
+    for chip in (folder / "images").glob("*.tif"):
+        gdal.Open(str(chip), gdal.GA_Update).SetProjection(FEET)
     result = train(
         options(folder, tmp_path / "trees", model_arguments="grids=[4];zooms=[1.0,1.5]"), Progress()
     )
@@ -158,6 +163,7 @@ def test_definition_speaks_to_arcgis_and_to_us(make_folder, tmp_path):
     assert values["ExtractBands"] == [0, 1, 2]
     own = values["GeoDL"]
     assert own["cell_size"] == [0.5, 0.5] and own["dtype"] == "uint8" and own["seed"] == 42
+    assert own["cell_size_metres"] == pytest.approx(0.5 * 1200 / 3937)
     assert own["training"]["epochs"] == 2 and len(own["training"]["records"]) == 2
 
 

@@ -180,7 +180,7 @@ class _Reader:
             "mean": mean,
             "std": std,
             "side": side,
-            "cell_size": float(size) if is_number(size) and size > 0 else None,
+            "cell_metres": float(size) if is_number(size) and size > 0 else None,
             "foreign": foreign,
         }
 
@@ -203,8 +203,7 @@ class _Reader:
         plain = file.replace("\\", "/")
         suffix = "." + plain.rpartition("/")[2].rpartition(".")[2].lower()
         suffix = "" if "." not in plain.rpartition("/")[2] else suffix
-        framework = str(self.told.get("Framework") or "")
-        if suffix in (".h5", ".hdf5", ".keras") or framework.lower() == "keras":
+        if suffix in (".h5", ".hdf5", ".keras"):
             raise ModelError(
                 f"'{self.name}' is a Keras model ({plain.rpartition('/')[2]}), which nothing here "
                 "reads. Save it as a TensorFlow SavedModel or as ONNX, and name that as ModelFile."
@@ -258,7 +257,7 @@ class _Reader:
             bands = integers("bands", text)
         elif self.definition.extract_bands:
             bands = self.definition.extract_bands
-        elif count or self.told.get("Framework") == "TensorFlow":
+        elif count or self.told.get("Framework") in ("TensorFlow", "Keras"):
             bands = tuple(range(count or 3))
         else:
             raise ModelError(

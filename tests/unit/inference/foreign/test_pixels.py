@@ -208,6 +208,21 @@ def test_keras_is_refused_with_a_way_out(raster: tuple[str, np.ndarray], tmp_pat
         classify(raster[0], tmp_path / "model.emd", tmp_path)
 
 
+def test_a_model_of_keras_runs_from_a_file_that_is_read(
+    raster: tuple[str, np.ndarray], tmp_path: Path
+) -> None:
+    emd = {
+        "Framework": "Keras",
+        "ModelType": "ImageClassification",
+        "Classes": [{"Value": 1, "Name": "Tree"}, {"Value": 2, "Name": "Car"}],
+    }
+    pixel_onnx(tmp_path / "net.onnx", 3)
+    for file, scale in (("net.onnx", "255"), (str(DATA / "saved_model"), "1")):
+        model = json.dumps({**emd, "ModelFile": str(tmp_path / file)})
+        found = classify(raster[0], model, tmp_path, arguments={"scale": scale})
+        assert (found == raster[1]).all(), file
+
+
 class Levels(torch.nn.Module):
     def __init__(self) -> None:
         super().__init__()
