@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import torch
 
+from ..models.networks.pyramid import SteadyEncoder
 from ..models.networks.weights import arrange_bands
 from ..models.registry import build_network
 from ..progress import Progress
@@ -37,6 +38,10 @@ def build_module(
         colours = preparation.colours
         if spec.band_count != 3 or colours != (0, 1, 2):
             arrange_bands(network.encoder, spec.band_count, options.weight_init_scheme, colours)
+    for each in network.modules():
+        if isinstance(each, SteadyEncoder):
+            # One that goes on was built without weights, but does know something.
+            each.steady = preparation.encoder_knows
     network.to(memory_format=torch.channels_last)
     frozen_until = options.freeze_until() if preparation.encoder_knows else 1
     names = preparation.schema.names

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import math
 import os
@@ -36,6 +37,7 @@ _COPIED = (
     "ImageSpaceUsed",
     "InputRastersProps",
     "AllTilesStats",
+    "AllTilesStats2",
     "MinCellSize",
     "MaxCellSize",
     "CropTileMode",
@@ -90,10 +92,10 @@ def deliver(outcome: Outcome, progress: Progress) -> dict[str, Any]:
     report = make_report(outcome, examination, looks, pictures)
     weights = save(_plain_weights(outcome.network))
     definition = ModelDefinition(describe(outcome, f"{name}.safetensors"), name)
+    partial = folder / f".{REPORT}.part-{os.getpid()}"
     progress.check()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        partial = folder / f".{REPORT}.part-{os.getpid()}"
         partial.write_text(report, encoding="utf-8")
         files: dict[str, Path | bytes] = {
             f"{name}.safetensors": weights,
@@ -104,6 +106,9 @@ def deliver(outcome: Outcome, progress: Progress) -> dict[str, Any]:
         shutil.move(str(partial), str(folder / REPORT))
     except OSError as error:
         raise InputError(f"The folder '{folder}' cannot be written: {error}.") from error
+    finally:
+        with contextlib.suppress(OSError):
+            partial.unlink()
     return {
         "model": str(package),
         "report": str(folder / REPORT),
@@ -134,12 +139,19 @@ def describe(outcome: Outcome, weights_name: str) -> dict[str, Any]:
         "ModelParameters": {"backbone": spec.backbone},
         "SupportsVariableTileSize": outcome.network.fixed_tile is None,
         "LearningRate": outcome.rates[1],
+        "DoNormalize": True,
         "NormalizationStats": _normalization_stats(preparation),
         "IsMultispectral": spec.band_count != 3,
     }
     for name in _COPIED:
         if name in folder.definition:
             definition[name] = folder.definition[name]
+    rasters = folder.definition.get("InputRastersProps")
+    if isinstance(rasters, dict) and "RasterCount" in rasters:
+        definition["RasterCount"] = rasters["RasterCount"]
+    if preparation.kind.task is Task.OBJECTS:
+        variable = folder.definition.get("CropTileMode") == "Variable_Size"
+        definition["CropSizeFixed"] = int(not variable)
     if spec.resize_to:
         definition["resize_to"] = spec.resize_to
     definition.update(_scores(outcome))

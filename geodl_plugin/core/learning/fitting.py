@@ -8,11 +8,12 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import lightning.pytorch as pl
 import torch
 from torch.utils.data import DataLoader
+from torchvision.ops import MultiScaleRoIAlign
 
 from ..device import is_out_of_memory
 from ..errors import InputError
@@ -170,6 +171,7 @@ class Fitting:
                 gradient_clip_val=_LARGEST_GRADIENT,
                 accumulate_grad_batches=plan.parts,
                 default_root_dir=folder,
+                deterministic=_deterministic(module, self.hardware.device),
                 **self.hardware.trainer_arguments(),
             )
             with companions(self.options, plan.batch_size, plan.rates):
@@ -223,6 +225,16 @@ class Fitting:
             f"BATCH_SIZE to 2 or more, or a larger CHIP_SIZE (now {self.options.batch_size} and "
             f"{self.options.chip_size}, where 0 chooses)."
         )
+
+
+def _deterministic(module: LearningModule, device: torch.device) -> Literal["warn"] | None:
+    """Return whether GPUs add up in one order always: what cannot only differs by rounding.
+
+    Two-stage detectors are spared: torchvision would compile their pooling, which takes a
+    compiler and much more memory.
+    """
+    pools = any(isinstance(each, MultiScaleRoIAlign) for each in module.modules())
+    return "warn" if device.type == "cuda" and not pools else None
 
 
 def pair(preparation: Preparation, rates: tuple[float, ...]) -> tuple[float, float]:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from lightning.pytorch.strategies import DDPStrategy
+from torch import distributed
 
 from ..device import choose_device, device_label
 from ..errors import InputError
@@ -37,13 +39,18 @@ class Hardware:
             "precision": _LIGHTNING_PRECISION[self.precision],
         }
         if self.count > 1:
-            # A frozen encoder has no gradients to share.
             arguments.update(
-                devices=self.count,
-                strategy="ddp_find_unused_parameters_true",
-                use_distributed_sampler=False,
+                devices=self.count, strategy=self._strategy(), use_distributed_sampler=False
             )
         return arguments
+
+    def _strategy(self) -> DDPStrategy:
+        """Return how processes share gradients; a frozen encoder has none to share."""
+        # Lightning takes NCCL for GPUs, which PyTorch for Windows lacks.
+        lacking = self.device.type == "cuda" and not distributed.is_nccl_available()
+        return DDPStrategy(
+            find_unused_parameters=True, process_group_backend="gloo" if lacking else None
+        )
 
     def describe(self) -> str:
         """Return device and number format as people know them."""

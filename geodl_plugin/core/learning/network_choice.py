@@ -97,6 +97,12 @@ def choose_network(
         )
     side, notes = _side(options, folder, bool(resize_to))
     arguments = _arguments(options, kind, pretrained, side)
+    if pretrained is not None and arguments.get("sigmoid") and class_count > 1:
+        arguments["sigmoid"] = False
+        notes.append(
+            f"{pretrained.name} tells one class by sigmoid=true; for {class_count} classes the "
+            "last layer starts anew, without it."
+        )
     if kind.complete is not None:
         seen = resize_to or side
         arguments = kind.complete(arguments, sizes * (seen / side), seen)
@@ -108,12 +114,30 @@ def choose_network(
         if backbone not in ("", _DEFAULT_BACKBONE):
             refuse_other("BACKBONE", backbone, pretrained, pretrained.backbone)
         backbone, weights = pretrained.backbone, "none"
+        notes += _unused(options, pretrained)
     else:
         weights = _weights(options, kind, notes)
     spec = NetworkSpec(
         kind.name, backbone, arguments, band_count, class_count, side, weights, resize_to
     )
     return spec, notes
+
+
+def _unused(options: TrainingOptions, pretrained: Pretrained) -> list[str]:
+    """Return sentences on options that say nothing where a training goes on from a model."""
+    return [
+        f"{name}={value} is not used: all weights are those of {pretrained.name}{more}."
+        for name, value, default, more in (
+            ("WEIGHTS", options.weights.strip(), TrainingOptions.weights, ""),
+            (
+                "WEIGHT_INIT_SCHEME",
+                options.weight_init_scheme,
+                TrainingOptions.weight_init_scheme,
+                ", repeated for other bands",
+            ),
+        )
+        if value not in ("", default)
+    ]
 
 
 def _arguments(

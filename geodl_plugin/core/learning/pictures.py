@@ -73,7 +73,9 @@ def _png(size: tuple[float, float], draw: Callable[[Figure], None]) -> bytes:
 
 def _draw_epochs(figure: Figure, outcome: Outcome) -> None:
     """Draw losses, score and learning rate by epoch, one below the other."""
-    losses, score, rate = figure.subplots(3, 1, sharex=True, height_ratios=(3, 2, 1.4))
+    losses, score, rate = figure.subplots(
+        3, 1, sharex=True, gridspec_kw={"height_ratios": (3, 2, 1.4)}
+    )
     epochs = [record["epoch"] for record in outcome.records]
 
     def line(axes: Axes, key: str, color: str, name: str) -> None:

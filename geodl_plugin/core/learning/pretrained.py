@@ -14,6 +14,7 @@ from ..packages.archive import open_package, peek_definition
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+_INSIDE = "network."  # where a network that scales its images has the other one
 # Rows of these outputs are grouped by class, not by what is told of each.
 _GROUPED_BY_CLASS = ("bbox_pred.weight", "bbox_pred.bias")
 
@@ -83,7 +84,7 @@ def transfer(
     """
     from ..models.networks.weights import repeat_bands
 
-    weights = _weights_of(pretrained)
+    weights = _moved(_weights_of(pretrained), _resized(pretrained), _resized(spec))
     own = network.state_dict()
     heads = {} if tuple(classes) == pretrained.classes else _heads(spec, own)
     fitting: dict[str, Tensor] = {}
@@ -124,8 +125,32 @@ def _weights_of(pretrained: Pretrained) -> dict[str, Tensor]:
             ) from error
 
 
+def _resized(network: NetworkSpec | Pretrained) -> bool:
+    """Return whether a network stands inside one that scales its images."""
+    return bool(network.resize_to) and network.resize_to != network.chip_size
+
+
+def _moved(weights: dict[str, Tensor], before: bool, after: bool) -> dict[str, Tensor]:
+    """Return weights by the names they have inside, or outside, of a network that scales."""
+    if before and not after:
+        return {name[len(_INSIDE) :]: value for name, value in weights.items()}
+    if after and not before:
+        return {_INSIDE + name: value for name, value in weights.items()}
+    return weights
+
+
 def _heads(spec: NetworkSpec, own: dict[str, Tensor]) -> dict[str, int]:
-    """Return the tensors that depend on the number of classes, with their rows a class."""
+    """Return the tensors that depend on the number of classes, with their rows a class.
+
+    The one output of a sigmoid cannot be another class's: it has no rows to copy.
+    """
+    if spec.arguments.get("sigmoid"):
+        other = build_network(
+            dataclasses.replace(
+                spec, arguments={**spec.arguments, "sigmoid": False}, weights="none"
+            )
+        ).state_dict()
+        return {name: 0 for name, value in own.items() if other[name].shape != value.shape}
     wider = dataclasses.replace(spec, class_count=spec.class_count + 1, weights="none")
     other = build_network(wider).state_dict()
     return {

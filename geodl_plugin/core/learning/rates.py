@@ -76,6 +76,8 @@ def find_rate(
         rates.append(rate)
         losses.append(smooth)
     network.load_state_dict(before)
+    # Processes of further devices find no rate: all must have the same parameters to share.
+    freeze(network.encoder, False)
     torch.set_rng_state(random)
     return RateCurve(tuple(rates), tuple(losses), *suggest(rates, losses))
 

@@ -17,9 +17,9 @@ from ..progress import duration
 from .pictures import rate_picture, words
 
 if TYPE_CHECKING:
-    from ..models.registry import NetworkSpec
     from .delivery import Outcome
     from .examination import Calibration, Examination, Example
+    from .preparation import Preparation
     from .views import Looks
 
 _LARGEST_MATRIX = 30  # classes; a larger one is in nobody's interest
@@ -95,13 +95,16 @@ def _facts(outcome: Outcome) -> list[list[str]]:
     preparation, options = outcome.preparation, outcome.options
     spec, split = preparation.spec, preparation.split
     encoder, head = outcome.rates
+    bands = ", ".join(preparation.folder.band_names[band] for band in preparation.bands)
     arguments = ", ".join(f"{name}={value}" for name, value in spec.arguments.items())
     return [
-        ["Model type", _network(spec)],
+        ["Model type", _network(preparation)],
+        ["Encoder", _encoder(outcome)],
         ["Arguments", arguments or "none"],
         ["Data", f"{len(preparation.folder.chips)} chips, {preparation.folder.format}"],
-        ["Bands", f"{spec.band_count} ({preparation.folder.dtype})"],
+        ["Bands", f"{bands} ({preparation.folder.dtype})"],
         ["Classes", str(preparation.schema)],
+        ["Ignored classes", options.ignore_classes or "none"],
         ["Chip size", f"{spec.chip_size} pixels"],
         [
             "Chips",
@@ -118,10 +121,21 @@ def _facts(outcome: Outcome) -> list[list[str]]:
     ]
 
 
-def _network(spec: NetworkSpec) -> str:
+def _network(preparation: Preparation) -> str:
+    spec, parent = preparation.spec, preparation.pretrained
     on = f" on {spec.backbone}" if spec.backbone else ""
+    if parent is not None:
+        return f"{spec.model_type}{on}, going on from {parent.name}"
     weights = "random" if spec.weights == "none" else spec.weights
     return f"{spec.model_type}{on}, starting from {weights} weights"
+
+
+def _encoder(outcome: Outcome) -> str:
+    """Return when the encoder trained."""
+    first = outcome.options.freeze_until()
+    if first == 1 or not outcome.preparation.encoder_knows:
+        return "trained from the start"
+    return f"rested until epoch {first}" if first else "rested"
 
 
 def _image(content: bytes, text: str) -> str:

@@ -111,13 +111,28 @@ def test_the_network_learns_from_the_chosen_bands(make_folder, tmp_path):
         assert package.definition.geodl["image_bands"] == 5
 
 
-def first_weights(scheme, colours, bands=5):
+def first_weights(scheme, colours, bands=5, made_for=3):
     torch.manual_seed(0)
-    pretrained = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3))
+    pretrained = torch.nn.Sequential(torch.nn.Conv2d(made_for, 4, 3))
     network = torch.nn.Sequential(torch.nn.Conv2d(bands, 4, 3))
     adapt_first_convolution(network, pretrained.state_dict())
     arrange_bands(network, bands, scheme, colours)
     return pretrained[0].weight, network[0].weight
+
+
+@pytest.mark.parametrize("scheme", ["RANDOM", "RED_BAND", "ALL_RANDOM"])
+def test_one_and_two_bands_get_their_share_unless_all_are_random(scheme):
+    old, one = first_weights(scheme, (0, 1, 2), bands=1)
+    old, two = first_weights(scheme, (0, 1, 2), bands=2)
+    kept = scheme != "ALL_RANDOM"
+    assert torch.allclose(one[:, 0], old.sum(1), atol=1e-6) == kept
+    assert torch.allclose(two, old[:, :2] * 1.5, atol=1e-6) == kept
+
+
+@pytest.mark.parametrize("bands", [2, 4, 5])
+def test_weights_for_other_bands_than_three_stay_as_they_are(bands):
+    old, new = first_weights("RANDOM", (0, 1, 2), bands, made_for=bands)
+    assert torch.equal(old, new)
 
 
 def test_colours_keep_their_weights_and_other_bands_get_theirs():

@@ -41,10 +41,11 @@ def test_the_network_is_as_it_was():
     torch.manual_seed(0)
     images = torch.randn(8, 1, 8, 8)
     labels = (images.mean((1, 2, 3)) > 0).long()
-    module = ObjectModule(Tiny(), ["a", "b"], (1e-3, 1e-3))
+    module = ObjectModule(Tiny(), ["a", "b"], (1e-3, 1e-3), frozen_until=0)
     before = {name: value.clone() for name, value in module.network.state_dict().items()}
     phase = Phase(Progress(), "Finding", 60, "batches")
     curve = find_rate(module, [(images, labels)], torch.device("cpu"), "float32", phase)
     after = module.network.state_dict()
+    assert all(each.requires_grad for each in module.parameters())
     assert all(torch.equal(before[name], after[name]) for name in before)
     assert LOWEST < curve.suggestion < HIGHEST and len(curve.rates) == len(curve.losses)

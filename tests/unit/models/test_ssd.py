@@ -108,6 +108,18 @@ def test_every_object_gets_an_anchor():
     assert (match(anchors, torch.zeros(0, 4), 0.45, 0.3) == BACKGROUND).all()
 
 
+def test_objects_that_want_one_anchor_all_get_one():
+    anchors = grid_anchors(2, 2, (16, 16), torch.tensor([[1.0, 1.0]]), torch.device("cpu"))
+    box = [1.0, 1, 15, 15]
+    better, worse = [0.0, 0, 16, 16], [2.0, 2, 12, 12]
+    for boxes in ([better, worse], [worse, better]):
+        found = match(anchors, torch.tensor(boxes), 0.95, 0.3).tolist()
+        assert found[0] == boxes.index(better), "the one that fills it"
+        assert boxes.index(worse) in found
+    crowded = match(anchors, torch.tensor([box] * 6), 0.45, 0.3).tolist()
+    assert len(set(crowded)) == 4 and min(crowded) >= 0
+
+
 @settings(max_examples=50, deadline=None)
 @given(st.floats(0.1, 63.9), st.floats(0.1, 63.9), st.floats(12, 20), st.floats(12, 20))
 def test_the_anchor_of_an_object_is_that_of_its_cell(x, y, width, height):

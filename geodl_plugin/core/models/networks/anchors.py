@@ -119,5 +119,23 @@ def match(anchors: Anchors, boxes: Tensor, least: float, background: float) -> T
     found[best > least] = index[best > least]
     # Of anchors that are as near, small objects take the one in whose cell they lie.
     cells = (_away(anchors, boxes) / anchors.cells[:, None]).abs().amax(-1)
-    found[(near - _TIE * cells).argmax(0)] = torch.arange(len(boxes), device=boxes.device)
+    _give_each(found, near - _TIE * cells)
     return found
+
+
+def _give_each(found: Tensor, wanted: Tensor) -> None:
+    """Give each box ``(m,)`` its best anchor ``(n,)`` by how much it is ``wanted`` ``(n, m)``.
+
+    Of several boxes that want one anchor, the one that wants it most gets it; the others take
+    the best of those that are left. Boxes are lost only where there are fewer anchors.
+    """
+    pending = torch.arange(wanted.shape[1], device=wanted.device)
+    while len(pending):
+        most, place = wanted[:, pending].max(0)
+        order = most.argsort(descending=True, stable=True)
+        order = order[most[order] > -torch.inf]  # no anchor is left for the rest
+        pending, place = pending[order], place[order]
+        beaten = (place[:, None] == place).tril(-1).any(1)
+        found[place[~beaten]] = pending[~beaten]
+        wanted[place[~beaten]] = -torch.inf
+        pending = pending[beaten]

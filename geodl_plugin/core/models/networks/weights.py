@@ -62,7 +62,10 @@ def read_weights(path: str) -> dict[str, Tensor]:
 def adapt_first_convolution(
     network: nn.Module, weights: dict[str, Tensor], source: str = "the weights"
 ) -> None:
-    """Load what fits; a first convolution for other bands gets repeated, rescaled bands."""
+    """Load what fits; a first convolution for other bands gets those of :func:`repeat_bands`.
+
+    It remembers for how many bands its weights were made, for :func:`arrange_bands`.
+    """
     own = network.state_dict()
     fitting = {}
     for name, target in own.items():
@@ -79,13 +82,21 @@ def adapt_first_convolution(
             "Choose the backbone that the weights were made for."
         )
     network.load_state_dict(fitting, strict=False)
+    for name, each in network.named_modules():
+        if isinstance(each, nn.Conv2d):
+            given = weights.get(f"{name}.weight")
+            each.made_for = None if given is None else given.shape[1]
+            break
 
 
 def repeat_bands(weight: Tensor, band_count: int) -> Tensor:
     """Return a convolution's weight ``(o, bands, k, k)`` for another number of bands.
 
-    The bands are repeated in turn and scaled so that the sum of the answers stays the same.
+    The bands are repeated in turn and scaled so that the sum of the answers stays the same;
+    a single band gets the sum of all, as if it were in each of them.
     """
+    if band_count == 1:
+        return weight.sum(1, keepdim=True)
     old = weight.shape[1]
     order = [index % old for index in range(band_count)]
     return weight[:, order] * (old / band_count)
@@ -98,6 +109,8 @@ def arrange_bands(
 
     Those of the three colours keep their pretrained weights. The others get random ones
     (``RANDOM``) or a copy of the red band's (``RED_BAND``); ``ALL_RANDOM`` gives all random ones.
+    Fewer than three bands have no others: they keep what :func:`repeat_bands` gave them, unless
+    all are to be random. Weights that were made for another number of bands stay as they are.
 
     Args:
         encoder: whose weights were loaded by :func:`adapt_first_convolution`.
@@ -105,15 +118,10 @@ def arrange_bands(
         scheme: as above.
         colours: positions of the red, green and blue band.
     """
-    first = next(
-        (
-            each
-            for each in encoder.modules()
-            if isinstance(each, nn.Conv2d) and each.in_channels == band_count
-        ),
-        None,
-    )
-    if first is None or band_count < 3:
+    first = next((each for each in encoder.modules() if isinstance(each, nn.Conv2d)), None)
+    if first is None or first.in_channels != band_count or getattr(first, "made_for", 0) != 3:
+        return
+    if band_count < 3 and scheme != "ALL_RANDOM":
         return
     weight = first.weight.detach()
     random = torch.empty_like(weight)
