@@ -102,7 +102,7 @@ def _facts(outcome: Outcome) -> list[list[str]]:
         ["Encoder", _encoder(outcome)],
         ["Arguments", arguments or "none"],
         ["Data", f"{len(preparation.folder.chips)} chips, {preparation.folder.format}"],
-        ["Bands", f"{bands} ({preparation.folder.dtype})"],
+        ["Bands", f"{spec.band_count}: {bands} ({preparation.folder.dtype})"],
         ["Classes", str(preparation.schema)],
         ["Ignored classes", options.ignore_classes or "none"],
         ["Chip size", f"{spec.chip_size} pixels"],

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
+from safetensors.torch import save_file
+from torch import nn
 
 from geodl_plugin.core.errors import GeoDLError
 from geodl_plugin.core.inference.engine import load_network
 from geodl_plugin.core.inference.model import read_model
+from geodl_plugin.core.learning.building import build_module
+from geodl_plugin.core.learning.preparation import prepare
 from geodl_plugin.core.learning.pretrained import _rows
 from geodl_plugin.core.learning.train import train
+from geodl_plugin.core.models.networks.backbones import build_pyramid
 from geodl_plugin.core.models.registry import Task
 from geodl_plugin.core.packages.archive import open_package
-from geodl_plugin.core.progress import Progress
+from geodl_plugin.core.progress import Phase, Progress
 
 from .test_train import Recorder, options, weights_of
 
@@ -48,6 +55,10 @@ def test_known_classes_keep_their_rows_and_new_ones_start_anew(make_folder, tmp_
     progress = Recorder()
     more = {"pretrained_model": first["model"], "backbone": "resnet34", **RESTING}
     second = train(options(folder, tmp_path / "second_model", **more), progress)
+    assert any("WEIGHTS=none is not used" in note for note in progress.notes)
+    report = Path(second["report"]).read_text(encoding="utf-8")
+    for text in ("going on from first_model.dlpk", "<td>rested</td>"):
+        assert text in report
     assert any("classes it knows: class 2; new: class 5" in note for note in progress.notes)
     old, new = (
         weights_of(first["model"], tmp_path / "o"),
@@ -60,6 +71,7 @@ def test_known_classes_keep_their_rows_and_new_ones_start_anew(make_folder, tmp_
         assert torch.allclose(new[head][0], old[head][0], atol=1e-6)
     with open_package(second["model"]) as package:
         own = package.definition.geodl
+        assert f"3: {', '.join(own['band_names'])} (uint8)" in report
         assert own["backbone"] == TINY["backbone"] and own["class_count"] == 2
         assert own["training"]["pretrained_model"] == "first_model.dlpk"
 
@@ -75,6 +87,60 @@ def test_other_bands_are_adapted(make_folder, tmp_path):
     )
     name = next(name for name in old if old[name].shape != new[name].shape)
     assert torch.allclose(new[name][:, 3], old[name][:, 0] * 3 / 4, atol=1e-5)
+
+
+def begun(folder, output, **more):
+    """Return the module that a training starts from, and what was said."""
+    wanted, progress = (
+        options(folder, output, **{**TINY, "backbone": "resnet34", **more}),
+        Recorder(),
+    )
+    preparation = prepare(wanted, Phase(progress, "Reading", 1, "chips"))
+    return build_module(wanted, preparation, True, progress), [*preparation.notes, *progress.notes]
+
+
+def test_a_sigmoid_gets_a_new_class_or_makes_room_for_more(make_folder, tmp_path):
+    folder = make_folder("Classified_Tiles", values=(1,), count=4, name="first")
+    more = {**TINY, "model_arguments": "sigmoid=true"}
+    first = train(options(folder, tmp_path / "first_model", **more), Progress())["model"]
+    old = weights_of(first, tmp_path / "o")
+    head = "network.segmentation_head.0.weight"
+    module, _ = begun(folder, tmp_path / "x", pretrained_model=first)
+    assert torch.equal(module.network.state_dict()[head], old[head])
+    other = make_folder("Classified_Tiles", values=(5,), count=4, name="other")
+    module, notes = begun(other, tmp_path / "x", pretrained_model=first)
+    assert any("new: class 5" in note for note in notes)
+    new = module.network.state_dict()
+    assert new[head].shape == old[head].shape and not torch.equal(new[head], old[head])
+    assert sum(torch.equal(new[name], old[name]) for name in old) >= len(old) - 2
+    two = make_folder("Classified_Tiles", values=(1, 5), count=4, name="two")
+    module, notes = begun(two, tmp_path / "x", pretrained_model=first)
+    assert any("for 2 classes the last layer starts anew" in note for note in notes)
+    assert len(module.network.state_dict()[head]) == 3
+
+
+def test_a_model_goes_on_at_another_size_inside(make_folder, tmp_path):
+    first = trained(make_folder, tmp_path, "Labeled_Tiles", resize_to=96)["model"]
+    old = weights_of(first, tmp_path / "o")
+    larger = make_folder("Labeled_Tiles", values=(1, 2, 3), count=4, side=96, name="larger")
+    module, _ = begun(larger, tmp_path / "x", pretrained_model=first)
+    new = module.network.state_dict()
+    assert all(torch.equal(new[name[len("network.") :]], old[name]) for name in old)
+    plain = train(options(tmp_path / "first", tmp_path / "plain", **TINY), Progress())["model"]
+    old = weights_of(plain, tmp_path / "p")
+    module, _ = begun(larger, tmp_path / "x", pretrained_model=plain, resize_to=64)
+    new = module.network.state_dict()
+    assert all(torch.equal(new[f"network.{name}"], old[name]) for name in old)
+
+
+def test_weights_for_four_bands_start_a_network_of_four(make_folder, tmp_path):
+    made = build_pyramid(TINY["backbone"], 4, 64, "none").network
+    path = tmp_path / "four.safetensors"
+    save_file(made.state_dict(), path)
+    folder = make_folder("PASCAL_VOC_rectangles", bands=4, count=4)
+    module, _ = begun(folder, tmp_path / "x", backbone=TINY["backbone"], weights=str(path))
+    first = next(each for each in module.network.encoder.modules() if isinstance(each, nn.Conv2d))
+    assert torch.equal(first.weight, made.conv_stem.weight)
 
 
 def test_what_does_not_fit_the_model_is_one_sentence(make_folder, tmp_path):

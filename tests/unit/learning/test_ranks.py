@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 
 import pytest
+import torch
+from torchvision.ops import MultiScaleRoIAlign
 
 from geodl_plugin.core.errors import CancelledError, InputError
-from geodl_plugin.core.learning.hardware import choose_hardware
+from geodl_plugin.core.learning.fitting import _deterministic
+from geodl_plugin.core.learning.hardware import Hardware, choose_hardware
 from geodl_plugin.core.learning.train import train
 from geodl_plugin.core.progress import Progress
 
@@ -32,6 +35,20 @@ def test_two_processes_train_one_model_and_resume(make_folder, tmp_path):
         "two.dlpk",
     ]
     assert "LOCAL_RANK" not in os.environ
+
+
+@pytest.mark.parametrize(("known", "backend"), [(False, "gloo"), (True, None)])
+def test_gpus_share_by_gloo_where_there_is_no_nccl(monkeypatch, known, backend):
+    monkeypatch.setattr(torch.distributed, "is_nccl_available", lambda: known)
+    arguments = Hardware(torch.device("cuda"), "float32", 2).trainer_arguments()
+    assert arguments["strategy"].process_group_backend == backend
+
+
+def test_gpus_add_up_in_one_order_unless_that_takes_a_compiler():
+    plain, pools = torch.nn.Conv2d(1, 1, 1), MultiScaleRoIAlign(["8"], 7, 2)
+    cuda, cpu = torch.device("cuda"), torch.device("cpu")
+    found = [_deterministic(each, cuda) for each in (plain, torch.nn.Sequential(plain, pools))]
+    assert found == ["warn", None] and _deterministic(plain, cpu) is None
 
 
 def test_wrong_counts_are_one_sentence(make_folder, tmp_path):

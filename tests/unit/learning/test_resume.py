@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import signal
@@ -13,9 +14,12 @@ import pytest
 import torch
 
 from geodl_plugin.core.errors import CancelledError, InputError
+from geodl_plugin.core.learning.building import build_module
 from geodl_plugin.core.learning.checkpoint import FOLDER, checkpoint_path
+from geodl_plugin.core.learning.module import freeze
+from geodl_plugin.core.learning.preparation import prepare
 from geodl_plugin.core.learning.train import train
-from geodl_plugin.core.progress import Progress
+from geodl_plugin.core.progress import Phase, Progress
 
 from .test_train import Recorder, options, weights_of
 
@@ -98,6 +102,24 @@ def test_a_cancelled_run_goes_on_with_the_same_weights(make_folder, tmp_path, da
             train(wanted, progress)
         assert any(f"kept as it was after epoch {after}" in note for note in progress.notes)
     assert same_weights(whole, train(wanted, Progress()), tmp_path)
+
+
+@pytest.mark.parametrize("model_type", ["RETINANET", "FASTERRCNN"])
+def test_an_encoder_that_goes_on_keeps_its_statistics(make_folder, tmp_path, model_type):
+    folder = make_folder("PASCAL_VOC_rectangles", count=4)
+    wanted = options(folder, tmp_path / "on", model_type=model_type, **TINY)
+    preparation = prepare(wanted, Phase(Progress(), "Reading", 1, "chips"))
+    for weights in ("none", "imagenet"):
+        spec = dataclasses.replace(preparation.spec, weights=weights)
+        known = dataclasses.replace(preparation, spec=spec)
+        module = build_module(wanted, known, False, Progress())
+        freeze(module.network.encoder, False)
+        norms = [
+            each.training
+            for each in module.network.encoder.modules()
+            if isinstance(each, torch.nn.modules.batchnorm._BatchNorm)
+        ]
+        assert norms and set(norms) == {weights == "none"}
 
 
 def test_a_run_that_had_stopped_early_trains_no_more(make_folder, tmp_path, monkeypatch):
