@@ -213,7 +213,9 @@ def test_a_disk_that_is_full_for_the_probabilities_costs_no_tile(
         patched.setattr(
             result_raster,
             "build_overviews",
-            lambda dataset, *rest: "p.tif.un" not in dataset.GetDescription() and build(dataset, *rest),
+            lambda dataset, *rest: (
+                "p.tif.un" not in dataset.GetDescription() and build(dataset, *rest)
+            ),
         )
         places.run()
     assert not [each for each in places.out.iterdir() if not each.name.startswith(".a.tif.un")
