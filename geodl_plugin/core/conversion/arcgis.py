@@ -41,11 +41,6 @@ def write_arcgis(
             f"'{model.name}' is a {network.task.value} model, for which ArcGIS has no way to hand "
             "over two dates. Convert it to onnx or openvino."
         )
-    if network.several:
-        raise ModelError(
-            f"'{model.name}' gives an object several classes, for which ArcGIS's tool has one "
-            "field only. Convert it to onnx or openvino."
-        )
     if network.bands != len(model.bands):
         raise ModelError(f"'{model.name}' names other bands than its network takes.")
     weights = path.with_suffix(".pt")
@@ -71,6 +66,9 @@ def describe(
         if name.lower() in ("modelfile", "inferencefunction", "framework", "modelconfiguration"):
             del values[name]
     own = {name: value for name, value in definition.geodl.items() if name not in _OURS}
+    # The function gives one text with all names of an object, not the classes' chances.
+    if own.pop("several_labels", False):
+        own["joined_labels"] = True
     own.setdefault("crop", {"mode": model.crop_mode, "blacken": model.blacken})
     own["normalization"] = {"mean": list(model.mean), "std": list(model.std)}
     own["converted_from"] = definition.name

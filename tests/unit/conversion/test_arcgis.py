@@ -37,7 +37,7 @@ SIDE = 64
 EDGE = 8  # columns without data
 
 
-def convert(folder: Path, name: str) -> tuple[str, str]:
+def convert(folder: Path, name: str, **facts: Any) -> tuple[str, str]:
     """Return a model and its package for ArcGIS."""
     torch.manual_seed(0)
     if name == "SSD":
@@ -46,7 +46,8 @@ def convert(folder: Path, name: str) -> tuple[str, str]:
         model = write_detector(folder / "model.dlpk", name)
     else:
         normalization = {"mean": [0.0] * 3, "std": [4.0] * 3}
-        model = write_model(folder / "model.dlpk", name, bands=3, normalization=normalization)
+        facts["normalization"] = normalization
+        model = write_model(folder / "model.dlpk", name, bands=3, **facts)
     output = str(folder / "für ArcGIS" / "converted.dlpk")
     result = run(ConversionOptions(model, "arcgis", output), Progress())
     assert result["output"] == output and result["chance"] < 1e-4
@@ -223,8 +224,9 @@ def test_pixels_get_the_same_classes(tmp_path):
     assert set(np.unique(told[own.valid])) <= {3, 7} and (told[~own.valid] == 0).all()
 
 
-def test_objects_get_the_same_class(tmp_path):
-    model, package = convert(tmp_path, "TEST_OBJECTS")
+@pytest.mark.parametrize("several", [False, True])
+def test_objects_get_the_same_classes(several, tmp_path):
+    model, package = convert(tmp_path, "TEST_OBJECTS", several_labels=several)
     image, _ = scene(2 * SIDE)
     source = write_raster(tmp_path / "scene.tif", image)
     x, y, cell = NORTH_UP[0], NORTH_UP[3], NORTH_UP[1]
@@ -234,12 +236,24 @@ def test_objects_get_the_same_class(tmp_path):
     output = str(tmp_path / "own.gpkg")
     options = ObjectOptions([source], model, output, features=[layer, "trees"], precision="float32")
     objects.run(options, Progress())
+    own = [(each["ClassLabel"], each["Confidence"]) for each in read_features(output)]
     blocks = {}
     for number, (col, row) in enumerate(centres):
         blocks[f"pixels{number}"] = image[:, row - 32 : row + 32, col - 32 : col + 32]
         blocks[f"mask{number}"] = np.ones((3, SIDE, SIDE), np.uint8)
-    (found,) = host(tmp_path, package, blocks, {"batch_size": 3})
-    own = [(each["ClassLabel"], each["Confidence"]) for each in read_features(output)]
+    if several:
+        every, some, none = host(
+            tmp_path, package, blocks, *({"batch_size": 3, "threshold": t} for t in (0, 0.5, 1.1))
+        )
+        told = [[each["attributes"] for each in run["vectors"]] for run in (every, none)]
+        assert [[each["ClassLabel"] for each in run] for run in told] == [
+            ["Tree,Car"] * 3,
+            [""] * 3,
+        ]
+        assert told[0][0]["Classvalue"] == told[1][0]["Classvalue"]
+        found = some
+    else:
+        (found,) = host(tmp_path, package, blocks, {"batch_size": 3})
     theirs = [each["attributes"] for each in found["vectors"]]
     assert [each["ClassLabel"] for each in theirs] == [name for name, _ in own]
     np.testing.assert_allclose(
@@ -254,4 +268,5 @@ def test_objects_get_the_same_class(tmp_path):
     assert values["ModelFile"] == "converted.pt"
     assert values["InferenceFunction"] == "GeoDLObjectClassifier.py"
     assert values["ExtractBands"] == [0, 1, 2] and values["ImageWidth"] == SIDE
-    assert "architecture" not in values["GeoDL"]
+    assert "architecture" not in values["GeoDL"] and "several_labels" not in values["GeoDL"]
+    assert values["GeoDL"].get("joined_labels", False) == several

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import numpy as np
 import onnx
@@ -13,14 +12,12 @@ import torch
 from torch import nn
 
 from geodl_plugin.core.conversion import proof
-from geodl_plugin.core.conversion.arcgis import write_arcgis
 from geodl_plugin.core.conversion.convert import run
 from geodl_plugin.core.conversion.exportable import Exportable
 from geodl_plugin.core.conversion.onnx_file import describe_file
 from geodl_plugin.core.conversion.options import ConversionOptions
 from geodl_plugin.core.errors import InputError, ModelError
 from geodl_plugin.core.models.registry import NetworkSpec, Task, build_network, model_type
-from geodl_plugin.core.packages.definition import ModelDefinition
 from geodl_plugin.core.packages.information import page
 from geodl_plugin.core.progress import Progress
 from tests.qgis.models import write_untrained
@@ -149,8 +146,6 @@ def test_several_labels_are_told_each_by_itself():
     network = Exportable(Brightest(2, pixels=False), model)
     told = network(torch.full((1, 1, 32, 32), 10.0))
     np.testing.assert_allclose(told.numpy(), [[1 / (1 + np.e**100), 0.5]], atol=1e-6)
-    with pytest.raises(ModelError, match="several classes, for which ArcGIS"):
-        write_arcgis(network, model, ModelDefinition({}), Path("a.dlpk"))
 
 
 class Wild(nn.Module):

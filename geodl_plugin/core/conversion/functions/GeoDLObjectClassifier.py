@@ -2,9 +2,9 @@
 
 The host hands over the images of several objects at a time and gets back the class of each. This
 file lies in the model package beside the definition (.emd) and the network (.pt, TorchScript),
-which takes images of one size and answers the probabilities ``(n, classes)``. ArcGIS
-wants it complete in one file: what it shares with the other functions is repeated in each, and
-equal.
+which takes images of one size and answers the probabilities ``(n, classes)``: of all classes
+together, or of each by itself where an object may have several. ArcGIS wants it complete in one
+file: what it shares with the other functions is repeated in each, and equal.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ class GeoDLObjectClassifier:
     def __init__(self) -> None:
         self.name = "GeoDL object classifier"
         self.description = "Classifies objects with a network trained by GeoDL."
+        self.definition: dict[str, Any] = {}
+        self.threshold = 0.5
 
     def initialize(self, **kwargs: Any) -> None:
         """Read the definition and the network."""
@@ -37,9 +39,14 @@ class GeoDLObjectClassifier:
         self.side = int(self.definition["ImageWidth"])
         self.classes = sorted(self.definition["Classes"], key=lambda each: each["Value"])
 
+    @property
+    def several(self) -> bool:
+        """Whether an object may have several classes."""
+        return bool(self.definition.get("GeoDL", {}).get("joined_labels"))
+
     def getParameterInfo(self) -> list[dict[str, Any]]:
         """Return the tool's arguments."""
-        return [
+        parameters = [
             {
                 "name": "rasters",
                 "dataType": "rasters",
@@ -57,9 +64,22 @@ class GeoDLObjectClassifier:
                 "description": "How many objects are classified at a time.",
             },
         ]
+        if self.several:
+            parameters.append(
+                {
+                    "name": "threshold",
+                    "dataType": "numeric",
+                    "value": 0.5,
+                    "required": False,
+                    "displayName": "threshold",
+                    "description": "The least confidence of each of an object's classes, 0 to 1.",
+                }
+            )
+        return parameters
 
     def getConfiguration(self, **scalars: Any) -> dict[str, Any]:
         """Take the arguments and say which images are wanted."""
+        self.threshold = float(scalars.get("threshold", 0.5))
         crop = self.definition["GeoDL"].get("crop") or {}
         whole = str(crop.get("mode", "Fixed_Size")).lower() == "fixed_size"
         return {
@@ -127,14 +147,22 @@ class GeoDLObjectClassifier:
         )
 
     def feature(self, number: int, shape: tuple[int, int], chance: np.ndarray) -> dict[str, Any]:
-        """Return an object's class as a feature that outlines its image."""
+        """Return an object's class as a feature that outlines its image.
+
+        Where an object may have several, all their names are joined; the value is that of the
+        most probable one.
+        """
         each = self.classes[int(chance.argmax())]
+        names = [each["Name"]]
+        if self.several:
+            sure = chance >= self.threshold
+            names = [one["Name"] for one, told in zip(self.classes, sure) if told]
         rows, cols = shape
         ring = [[0, 0], [0, rows], [cols, rows], [cols, 0], [0, 0]]
         return {
             "attributes": {
                 "OID": number,
-                "ClassLabel": each["Name"],
+                "ClassLabel": ",".join(names),
                 "Classvalue": each["Value"],
                 "Confidence": round(100 * float(chance.max()), 2),
             },
