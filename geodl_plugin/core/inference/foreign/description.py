@@ -61,6 +61,7 @@ class Foreign:
         background: whether the first answer of pixels is the background; ``None`` to tell by
             how many there are.
         threshold: from which probability a single answer means its class.
+        least: probability below which no class of several is believed.
         layout: NCHW or NHWC of the images, "" to tell by the shapes.
         fixed: side of the only tile it takes, 0 for any.
         step: of which a tile's side is a multiple.
@@ -76,6 +77,7 @@ class Foreign:
     answer: str = ""
     background: bool | None = None
     threshold: float = 0.5
+    least: float = 0.0
     layout: str = ""
     fixed: int = 0
     step: int = 32
@@ -147,6 +149,7 @@ class _Reader:
             answer=answer,
             background=self.facts.get("background") if schema else None,
             threshold=float(self.facts.get("seg_threshold") or 0.5),
+            least=float(self.facts.get("seg_threshold") or 0.0),
             layout=self._choice("layout", LAYOUTS),
             fixed=fixed,
             step=int(self.facts.get("stride") or 32),

@@ -153,7 +153,20 @@ class ForeignNetwork(nn.Module):
             return self._single(logits)
         if self._probabilities:
             logits = logits.clamp(min=LEAST).log()
-        return self._chosen(logits)
+        return self._above(self._chosen(logits))
+
+    def _above(self, logits: Tensor) -> Tensor:
+        """Give pixels to the background whose best class stays below the threshold, if one is told.
+
+        As in Deepness, probabilities count as the network gives them: they need not sum to 1.
+        """
+        threshold = self._foreign.least
+        if threshold <= 0 or self.task is not Task.PIXELS:
+            return logits
+        chances = logits.exp() if self._probabilities else logits.softmax(1)
+        unsure = chances[:, 1:].amax(1) < threshold
+        background = torch.where(unsure, logits.amax(1) + FAR_BELOW, logits[:, 0])
+        return torch.cat([background[:, None], logits[:, 1:]], 1)
 
     def _single(self, answer: Tensor) -> Tensor:
         """Return the logits of both classes of one answer; equal ones are at the threshold."""

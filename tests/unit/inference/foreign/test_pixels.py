@@ -127,6 +127,32 @@ def test_a_single_answer_is_a_threshold(raster: tuple[str, np.ndarray], tmp_path
     assert (found == (chance > 0.9).astype(int)[raster[1]]).all()
 
 
+@pytest.mark.parametrize("activation", ["Softmax", "Sigmoid", ""])
+@pytest.mark.parametrize("background", [True, False])
+def test_below_the_threshold_is_background(
+    background: bool, activation: str, tmp_path: Path
+) -> None:
+    """Between the levels of two classes both are improbable, as Deepness sees it."""
+    values = np.delete(np.arange(6, 25), 9)  # in the very middle, 15, no class is the best
+    places = np.tile(np.arange(len(values)), (70, 4))
+    pixels = values[places].astype(np.uint8)
+    source = write_raster(tmp_path / "image.tif", np.stack([pixels] * 3))
+    levels = LEVELS if background else LEVELS[1:]
+    names = ["background", "Tree", "Car"][-len(levels) :]
+    weights, bias = level_weights(1, 255.0, levels)
+    answers = weights.ravel() * (values / 255)[:, None] + bias
+    chances = np.exp(answers) / np.exp(answers).sum(1, keepdims=True)
+    if activation == "Sigmoid":
+        chances = 1 / (1 + np.exp(-answers))
+    best = answers.argmax(1) + (0 if background else 1)
+    for threshold in (0.0, 0.55):
+        facts = {"class_names": dict(enumerate(names)), "seg_thresh": threshold}
+        model = pixel_onnx(tmp_path / "net.onnx", 3, levels=levels, activation=activation, **facts)
+        wanted = np.where((chances.max(1) >= threshold) | (best == 0), best, 0)
+        assert (classify(source, model, tmp_path) == wanted[places]).all()
+        assert (wanted != best).any() == (threshold > 0)
+
+
 def test_bands_by_their_names(tmp_path: Path) -> None:
     """The first of the three, NIR, tells the class: it lies last in the image."""
     wanted = np.random.default_rng(1).integers(0, 3, (70, 90)).astype(np.uint8)
