@@ -15,8 +15,10 @@ from ..errors import InputError
 from ..inference.engine import load_network
 from ..inference.model import Model, read_model
 from ..models.registry import Task
+from ..overwriting import refuse_inputs
 from ..packages.archive import open_package
 from ..packages.definition import ModelDefinition
+from ..packages.model_files import model_files
 from ..progress import Progress
 from .exportable import Exportable, trial_images
 from .options import ConversionOptions
@@ -31,6 +33,7 @@ def run(options: ConversionOptions, progress: Progress) -> dict[str, Any]:
         ModelError: when the model cannot be converted; nothing is left at the output then.
     """
     options.check()
+    refuse_inputs([options.output], model_files(options.model))
     progress.update(0.0, "Loading the model")
     with open_package(options.model) as package:
         definition = package.definition

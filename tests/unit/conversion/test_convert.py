@@ -195,3 +195,12 @@ def test_what_is_no_onnx_is_a_sentence(tmp_path, content):
     with pytest.raises(ModelError, match=r"'a.onnx' is no ONNX network|There is no file") as caught:
         describe_file({"model": str(path)}, Progress())
     assert "\n" not in str(caught.value)
+
+
+def test_the_weights_of_a_definition_are_not_replaced(tmp_path):
+    weights = tmp_path / "net.xml"
+    weights.write_bytes(b"weights")
+    (tmp_path / "net.emd").write_text('{"ModelFile": "net.xml"}')
+    with pytest.raises(InputError, match=r"'net\.xml' is an input"):
+        run(ConversionOptions(str(tmp_path / "net.emd"), "openvino", str(weights)), Progress())
+    assert weights.read_bytes() == b"weights"
