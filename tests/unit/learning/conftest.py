@@ -137,3 +137,28 @@ def make_folder(tmp_path: Path) -> Callable[..., Path]:
         return folder
 
     return make
+
+
+@pytest.fixture
+def no_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out the pictures and the report, which cost more than the training of a few chips."""
+    learning = "geodl_plugin.core.learning"
+    monkeypatch.setattr(f"{learning}.delivery.examine", lambda *_: None)
+    monkeypatch.setattr(f"{learning}.delivery.all_examples", lambda *_: ())
+    monkeypatch.setattr(f"{learning}.pictures.draw_all", lambda *_: {})
+    monkeypatch.setattr(f"{learning}.report.make_report", lambda *_: "")
+
+
+@pytest.fixture
+def small_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make small what no argument of a model type makes small."""
+    from geodl_plugin.core.models.networks.segmentation import build_library
+
+    def build(architecture: str, encoder: str, spec: Any, _: Any) -> Any:
+        little = {"decoder_channels": [32, 16, 16, 16, 16]}
+        return build_library(architecture, encoder, spec, little)
+
+    networks = "geodl_plugin.core.models.networks"
+    monkeypatch.setattr(f"{networks}.two_stage.BOX_WIDTH", 32)
+    for each in ("change", "unet_id"):
+        monkeypatch.setattr(f"{networks}.{each}.build_library", build)

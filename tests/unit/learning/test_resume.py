@@ -15,6 +15,7 @@ import torch
 
 from geodl_plugin.core.errors import CancelledError, InputError
 from geodl_plugin.core.learning.building import build_module
+from geodl_plugin.core.learning.callbacks import BestEpoch
 from geodl_plugin.core.learning.checkpoint import FOLDER, checkpoint_path
 from geodl_plugin.core.learning.module import freeze
 from geodl_plugin.core.learning.preparation import prepare
@@ -120,6 +121,47 @@ def test_an_encoder_that_goes_on_keeps_its_statistics(make_folder, tmp_path, mod
             if isinstance(each, torch.nn.modules.batchnorm._BatchNorm)
         ]
         assert norms and set(norms) == {weights == "none"}
+
+
+RCNN = "rpn_batch_size_per_image=16;box_batch_size_per_image=8;box_detections_per_img=10"
+CLASSIFIER = {"model_type": "FEATURE_CLASSIFIER"}
+DRAWN = {
+    "regions": ("PASCAL_VOC_rectangles", {"model_type": "FASTERRCNN", "model_arguments": RCNN}),
+    "masks": ("RCNN_Masks", {"model_type": "MASKRCNN", "model_arguments": RCNN}),
+    "borders": ("RCNN_Masks", {"model_type": "UNET_ID"}),
+    "pairs": ("Classified_Tiles", {"model_type": "CHANGEDETECTOR"}),
+    "mixup": ("Labeled_Tiles", {**CLASSIFIER, "model_arguments": "mixup=true"}),
+    "oversampling": ("Labeled_Tiles", {**CLASSIFIER, "model_arguments": "oversample=true"}),
+    "encoder thawed in between": ("Labeled_Tiles", {**CLASSIFIER, "freeze": "2"}),
+    "rate found": ("Labeled_Tiles", {**CLASSIFIER, "learning_rate": ""}),
+}
+
+
+@pytest.mark.usefixtures("no_report", "small_networks")
+@pytest.mark.parametrize(("data_format", "more"), DRAWN.values(), ids=DRAWN)
+def test_whatever_chance_decides_is_the_same_after_an_interruption(
+    make_folder, tmp_path, monkeypatch, data_format, more
+):
+    monkeypatch.setattr("geodl_plugin.core.learning.fitting.BATCHES", 10)
+    # The weights of the last epoch are compared, whichever was best.
+    monkeypatch.setattr(BestEpoch, "restore", lambda *_: None)
+    values = (1, 2) if data_format == "Labeled_Tiles" else (1,)
+    folder = make_folder(data_format, values=values, pairs=more["model_type"] == "CHANGEDETECTOR")
+    more = {"backbone": "timm:test_resnet", "batch_size": 2, **more}
+    if "freeze" in more:  # an encoder that knows nothing is never frozen
+        taught = train(
+            options(folder, tmp_path / "before", **{**more, "max_epochs": 1}), Progress()
+        )
+        more = {**more, "pretrained_model": taught["model"], "backbone": ""}
+    whole = train(options(folder, tmp_path / "whole", **more), Progress())
+    wanted = options(folder, tmp_path / "cancelled", **more)
+    with pytest.raises(CancelledError):
+        train(wanted, Recorder(cancel_after=1))
+    progress = Recorder()
+    resumed = train(wanted, progress)
+    assert any("interrupted after epoch 1: it goes on" in note for note in progress.notes)
+    assert [each["epoch"] for each in progress.records] == [1, 2] and resumed["epochs"] == 2
+    assert same_weights(whole, resumed, tmp_path)
 
 
 def test_a_run_that_had_stopped_early_trains_no_more(make_folder, tmp_path, monkeypatch):

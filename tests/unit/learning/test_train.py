@@ -70,12 +70,15 @@ def options(folder: Path, output: Path, **more: object) -> TrainingOptions:
     return TrainingOptions(input=str(folder), output=str(output), **values)
 
 
-@pytest.mark.parametrize("name", FORMATS)
 @pytest.mark.parametrize(
-    ("bands", "dtype", "invalid"),
-    [(3, "uint8", False), (8, "uint16", False), (1, "float32", True)],
+    ("name", "bands", "dtype", "invalid"),
+    [
+        ("SSD", 3, "uint8", False),
+        ("UNET", 8, "uint16", False),
+        ("FEATURE_CLASSIFIER", 1, "float32", True),
+    ],
 )
-def test_every_type_on_every_kind_of_band(make_folder, tmp_path, name, bands, dtype, invalid):
+def test_package_and_report_of_each_task(make_folder, tmp_path, name, bands, dtype, invalid):
     folder = make_folder(
         FORMATS[name][0], bands=bands, dtype=dtype, values=(7, 42), invalid=invalid
     )
