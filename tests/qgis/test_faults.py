@@ -225,9 +225,9 @@ def test_a_cancel_that_ends_the_worker_by_force_leaves_nothing_of_any_result(
     ended = "4194305"  # no process has such a number
 
     def killed(*_: Any) -> None:
-        for name in ("a.unfinished.journal", "a.unfinished.pixels", "p.unfinished.tif"):
+        for name in ("a.tif.unfinished.journal", "a.tif.unfinished.pixels", "p.tif.unfinished.tif"):
             (folder / f".{name}").touch()
-        for name in (f".p.part-{ended}.new.tif", f"r.part-{ended}.gpkg"):
+        for name in (f".p.tif.part-{ended}.new.tif", f"r.gpkg.part-{ended}.gpkg"):
             (folder / name).touch()
         raise CancelledError
 
