@@ -226,14 +226,19 @@ def write_package(
     return path
 
 
+def folder_of(definition: ModelDefinition) -> Path | None:
+    """Return the folder of the files that a text names by their absolute paths, if it does."""
+    told = [str(definition.values.get(key, "")) for key in ("ModelFile", "InferenceFunction")]
+    return next((Path(each).parent for each in told if Path(each).is_absolute()), None)
+
+
 def _of_text(text: str) -> tuple[ModelDefinition, Path | None]:
     """Read a definition that the user wrote, and find the folder of its files.
 
     The user may name any file, which a definition that comes with a model may not.
     """
     definition = ModelDefinition.from_json(text)
-    told = [str(definition.values.get(key, "")) for key in ("ModelFile", "InferenceFunction")]
-    folder = next((Path(each).parent for each in told if Path(each).is_absolute()), None)
+    folder = folder_of(definition)
     if folder is None:
         return definition, None
     beside = folder

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from .definition import read_definition
+from .archive import folder_of
+from .definition import ModelDefinition, read_definition
 from .installation import named_files
 from .networks.files import is_network
 from .networks.onnx_header import read_onnx
@@ -16,14 +17,17 @@ def model_files(model: str) -> list[Path]:
     """Return the files of a model: its package, or what lies unpacked.
 
     Args:
-        model: as of :func:`~.archive.open_package`; the text of a definition has no files.
+        model: as of :func:`~.archive.open_package`.
 
     Raises:
         ModelError: when there is no such model, or a file of it is damaged.
     """
     text = model.strip()
     if text.startswith("{"):
-        return []
+        definition = ModelDefinition.from_json(text)
+        folder = folder_of(definition)
+        names = named_files(definition) if folder is not None else []
+        return sorted({part for name in names for part in _parts(folder / name)})
     path = locate(text)
     found = {path}
     if path.suffix.lower() == ".emd":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import zipfile
 from pathlib import Path
@@ -109,13 +110,15 @@ def test_a_model_that_was_replaced_changes_the_facts(
     weights = tmp_path / ModelDefinition.from_json((tmp_path / "trees.emd").read_text()).model_file
     installed = PixelOptions([], "trees", "out.tif")
     unpacked = PixelOptions([], str(tmp_path / "trees.emd"), "out.tif")
-    before = facts_of(installed), facts_of(unpacked)
-    assert (facts_of(installed), facts_of(unpacked)) == before
+    written = PixelOptions([], json.dumps({"ModelFile": str(weights)}), "out.tif")
+    before = facts_of(installed), facts_of(unpacked), facts_of(written)
+    assert (facts_of(installed), facts_of(unpacked), facts_of(written)) == before
     uninstall("Trees")
     install(str(package), "Trees", Progress())
     assert facts_of(installed) != before[0]
     weights.write_bytes(b"other")
     assert facts_of(unpacked) != before[1]
+    assert facts_of(written) != before[2]
 
 
 def test_what_lies_behind_a_virtual_raster_changes_the_facts(tmp_path: Path) -> None:
