@@ -10,10 +10,8 @@ the same for chips: tests/unit/chips/test_export.py
     test_a_raster_smaller_than_a_chip_is_padded
 16 bit, and float with NaN: detect: tests/unit/inference/test_detect.py
     test_every_data_type
-16 bit, and float with NaN: train: tests/unit/learning/test_train.py
-    test_every_type_on_every_kind_of_band
-16 bit, and float with NaN: pixels: tests/unit/learning/test_pixel_types.py
-    test_every_type_is_trained_saved_loaded_and_applied
+16 bit, and float with NaN: every model type: tests/unit/learning/test_table.py
+    test_trained_saved_loaded_and_applied
 pixels of 2.1e-6° × 2.3e-6°: tests/unit/inference/test_detect.py
     test_a_square_lands_exactly_where_it_is
 the same, with outlines: tests/unit/inference/test_outlines.py
