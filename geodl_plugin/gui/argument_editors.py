@@ -102,10 +102,17 @@ class IntegerEditor(ArgumentEditor):
 
 
 class PlainSpinBox(QgsDoubleSpinBox):
-    """A box for a number that is shown without zeros at its end."""
+    """A box that shows all digits of a number, without zeros at its end or marks of thousands."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        locale = self.locale()
+        locale.setNumberOptions(QLocale.NumberOption.OmitGroupSeparator)
+        self.setLocale(locale)
+        self.setDecimals(DECIMALS)
 
     def textFromValue(self, value: float) -> str:  # noqa: N802
-        return self.locale().toString(round(value, DECIMALS), "g", DECIMALS)
+        return self.locale().toString(round(value, DECIMALS), "g", DIGITS)
 
 
 class NumberEditor(ArgumentEditor):
@@ -113,7 +120,6 @@ class NumberEditor(ArgumentEditor):
 
     def __init__(self, argument: Argument) -> None:
         super().__init__(argument, PlainSpinBox())
-        self.field.setDecimals(DECIMALS)
         self.field.setRange(0.0, 1.0 if argument.is_share else MOST)
         self.field.setSingleStep(0.05 if argument.is_share else 1.0)
         self.take(argument.default)
@@ -124,29 +130,17 @@ class NumberEditor(ArgumentEditor):
         return round(self.field.value(), DECIMALS)
 
     def take(self, value: Any) -> bool:
-        number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if not number or not self.field.minimum() <= value <= self.field.maximum():
+        if not _is_number(value) or not self.field.minimum() <= value <= self.field.maximum():
             return False
         self.field.setValue(value)
         return True
-
-
-class AnyNumberBox(PlainSpinBox):
-    """A box that shows all digits of its number, and none of another grouping."""
-
-    def textFromValue(self, value: float) -> str:  # noqa: N802
-        return self.locale().toString(round(value, DECIMALS), "g", DIGITS)
 
 
 class AnyNumberEditor(ArgumentEditor):
     """A number of whatever sign and size; the smallest one is none, where none is the default."""
 
     def __init__(self, argument: Argument) -> None:
-        super().__init__(argument, AnyNumberBox())
-        locale = self.field.locale()
-        locale.setNumberOptions(QLocale.NumberOption.OmitGroupSeparator)
-        self.field.setLocale(locale)
-        self.field.setDecimals(DECIMALS)
+        super().__init__(argument, PlainSpinBox())
         self._nothing = -MOST - 1.0 if argument.default is None else None
         self.field.setRange(-MOST if self._nothing is None else self._nothing, MOST)
         if self._nothing is not None:
@@ -167,9 +161,8 @@ class AnyNumberEditor(ArgumentEditor):
         if value is None and self._nothing is not None:
             self.field.setValue(self._nothing)
             return True
-        number = isinstance(value, (int, float)) and not isinstance(value, bool)
         # What cannot be shown to its last digit is left as it was written.
-        if not number or not -MOST <= value <= MOST or round(value, DECIMALS) != value:
+        if not _is_number(value) or not -MOST <= value <= MOST or round(value, DECIMALS) != value:
             return False
         self.field.setValue(value)
         return True
@@ -231,6 +224,10 @@ class TextEditor(ArgumentEditor):
         else:
             self.field.setText(value if isinstance(value, str) else json.dumps(value))
         return True
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def editor_of(argument: Argument) -> ArgumentEditor:

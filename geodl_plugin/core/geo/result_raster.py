@@ -76,10 +76,10 @@ class ResultRaster:
             raise RasterError(
                 f"'{self.path.parent}' cannot be written: {error.strerror}."
             ) from error
-        self._stem = f".{self.path.name}.part-{os.getpid()}"
-        own = self.path.with_name(f"{self._stem}.pixels")
-        self._part = self.path.with_name(f"{self._stem}.new.tif")
-        whole = self.path.with_name(f"{self._stem}.tif")
+        stem = f".{self.path.name}.part-{os.getpid()}"
+        own = self.path.with_name(f"{stem}.pixels")
+        self._part = self.path.with_name(f"{stem}.new.tif")
+        whole = self.path.with_name(f"{stem}.tif")
         self._whole = unfinished(self.path, "tif") if resume else whole
         self.store = BlockStore(
             unfinished(self.path, "pixels") if resume else own,

@@ -187,10 +187,10 @@ def open_features(options: ObjectOptions) -> VectorReader | WholeRasters:
             f"The class cannot be stored in a field called '{options.class_field}'. "
             "Choose another name."
         )
+    refuse_inputs(options.outputs, options.inputs)
     if options.takes_rasters:
         return WholeRasters(options)
     path, layer = (*options.features, "")[:2]
-    refuse_inputs([options.output], [path])
     reader = VectorReader(path, layer or None)
     if reader.count == 0:
         raise InputError(f"'{reader.name}' has no features. Choose another layer.")

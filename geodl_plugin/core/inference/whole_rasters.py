@@ -11,7 +11,6 @@ from ..geo.crs import transform_points
 from ..geo.raster import Raster
 from ..geo.shapes import polygon
 from ..geo.vector import Feature
-from ..overwriting import refuse_inputs
 from .options import ObjectOptions
 
 RASTER_FIELD = "Raster"  # tells in a layer which raster a feature was found on
@@ -26,7 +25,6 @@ class WholeRasters:
         options: with the rasters.
 
     Raises:
-        InputError: when the result would replace a raster.
         RasterError: when the first raster cannot be opened.
     """
 
@@ -35,7 +33,6 @@ class WholeRasters:
 
     def __init__(self, options: ObjectOptions) -> None:
         self._sources = options.sources
-        refuse_inputs([options.output], options.sources)
         with Raster.open(options.sources[0]) as first:
             self.crs = first.crs
 

@@ -40,7 +40,6 @@ def build_module(
             arrange_bands(network.encoder, spec.band_count, options.weight_init_scheme, colours)
     for each in network.modules():
         if isinstance(each, SteadyEncoder):
-            # One that goes on was built without weights, but does know something.
             each.steady = preparation.encoder_knows
     network.to(memory_format=torch.channels_last)
     frozen_until = options.freeze_until() if preparation.encoder_knows else 1

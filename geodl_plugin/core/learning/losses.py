@@ -200,8 +200,7 @@ def tversky(
     macro: bool = False,
 ) -> Tensor:
     """Return 1 − (TP + ε) / (TP + αFP + βFN + ε), α + β = 1, each class by its weight."""
-    losses, truth = _tversky(logits, targets, None if macro else weights, alpha, macro)
-    return _mean(losses, truth, weights) if macro else losses
+    return _tversky(logits, targets, weights, alpha, 1.0, macro)
 
 
 @register(alpha=ALPHA, beta=1 - ALPHA, gamma=GAMMA, macro=False)
@@ -214,9 +213,7 @@ def focal_tversky(
     macro: bool = False,
 ) -> Tensor:
     """Return the Tversky loss to the power of γ, that of each class where their mean is taken."""
-    losses, truth = _tversky(logits, targets, None if macro else weights, alpha, macro)
-    losses = losses.clamp(min=1e-6) ** gamma
-    return _mean(losses, truth, weights) if macro else losses
+    return _tversky(logits, targets, weights, alpha, gamma, macro)
 
 
 @register()
@@ -256,16 +253,19 @@ def _missed(true: Tensor) -> Tensor:
 
 
 def _tversky(
-    logits: Tensor, targets: Tensor, weights: Weights, alpha: float, macro: bool
-) -> tuple[Tensor, Tensor]:
-    """Return the Tversky loss, of each class ``(n,)`` if wanted, and the truth ``(pixels, n)``."""
+    logits: Tensor, targets: Tensor, weights: Weights, alpha: float, gamma: float, macro: bool
+) -> Tensor:
+    """Return the Tversky loss to the power of γ, or the mean of those of the classes."""
     chance, truth = _known(logits.softmax(1), targets)
     hits = (chance * truth).sum(0)
     told, missed = (chance * (1 - truth)).sum(0), ((1 - chance) * truth).sum(0)
     if not macro:
         hits, told, missed = ((each * _of(weights)).sum() for each in (hits, told, missed))
     wrong = alpha * told + (1 - alpha) * missed
-    return 1 - (hits + EPSILON) / (hits + wrong + EPSILON), truth
+    losses = 1 - (hits + EPSILON) / (hits + wrong + EPSILON)
+    if gamma != 1:
+        losses = losses.clamp(min=1e-6) ** gamma  # powers below one have no slope at nothing
+    return _mean(losses, truth, weights) if macro else losses
 
 
 def _mean(losses: Tensor, truth: Tensor, weights: Weights) -> Tensor:

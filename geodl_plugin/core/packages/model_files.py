@@ -25,17 +25,17 @@ def model_files(model: str) -> list[Path]:
     text = model.strip()
     if text.startswith("{"):
         definition = ModelDefinition.from_json(text)
-        folder = folder_of(definition)
-        names = named_files(definition) if folder is not None else []
-        return sorted({part for name in names for part in _parts(folder / name)})
+        return sorted(_named(definition, folder_of(definition)))
     path = locate(text)
-    found = {path}
     if path.suffix.lower() == ".emd":
-        for name in named_files(read_definition(path)):
-            found.update(_parts(path.parent / name))
-    elif is_network(path):
-        found.update(_parts(path))
-    return sorted(found)
+        return sorted({path, *_named(read_definition(path), path.parent)})
+    return sorted({path, *(_parts(path) if is_network(path) else ())})
+
+
+def _named(definition: ModelDefinition, folder: Path | None) -> set[Path]:
+    """Return the files that a definition names, which lie in a folder."""
+    names = named_files(definition) if folder is not None else []
+    return {part for name in names for part in _parts(Path(folder or "") / name)}
 
 
 def _parts(path: Path) -> Iterator[Path]:

@@ -61,6 +61,13 @@ def same_weights(one: dict, other: dict, folder: Path) -> bool:
     return all(torch.equal(first[name], second[name]) for name in first)
 
 
+@pytest.fixture
+def last_epoch(monkeypatch):
+    """Keep the weights of the last epoch: the best one may lie before the interruption."""
+    monkeypatch.setattr(BestEpoch, "restore", lambda *_: None)
+
+
+@pytest.mark.usefixtures("last_epoch")
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
 def test_a_run_killed_within_an_epoch_ends_with_the_same_weights(make_folder, tmp_path):
     folder = make_folder("Labeled_Tiles", values=(1, 2), side=48, count=12)
@@ -85,6 +92,7 @@ def test_a_run_killed_within_an_epoch_ends_with_the_same_weights(make_folder, tm
     assert not checkpoint_path(wanted.output).parent.exists()
 
 
+@pytest.mark.usefixtures("last_epoch")
 @pytest.mark.parametrize(
     ("data_format", "more"),
     [
@@ -137,14 +145,12 @@ DRAWN = {
 }
 
 
-@pytest.mark.usefixtures("no_report", "small_networks")
+@pytest.mark.usefixtures("no_report", "small_networks", "last_epoch")
 @pytest.mark.parametrize(("data_format", "more"), DRAWN.values(), ids=DRAWN)
 def test_whatever_chance_decides_is_the_same_after_an_interruption(
     make_folder, tmp_path, monkeypatch, data_format, more
 ):
     monkeypatch.setattr("geodl_plugin.core.learning.fitting.BATCHES", 10)
-    # The weights of the last epoch are compared, whichever was best.
-    monkeypatch.setattr(BestEpoch, "restore", lambda *_: None)
     values = (1, 2) if data_format == "Labeled_Tiles" else (1,)
     folder = make_folder(data_format, values=values, pairs=more["model_type"] == "CHANGEDETECTOR")
     more = {"backbone": "timm:test_resnet", "batch_size": 2, **more}

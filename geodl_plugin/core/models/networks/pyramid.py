@@ -26,12 +26,15 @@ class SteadyEncoder(nn.Module):
 
     The few chips of a detector's batch tell less about the bands than the images that an
     encoder was pretrained with.
+
+    Attributes:
+        steady: whether they know something; whoever loads weights says so.
     """
 
-    def __init__(self, encoder: nn.Module, steady: bool) -> None:
+    def __init__(self, encoder: nn.Module) -> None:
         super().__init__()
         self.inner = encoder
-        self.steady = steady
+        self.steady = False
         self.strides, self.channels = encoder.strides, encoder.channels
         self.fixed_tile = encoder.fixed_tile
 
@@ -100,10 +103,10 @@ class FeaturePyramid(nn.Module):
 
 
 def build_feature_pyramid(spec: NetworkSpec, strides: Sequence[int]) -> FeaturePyramid:
-    """Return the backbone of a detector; pretrained encoders keep their batch statistics."""
+    """Return the backbone of a detector."""
     encoder = build_pyramid(spec.backbone, spec.band_count, spec.chip_size, spec.weights)
     check_strides(encoder, spec.backbone)
-    return FeaturePyramid(SteadyEncoder(encoder, spec.weights != "none"), strides)
+    return FeaturePyramid(SteadyEncoder(encoder), strides)
 
 
 def _from_to(first: int, last: int) -> list[int]:
