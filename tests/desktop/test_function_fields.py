@@ -137,7 +137,7 @@ def test_nothing_runs_before_the_consent(window: Window) -> None:
 def test_the_fields_appear_while_the_window_stays_free(window: Window) -> None:
     assert window.found["asking"] == "Reading the model's arguments…"
     assert window.found["came"]
-    assert window.found["gap"] < 1
+    assert window.found["gap"] < 0.5
     assert window.found["fields"] == [True, ["least", "mode", "split", "größe"]]
     assert window.found["threshold"] == 0.35
     assert window.found["untouched"] == ["", "", False]

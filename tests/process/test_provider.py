@@ -16,26 +16,25 @@ TOOLS = {
     "modelinfo", "packagemodel", "installmodel", "uninstallmodel", "listmodels", "convertmodel",
 }  # fmt: skip
 
+CALLS = 100_000  # of Python functions; 53,000 by QGIS 3.22, and matplotlib alone has more
+
 LOADING = """
-import json, sys, time
+import collections, json, sys
 sys.path.append(sys.argv[1])
 from qgis.core import QgsApplication
 application = QgsApplication([], False)
 application.initQgis()
 import numpy, osgeo.gdal, osgeo.ogr, osgeo.osr, osgeo.gdal_array  # QGIS has them loaded
 before = set(sys.modules)
-began = time.thread_time()  # what else the machine does is not ours
+calls = collections.Counter()
+sys.setprofile(lambda frame, event, _: calls.update([event]))
 import geodl_plugin
 plugin = geodl_plugin.classFactory(None)
 plugin.initProcessing()
-milliseconds = 1000 * (time.thread_time() - began)
-began = time.thread_time()
-sum(number * number for number in range(1_000_000))  # as a measure of how fast the machine is now
-measure = 1000 * (time.thread_time() - began)
+sys.setprofile(None)
 provider = QgsApplication.processingRegistry().providerById("geodl")
 print(json.dumps({
-    "milliseconds": milliseconds,
-    "measure": measure,
+    "calls": calls["call"],
     "tools": [tool.name() for tool in provider.algorithms()],
     "modules": sorted(set(sys.modules) - before),
 }))
@@ -49,17 +48,14 @@ def loaded(qgis_process, tmp_path_factory) -> dict:
     """What a QGIS without torch says after it has loaded the plugin."""
     script = tmp_path_factory.mktemp("load") / "load.py"
     script.write_text(textwrap.dedent(LOADING), encoding="utf-8")
-    found = []
-    for _ in range(3):  # the first run compiles
-        done = subprocess.run(
-            ["/usr/bin/python3", str(script), qgis_process.environment["QGIS_PLUGINPATH"]],
-            capture_output=True,
-            text=True,
-            env=qgis_process.environment,
-        )
-        assert done.returncode == 0, done.stderr
-        found.append(json.loads(done.stdout.splitlines()[-1]))
-    return min(found, key=lambda each: each["milliseconds"] / each["measure"])
+    done = subprocess.run(
+        ["/usr/bin/python3", str(script), qgis_process.environment["QGIS_PLUGINPATH"]],
+        capture_output=True,
+        text=True,
+        env=qgis_process.environment,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def test_the_tools_are_listed_without_torch(qgis_process):
@@ -75,9 +71,9 @@ def test_loading_imports_nothing_heavy(loaded):
     assert not [name for name in loaded["modules"] if name.startswith("geodl_plugin.gui")]
 
 
-def test_loading_takes_little_longer_than_counting_to_three_millions(loaded):
-    # About a tenth of a second; measured by what else the machine can do in that time.
-    assert loaded["milliseconds"] < 3.5 * loaded["measure"]
+def test_loading_does_little(loaded):
+    # Calls instead of seconds, which depend on the machine; startup.py takes those.
+    assert loaded["calls"] < CALLS
 
 
 def test_every_tool_says_what_it_does(qgis_process):

@@ -21,11 +21,14 @@ FOLDER = Path(os.environ["GEODL_TEST_FOLDER"])
 
 
 class Heartbeat:
-    """Measures the longest time in which the window did not answer."""
+    """Measures the longest time in which the window did not answer, by how long it was watched.
+
+    A share and no seconds: the machine may be busy.
+    """
 
     def __init__(self) -> None:
         self.longest = 0.0
-        self._last = time.monotonic()
+        self._began = self._last = time.monotonic()
         self._timer = QTimer()
         self._timer.setInterval(20)
         self._timer.timeout.connect(self._beat)
@@ -37,9 +40,10 @@ class Heartbeat:
         self._last = now
 
     def stop(self) -> float:
-        """Return the longest gap, in seconds."""
+        """Return the share of the time that the longest gap has, from 0 to 1."""
         self._timer.stop()
-        return self.longest
+        self._beat()
+        return self.longest / (self._last - self._began)
 
 
 def wait_until(condition: Callable[[], Any], seconds: float = 30.0) -> bool:

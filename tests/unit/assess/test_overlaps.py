@@ -76,4 +76,4 @@ def test_twenty_thousand_boxes_do_not_cost_their_square() -> None:
     began = time.monotonic()
     found = overlaps(shapes, shapes, 0.5)
     assert all(index in dict(pairs) for index, pairs in enumerate(found))
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 60  # their square takes an hour
