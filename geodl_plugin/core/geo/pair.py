@@ -72,7 +72,10 @@ class RasterPair:
 
     def read(self, window: Window, bands: Sequence[int] | None = None) -> Block:
         """Read a window of both; ``bands`` are those of one date."""
-        first, second = (each.read(window, bands) for each in self.dates)
+        return self.joined(window, *(each.read(window, bands) for each in self.dates))
+
+    def joined(self, window: Window, first: Block, second: Block) -> Block:
+        """Return as one what was read of a window at each date."""
         valid = first.valid & second.valid
         # A warped raster without a no-data value is 0 where the original has no pixels.
         within = np.zeros_like(valid)

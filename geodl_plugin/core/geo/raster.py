@@ -252,7 +252,7 @@ class Raster:
         place = (window.col, window.row, window.width, window.height)
         found = attempt(band.ReadAsArray, *place, buf_obj=array, resample_alg=resampling)
         if found is None:
-            raise self._damage(window)
+            raise self.damage(window)
         return found
 
     def _read_many(self, window: Window, bands: Sequence[int]) -> np.ndarray:
@@ -265,11 +265,12 @@ class Raster:
             band_list=[self._bands[band].GetBand() for band in bands],
         )
         if data is None:
-            raise self._damage(window)
+            raise self.damage(window)
         shape = (len(bands), window.height, window.width)
         return np.frombuffer(data, self.dtype).reshape(shape).copy()
 
-    def _damage(self, window: Window) -> RasterError:
+    def damage(self, window: Window) -> RasterError:
+        """Return the error that tells a place where GDAL has just failed to read."""
         return RasterError(
             f"'{self.name}' cannot be read at column {window.col}, row {window.row}: "
             f"{last_error() or 'unknown error'}. The file may be damaged."

@@ -70,7 +70,7 @@ class DetectionOptions(InferenceOptions):
         max_overlap_ratio: as ``nms_overlap``, between tiles; 0 takes that.
         classes: names or values of the only classes wanted; empty for all.
         test_time_augmentation: join what is found in turned and mirrored views of each tile.
-        skip_unreadable: go on where the raster is damaged, and find nothing there.
+        skip_unreadable: go on where blocks of the raster are damaged, and find nothing in them.
     """
 
     padding: int | None = None
@@ -99,7 +99,7 @@ class PixelOptions(InferenceOptions):
             of the tiles that overlap. After a kill, ``crop`` computes a few tiles again,
             ``gaussian`` about as many as lie in a row.
         test_time_augmentation: the mean answer to turned and mirrored views of each tile.
-        skip_unreadable: go on where the raster is damaged, and leave no data there.
+        skip_unreadable: go on where blocks of the raster are damaged, and leave no data in them.
         probabilities: path of a raster of probabilities, "" for none.
         polygons: path of a layer of polygons, "" for none.
         simplify: tolerance of the polygons' borders, in map units.
@@ -146,7 +146,8 @@ class ObjectOptions(InferenceOptions):
         class_field: name of the field for the class.
         score_threshold: least score of a label, 0 to 1, of models that give several.
         test_time_augmentation: the mean answer to turned and mirrored views of each object.
-        skip_unreadable: go on where the raster is damaged, and leave the class empty there.
+        skip_unreadable: go on where the raster is damaged, and leave the class of an object
+            empty whose image meets a damaged block.
     """
 
     features: list[str] = field(default_factory=list)

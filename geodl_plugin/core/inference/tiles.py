@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from ..errors import InputError, RasterError
+from ..geo.damage import read_around
 from ..geo.grid import Tile, Window, tile_spans
 from ..geo.mask import PolygonMask
 from ..geo.raster import Block, Raster
@@ -183,7 +185,7 @@ class TileReader:
         raster, model: what to read for which network.
         mask: path and layer of the polygons inside which results are wanted.
         trim: the plan by which tiles are trimmed to what is wanted of them.
-        damaged: is told why a tile cannot be read, which then has no data; default is to raise.
+        damaged: is told why a block cannot be read, which then has no data; default is to raise.
     """
 
     def __init__(
@@ -192,7 +194,7 @@ class TileReader:
         model: Model,
         mask: list[str] | None = None,
         trim: TilePlan | None = None,
-        damaged: Callable[[str], None] | None = None,
+        damaged: Damaged | None = None,
     ) -> None:
         self._raster = raster.reopen()
         self._model = model
@@ -202,18 +204,12 @@ class TileReader:
 
     def __call__(self, tile: Tile) -> TileImage | None:
         """Return a tile, or ``None`` when its inner part has no data or is not wanted."""
-        if self._raster.is_blank(tile.inner):
+        if self._is_blank(tile.inner):
             return None
         inside = self._mask.inside(tile.outer) if self._mask else None
         if inside is not None and not inside[tile.inner.slices(tile.outer)].any():
             return None
-        try:
-            block = self._raster.read(tile.outer, self._model.bands)
-        except RasterError as error:
-            if self._damaged is None:
-                raise
-            self._damaged(str(error))
-            return None
+        block = self._read(tile.outer)
         inner = tile.inner.slices(tile.outer)
         wanted = block.valid[inner] if inside is None else (block.valid & inside)[inner]
         if not wanted.any():
@@ -225,21 +221,51 @@ class TileReader:
             inside = None if inside is None else inside[place]
         return TileImage(tile, self._model.normalise(block), block.valid, inside)
 
+    def _is_blank(self, window: Window) -> bool:
+        try:
+            return self._raster.is_blank(window)
+        except RasterError:
+            if self._damaged is None:
+                raise
+            return False  # parts of its mask may be whole: that is seen when it is read
+
+    def _read(self, window: Window) -> Block:
+        try:
+            return self._raster.read(window, self._model.bands)
+        except RasterError:
+            if self._damaged is None:
+                raise
+            return read_around(self._raster, window, self._model.bands, self._damaged)
+
 
 class Damaged:
-    """Warns of each damaged place once, whichever thread finds it.
+    """Warns of each damaged place once, whichever thread finds it; of many, of their number.
 
     Args:
         progress: is warned.
         consequence: a sentence that says what becomes of the place.
     """
 
+    few = 10  # places, of which each is told
+
     def __init__(self, progress: Progress, consequence: str) -> None:
         self._progress = progress
         self._consequence = consequence
-        self._told: set[str] = set()
+        self._told: set[Hashable] = set()
+        self._turn = threading.Lock()
 
-    def __call__(self, message: str) -> None:
-        if message not in self._told:
-            self._told.add(message)
+    def __call__(self, message: str, place: Hashable = None) -> None:
+        """Warn of a place; where none is given, of what the message has not told yet."""
+        with self._turn:
+            before = len(self._told)
+            self._told.add(message if place is None else place)
+            count = len(self._told)
+        if count == before:
+            return
+        more = count - self.few
+        if more <= 0:
             self._progress.warn(f"{message} {self._consequence}")
+        elif more & (more - 1) == 0:  # 1, 2, 4, 8, ...: a damaged disk has thousands
+            self._progress.warn(
+                f"At least {count} places cannot be read; only the first {self.few} are named."
+            )
