@@ -200,6 +200,7 @@ def test_a_killed_detection_on_a_damaged_file_goes_on(
     in_a_process_killed(lambda: work(folders[1]), 3)
     whole, rest = (work(folder) for folder in folders)
     assert contents(folders[0]) == contents(folders[1])
+    assert len(read_features(folders[0] / "a.gpkg")) == 11 * 16  # all of the whole blocks
     assert rest == whole - 6  # three batches of two tiles, damaged ones too, are finished
 
 
@@ -207,8 +208,8 @@ def test_of_many_damaged_places_few_are_named() -> None:
     heard = Heard()
     tell = Damaged(heard, "It is left without data.")
     for index in range(Damaged.few):
-        for _ in range(3):
-            tell(f"Place {index}.", ("a.tif", index))
+        tell(f"Place {index}.", ("a.tif", index))
+        tell(f"Place {index} for another reason.", ("a.tif", index))
     assert heard.warnings == [
         f"Place {index}. It is left without data." for index in range(Damaged.few)
     ]
