@@ -128,6 +128,7 @@ def whole_road(engine: Any, source: str, output: str) -> float:
 def bare(engine: Any, source: str) -> float:
     """Return the seconds of the engine alone, on the tiles of the whole road."""
     from geodl_plugin.core.geo.raster import Raster
+    from geodl_plugin.core.geo.raster_pool import RasterPool
     from geodl_plugin.core.inference.checks import Job
     from geodl_plugin.core.inference.options import PixelOptions
     from geodl_plugin.core.inference.pixels import PADDING_SHARE, USUAL_TILE, first_best
@@ -137,7 +138,7 @@ def bare(engine: Any, source: str) -> float:
         job = Job(model(), raster, raster.window)
         options = PixelOptions([source], "", "")
         tiles = plan(job, options, engine.network, USUAL_TILE, PADDING_SHARE)
-        reader = TileReader(raster, job.model, None, tiles)
+        reader = TileReader(RasterPool(raster, 1), job.model, None, tiles)
         images = [reader(tile).image for tile in tiles]
     began = time.perf_counter()
     for image in images:

@@ -7,6 +7,7 @@ import numpy as np
 from ..errors import OutsideError
 from .grid import Window
 from .raster import Raster
+from .raster_pool import RasterPool
 from .rasterize import burn
 from .shapes import window_bounds
 from .vector import VectorReader
@@ -23,7 +24,7 @@ class PolygonMask:
         OutsideError: when no polygon meets the raster.
     """
 
-    def __init__(self, path: str, layer: str | None, raster: Raster) -> None:
+    def __init__(self, path: str, layer: str | None, raster: Raster | RasterPool) -> None:
         self._reader = VectorReader(path, layer or None)
         self._geotransform = raster.geotransform
         self._crs = raster.crs

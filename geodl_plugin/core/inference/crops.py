@@ -12,6 +12,7 @@ from ..geo.crs import transformation
 from ..geo.gdal_calls import attempt
 from ..geo.grid import GeoTransform, Window
 from ..geo.raster import Block, Raster
+from ..geo.raster_pool import RasterPool
 from ..geo.rasterize import burn
 from ..geo.vector import Feature, Geometry, vertices
 from .checks import check_bands
@@ -85,10 +86,10 @@ def _extremes(shape: Geometry, grid: GeoTransform) -> np.ndarray:
 
 
 class CropReader:
-    """Cuts objects from a raster with handles of its own; every thread needs its own."""
+    """Cuts objects from a raster."""
 
-    def __init__(self, raster: Raster, model: Model, damaged: Damaged | None = None) -> None:
-        self._raster = raster.reopen()
+    def __init__(self, raster: RasterPool, model: Model, damaged: Damaged | None = None) -> None:
+        self._raster = raster
         self._model = model
         self._damaged = damaged
 

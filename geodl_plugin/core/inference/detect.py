@@ -20,7 +20,7 @@ from .journal import Journal, facts_of, resumable
 from .merge import Merger, inside, place, rim_tolerance, suppress
 from .object_writer import ObjectWriter
 from .options import DetectionOptions
-from .pipeline import hold_cache
+from .pipeline import open_pool
 from .tiles import Damaged, TileImage, TilePlan, TileReader, plan
 
 USUAL_TILE = 512  # pixels a side
@@ -75,14 +75,14 @@ def answering(job: Job, engine: Engine, options: DetectionOptions, progress: Pro
     if options.test_time_augmentation and not viewed:
         engine.network = DetectionViews(engine.network, job.model.map_space, options.nms_overlap)
     tiles = plan(job, options, engine.network, USUAL_TILE, PADDING_SHARE)
-    hold_cache(job.raster, tiles.size)
+    pool = open_pool(job.raster, engine.device.type, tiles.size)
     engine.expect(len(tiles), tiles.size, tiles.size)
     damaged = Damaged(progress, "Nothing is found there.") if options.skip_unreadable else None
     return Answering(
         options,
         tiles,
         engine,
-        lambda: TileReader(job.raster, job.model, options.mask, damaged=damaged),
+        lambda: TileReader(pool, job.model, options.mask, damaged=damaged),
         lambda net, answer: net.detect(answer, (tiles.size, tiles.size), options.threshold),
     )
 

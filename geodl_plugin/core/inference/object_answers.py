@@ -18,7 +18,7 @@ from .crops import CropReader, Subject, WholeReader
 from .engine import Decode, Engine
 from .model import Model
 from .options import ObjectOptions
-from .pipeline import Sink, answer_ahead, hold_cache, read_ahead
+from .pipeline import Sink, answer_ahead, open_pool, read_ahead
 from .tiles import Damaged
 from .views import Views
 
@@ -95,14 +95,14 @@ def answering(
     side, model = job.model.chip_size, job.model
     if options.test_time_augmentation:
         engine.network = Views(engine.network, model.map_space, model.several_labels)
-    hold_cache(job.raster, side, scattered=True)
+    pool = open_pool(job.raster, engine.device.type, side, scattered=True)
     engine.expect(count, side, side)
     damaged = Damaged(progress, "The class is empty there.") if options.skip_unreadable else None
 
     def open_reader() -> CropReader | WholeReader:
         if options.takes_rasters:
             return WholeReader(model, damaged)
-        return CropReader(job.raster, model, damaged)
+        return CropReader(pool, model, damaged)
 
     decode = several_above(options.score_threshold) if model.several_labels else best
     return ObjectAnswering(options, model, engine, open_reader, decode, count)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import os
 import queue
 import threading
 from collections import deque
@@ -16,11 +17,13 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from ..geo.grid import Tile
 from ..geo.raster import Raster
+from ..geo.raster_pool import RasterPool
 from ..geo.raster_writer import limit_cache
 from ..progress import Phase
 from .tiles import TileImage, TileReader
 
 if TYPE_CHECKING:
+    from ..geo.pair import RasterPair
     from .engine import Decode, Engine
 
 Item = TypeVar("Item")
@@ -28,23 +31,35 @@ Result = TypeVar("Result")
 
 CACHE, LARGEST_CACHE = 24, 128  # megabytes of GDAL's blocks
 READERS = 2  # threads; decompressing is done outside of Python's lock
+MANY_CORES = 16
 LANES = 2  # threads with a batch: while the network computes one, the other is prepared or decoded
 
 
-def hold_cache(raster: Raster, tile_size: int, scattered: bool = False) -> None:
-    """Hold GDAL's cache at what the tiles of a raster need.
+def open_pool(
+    raster: Raster | RasterPair, device: str, tile_size: int, scattered: bool = False
+) -> RasterPool:
+    """Return the handles that feed a device, and hold GDAL's cache at what they need.
 
     A file stored in strips must keep a row of tiles, or each tile would read whole strips
     again; a file stored in blocks needs next to nothing. Where the tiles are scattered, each
-    reader keeps as much of the raster as may be.
+    handle keeps as much of the raster as may be.
+
+    Args:
+        raster: to be read.
+        device: its type. A few cores compute more slowly than one thread unpacks.
+        tile_size: in pixels.
+        scattered: whether the tiles do not follow each other.
     """
+    slow = device == "cpu" and (os.cpu_count() or 1) < MANY_CORES
+    handles = 1 if slow else READERS
     cols, rows = raster.block_size
     need, pixel = 0, raster.band_count * raster.dtype.itemsize
     if scattered:
-        need = READERS * raster.width * raster.height * pixel >> 20
+        need = handles * raster.width * raster.height * pixel >> 20
     elif cols > 2 * tile_size:
         need = cols * (tile_size + rows) * pixel >> 20
     limit_cache(min(CACHE + need, LARGEST_CACHE))
+    return RasterPool(raster, handles)
 
 
 def run_tiles(

@@ -29,7 +29,7 @@ from .foreign.agreement import agreed
 from .journal import Journal, facts_of, resumable
 from .mosaic import Blender, Cell, Cells
 from .options import PixelOptions
-from .pipeline import hold_cache
+from .pipeline import open_pool
 from .pixel_items import is_each, run_each
 from .tiles import Damaged, TileImage, TilePlan, TileReader, plan
 from .views import Views
@@ -97,7 +97,7 @@ def answering(job: Job, engine: Engine, options: PixelOptions, progress: Progres
     # Networks that pool over their whole tile know tiles like the chips, and no parts of them.
     whole = bool(getattr(network, "sees_whole_tile", False))
     tiles = plan(job, options, network, 0 if whole else USUAL_TILE, PADDING_SHARE)
-    hold_cache(job.raster, tiles.size)
+    pool = open_pool(job.raster, engine.device.type, tiles.size)
     engine.expect(len(tiles), tiles.size, tiles.size)
     # Some networks take whole tiles only; weights are those of whole tiles.
     fixed = whole or bool(getattr(network, "fixed_tile", None)) or tiles.blended
@@ -106,7 +106,7 @@ def answering(job: Job, engine: Engine, options: PixelOptions, progress: Progres
         options,
         tiles,
         engine,
-        lambda: TileReader(job.raster, job.model, options.mask, None if fixed else tiles, damaged),
+        lambda: TileReader(pool, job.model, options.mask, None if fixed else tiles, damaged),
         _decoder(_first(options), tiles.blended or bool(options.probabilities)),
     )
 

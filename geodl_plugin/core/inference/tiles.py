@@ -14,7 +14,8 @@ from ..errors import InputError, RasterError
 from ..geo.damage import read_around
 from ..geo.grid import Tile, Window, tile_spans
 from ..geo.mask import PolygonMask
-from ..geo.raster import Block, Raster
+from ..geo.raster import Block
+from ..geo.raster_pool import RasterPool
 from ..progress import Progress
 from .checks import Job
 from .model import Model
@@ -179,7 +180,7 @@ def _needed(ends: np.ndarray, first: int, last: int, plan: TilePlan) -> tuple[in
 
 
 class TileReader:
-    """Reads tiles with handles of its own, so every thread needs its own reader.
+    """Reads tiles; every thread needs its own reader.
 
     Args:
         raster, model: what to read for which network.
@@ -190,13 +191,13 @@ class TileReader:
 
     def __init__(
         self,
-        raster: Raster,
+        raster: RasterPool,
         model: Model,
         mask: list[str] | None = None,
         trim: TilePlan | None = None,
         damaged: Damaged | None = None,
     ) -> None:
-        self._raster = raster.reopen()
+        self._raster = raster
         self._model = model
         self._trim = trim
         self._damaged = damaged

@@ -13,6 +13,7 @@ from osgeo import gdal
 from geodl_plugin.core.errors import RasterError
 from geodl_plugin.core.geo.grid import Window
 from geodl_plugin.core.geo.raster import Raster
+from geodl_plugin.core.geo.raster_pool import RasterPool
 from geodl_plugin.core.inference.engine import Engine
 from geodl_plugin.core.inference.options import PixelOptions
 from geodl_plugin.core.inference.pipeline import run_tiles
@@ -81,9 +82,10 @@ def test_the_tile_grid_does_not_show(tmp_path: Path, rows: int, cols: int) -> No
     with make_job(source, make_model("TEST_PIXELS", 3)) as job:
         options = PixelOptions([source], "", "", tile_size=96, padding=6)
         tiles = plan(job, options, network, 64, 8)
+        pool = RasterPool(job.raster, 2)
         run_tiles(
             tiles,
-            lambda: TileReader(job.raster, job.model),
+            lambda: TileReader(pool, job.model),
             Engine(network, "cpu", "float32", 4),
             lambda _, logits: logits.softmax(1).numpy(),
             consume,
