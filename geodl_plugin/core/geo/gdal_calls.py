@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from osgeo import gdal
+
+_raised = threading.local()
 
 
 @contextlib.contextmanager
@@ -24,14 +27,16 @@ def attempt(function: Callable[..., Any], *arguments: Any, **options: Any) -> An
 
     QGIS from 3.38 turns GDAL's exceptions on and older ones do not: both end here alike.
     """
+    _raised.text = ""
     with quiet():
         gdal.ErrorReset()
         try:
             return function(*arguments, **options)
-        except RuntimeError:
+        except RuntimeError as error:
+            _raised.text = str(error)  # GDAL's own memory is empty then
             return None
 
 
 def last_error() -> str:
     """Return GDAL's last message without its line breaks."""
-    return " ".join(gdal.GetLastErrorMsg().split())
+    return " ".join((gdal.GetLastErrorMsg() or getattr(_raised, "text", "")).split())
