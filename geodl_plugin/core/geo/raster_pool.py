@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import queue
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Hashable, Iterator, Sequence
 
+from .damage import read_around
 from .grid import Window
+from .pair import RasterPair
 from .raster import Block, Raster
-
-if TYPE_CHECKING:
-    from .pair import RasterPair
 
 
 class RasterPool:
@@ -38,6 +36,13 @@ class RasterPool:
         """Read a window as :meth:`.raster.Raster.read` does."""
         with self._handle() as raster:
             return raster.read(window, bands)
+
+    def read_around(
+        self, window: Window, bands: Sequence[int], told: Callable[[str, Hashable], None]
+    ) -> Block:
+        """Read what can be read of a damaged window, as :func:`.damage.read_around` does."""
+        with self._handle() as raster:
+            return read_around(raster, window, bands, told)
 
     def is_blank(self, window: Window) -> bool:
         """Return whether a window has no data, as far as its masks tell."""

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError, RasterError
-from ..geo.damage import read_around
 from ..geo.grid import Tile, Window, tile_spans
 from ..geo.mask import PolygonMask
 from ..geo.raster import Block
@@ -236,7 +235,7 @@ class TileReader:
         except RasterError:
             if self._damaged is None:
                 raise
-            return read_around(self._raster, window, self._model.bands, self._damaged)
+            return self._raster.read_around(window, self._model.bands, self._damaged)
 
 
 class Damaged:
