@@ -92,6 +92,7 @@ def detection_road(engine: Any, model: Any, options: Any) -> tuple[float, int]:
 def bare_detection(engine: Any, model: Any, options: Any) -> float:
     """Return the seconds of the engine alone, on the tiles of the whole road."""
     from geodl_plugin.core.inference.detect import answering
+    from geodl_plugin.core.inference.pipeline import answer_ahead
     from geodl_plugin.core.progress import Progress
 
     with job_of(model, options.sources[0]) as job:
@@ -99,8 +100,10 @@ def bare_detection(engine: Any, model: Any, options: Any) -> float:
         reader = work.open_reader()
         images = [reader(tile).image for tile in work.tiles]
     began = time.perf_counter()
-    for start in range(0, len(images), engine.batch_size):
-        engine.infer(images[start : start + engine.batch_size], work.decode)
+    step = engine.batch_size
+    groups = (images[start : start + step] for start in range(0, len(images), step))
+    for _ in answer_ahead(groups, lambda group: engine.infer(group, work.decode), engine):
+        pass
     return time.perf_counter() - began
 
 
@@ -226,6 +229,7 @@ def measure_features(count: int, turns: int, folder: Path) -> None:
     from geodl_plugin.core.inference.object_answers import best
     from geodl_plugin.core.inference.objects import classify
     from geodl_plugin.core.inference.options import ObjectOptions
+    from geodl_plugin.core.inference.pipeline import answer_ahead
     from geodl_plugin.core.models.registry import build_network
     from geodl_plugin.core.progress import Progress
     from tests.benchmarks.pixels import picture
@@ -250,9 +254,12 @@ def measure_features(count: int, turns: int, folder: Path) -> None:
             classify(job, VectorReader(features), engine, options, Progress())
         road = time.perf_counter() - began
         began = time.perf_counter()
-        for start in range(0, count, engine.batch_size):
-            first = start % IMAGES
-            engine.infer(images[first : first + min(engine.batch_size, count - start)], best)
+        groups = (
+            images[start % IMAGES :][: min(engine.batch_size, count - start)]
+            for start in range(0, count, engine.batch_size)
+        )
+        for _ in answer_ahead(groups, lambda group: engine.infer(group, best), engine):
+            pass
         rounds.append((road, time.perf_counter() - began))
     road, alone = (min(column) for column in zip(*rounds))
     print(

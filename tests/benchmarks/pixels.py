@@ -131,8 +131,12 @@ def bare(engine: Any, source: str) -> float:
     from geodl_plugin.core.geo.raster_pool import RasterPool
     from geodl_plugin.core.inference.checks import Job
     from geodl_plugin.core.inference.options import PixelOptions
+    from geodl_plugin.core.inference.pipeline import answer_ahead
     from geodl_plugin.core.inference.pixels import PADDING_SHARE, USUAL_TILE, first_best
     from geodl_plugin.core.inference.tiles import TileReader, plan
+
+    def decode(_: Any, answer: Any) -> np.ndarray:
+        return first_best(answer).numpy()
 
     with Raster.open(source) as raster:
         job = Job(model(), raster, raster.window)
@@ -141,8 +145,9 @@ def bare(engine: Any, source: str) -> float:
         reader = TileReader(RasterPool(raster, 1), job.model, None, tiles)
         images = [reader(tile).image for tile in tiles]
     began = time.perf_counter()
-    for image in images:
-        engine.infer([image], lambda _, answer: first_best(answer).numpy())
+    groups = ([image] for image in images)
+    for _ in answer_ahead(groups, lambda group: engine.infer(group, decode), engine):
+        pass
     return time.perf_counter() - began
 
 

@@ -277,15 +277,16 @@ class Raster:
         )
 
     def _read_mask(self, window: Window, pixels: np.ndarray) -> np.ndarray:
-        valid = np.ones(pixels.shape[1:], bool)
-        if self._masks:
-            # A pixel that has no data in one band only, black in red say, is still a pixel.
-            valid = np.zeros(pixels.shape[1:], bool)
-            if self._by_value and len(pixels) == self.band_count >= MANY_BANDS:
-                return (pixels != self.nodata).any(axis=0) & _finite(pixels)
-            for mask in self._masks:
-                valid |= self._read_band(mask, window) > 0
-        return valid & _finite(pixels)
+        finite = _finite(pixels)
+        if not self._masks:
+            return finite
+        # A pixel that has no data in one band only, black in red say, is still a pixel.
+        if self._by_value and len(pixels) == self.band_count >= MANY_BANDS:
+            return (pixels != self.nodata).any(axis=0) & finite
+        valid = np.zeros(pixels.shape[1:], bool)
+        for mask in self._masks:
+            valid |= self._read_band(mask, window) > 0
+        return valid & finite
 
 
 def _finite(pixels: np.ndarray) -> np.ndarray:

@@ -40,7 +40,8 @@ Decode = Callable[[nn.Module, Any], Sequence[Any]]
 class Engine:
     """A network on a device, asked in batches.
 
-    Of several threads one at a time computes, and one at a time decodes what it has computed.
+    Of several threads one at a time computes, or as many as OpenVINO has streams, and one at a
+    time decodes what it has computed.
 
     Args:
         network: in any state; it is set to evaluation.
@@ -69,7 +70,8 @@ class Engine:
         self._progress = progress or Progress()
         self._work = 0
         self._ready = False
-        self._computing, self._decoding = threading.Lock(), threading.Lock()
+        self._settling, self._decoding = threading.Lock(), threading.Lock()
+        self._computing = threading.Semaphore(1)
         self.notes: Journal | Notes = Notes()
         self._compiled: CompiledNetwork | None = None
 
@@ -81,7 +83,7 @@ class Engine:
         Raises:
             WorkerError: when not even one image fits into memory.
         """
-        with self._computing:
+        with self._settling:
             if not self._ready:
                 self._settle(images[0])
         answers: list[Any] = []
@@ -94,13 +96,15 @@ class Engine:
         return answers
 
     @property
-    def overlaps(self) -> bool:
-        """Whether it gains by several threads: one computes, the others prepare and decode.
+    def lanes(self) -> int:
+        """How many threads with a batch it gains by: while some compute, one prepares or decodes.
 
-        Not so torch on a CPU: each thread that computes there brings threads of its own, and
-        they wait for each other.
+        One alone for torch on a CPU: each thread that computes there brings threads of its own,
+        and they wait for each other. One, too, before the first answer.
         """
-        return self._ready and (self._compiled is not None or self.device.type != "cpu")
+        if not self._ready or (self._compiled is None and self.device.type == "cpu"):
+            return 1
+        return 2 if self._compiled is None else self._compiled.streams + 1
 
     def expect(self, work: int, width: int, height: int) -> None:
         """Prepare for ``work`` images of one size; choose the batch size if it was left open.
@@ -174,6 +178,8 @@ class Engine:
             known = known or TORCH
         if known == OPENVINO or (known is None and self._seconds(image) > LEAST_SECONDS):
             self._compiled = self._compile(image, known == OPENVINO)
+            if self._compiled is not None:
+                self._computing = threading.Semaphore(self._compiled.streams)
         self._ready = True
         engine = self._note()
         rows, cols = image.shape[-2:]
@@ -212,7 +218,7 @@ class Engine:
                 if known:
                     return compiled
                 slow = min(self._timed(batch, self.precision)[1] for _ in range(ROUNDS // 2))
-                fast = min(_seconds_of(compiled, batch) for _ in range(ROUNDS // 2))
+                fast = min(compiled.seconds(batch) for _ in range(ROUNDS // 2))
         except Exception as error:  # whatever it cannot compile, torch computes
             if not isinstance(error, ImportError):
                 reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
@@ -280,12 +286,6 @@ class Engine:
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
         self._progress.warn(f"The memory does not suffice: batches are now {self.batch_size}.")
-
-
-def _seconds_of(compiled: CompiledNetwork, batch: torch.Tensor) -> float:
-    start = time.perf_counter()
-    compiled(batch)
-    return time.perf_counter() - start
 
 
 def tensors(value: Any) -> Iterator[torch.Tensor]:

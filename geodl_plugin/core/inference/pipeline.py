@@ -32,7 +32,6 @@ Result = TypeVar("Result")
 CACHE, LARGEST_CACHE = 24, 128  # megabytes of GDAL's blocks
 READERS = 2  # threads; decompressing is done outside of Python's lock
 MANY_CORES = 16
-LANES = 2  # threads with a batch: while the network computes one, the other is prepared or decoded
 
 
 def open_pool(
@@ -139,13 +138,13 @@ def answer_ahead(
     Args:
         groups: of images, say.
         answer: asks the engine for the answers to a group.
-        engine: knows from its first answer on whether it :attr:`~.engine.Engine.overlaps`.
+        engine: knows from its first answer on how many :attr:`~.engine.Engine.lanes` it has.
     """
     waiting = iter(groups)
     for group in waiting:
-        if engine.overlaps:
+        if engine.lanes > 1:
             rest = itertools.chain([group], waiting)
-            yield from read_ahead(rest, lambda: answer, LANES, LANES)
+            yield from read_ahead(rest, lambda: answer, engine.lanes, engine.lanes)
             return
         yield group, answer(group)
 

@@ -236,6 +236,7 @@ class _Collector:
     ) -> None:
         self.journal = journal
         self._values = np.array((0, *schema.values)[first:], classes.dtype)
+        self._gapless = bool((np.diff(self._values.astype(np.int64)) == 1).all())
         self._classes = classes
         self._chances = chances
         self._tiles = tiles
@@ -280,7 +281,9 @@ class _Collector:
         """Write classes ``(rows, cols)`` or probabilities ``(n, rows, cols)`` of a window."""
         classes = answer if answer.ndim == 2 else answer.argmax(0)
         nodata = self._values.dtype.type(self._classes.nodata)
-        values = np.where(wanted, self._values.take(classes), nodata)
+        values = self._named(classes)
+        if not wanted.all():
+            values = np.where(wanted, values, nodata)
         self._classes.write(window, values)
         if self._chances is not None:
             percent = np.rint(PERCENT * answer).astype(np.uint8)
@@ -289,6 +292,12 @@ class _Collector:
         counts = np.array([np.count_nonzero(values == each) for each in self._values], np.int64)
         self._counts += counts
         self.journal.add(number, {"counts": counts})
+
+    def _named(self, classes: np.ndarray) -> np.ndarray:
+        """Return the values of classes that are given by their place."""
+        if self._gapless:  # a tenth of the time of a table
+            return classes.astype(self._values.dtype) + self._values[0]
+        return self._values.take(classes)
 
     def counts(self) -> dict[str, int]:
         """Return the number of pixels of each class value."""

@@ -14,6 +14,7 @@ from torch import nn
 
 from geodl_plugin.core.errors import InputError, WorkerError
 from geodl_plugin.core.inference.engine import Engine, agree, as_float32, tensors
+from geodl_plugin.core.inference.pipeline import answer_ahead
 from geodl_plugin.core.progress import Progress
 
 from .support import SmallPixels
@@ -195,6 +196,29 @@ def test_a_compiled_network_gives_the_same_answers_at_any_size() -> None:
         assert set(found) == {"maps", "sum"} and isinstance(found["maps"], list)
         for one, other in zip(tensors(exact), tensors(found)):
             assert torch.allclose(one, other, atol=1e-4)
+
+
+def test_each_thread_gets_the_answer_to_its_own_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("openvino", reason="OpenVINO is not installed here")
+    monkeypatch.setattr("geodl_plugin.core.inference.engine.LEAST_SECONDS", 0.0)
+    monkeypatch.setattr("geodl_plugin.core.inference.engine.GAIN", 1e9)
+    monkeypatch.setattr("torch.get_num_threads", lambda: 2)
+    torch.manual_seed(0)
+    network = SmallPixels(1, 2)
+    engine = Engine(network, "cpu", "float32", 1)
+    assert engine.lanes == 1
+    images = list(np.random.default_rng(0).random((40, 1, 64, 64), np.float32))
+    engine.expect(1000, 64, 64)
+    engine.infer(images[:1], lambda _, answer: answer.numpy())
+    assert engine.lanes == 3
+    groups = ([each] for each in images)
+    road = answer_ahead(
+        groups, lambda group: engine.infer(group, lambda _, answer: answer.numpy()), engine
+    )
+    found = np.concatenate([answers for _, answers in road])
+    with torch.inference_mode():
+        exact = network(torch.from_numpy(np.stack(images))).numpy()
+    assert np.allclose(found, exact, atol=1e-4)
 
 
 @pytest.mark.parametrize("seconds", [0.0, 1e9])
