@@ -118,7 +118,7 @@ def window(qgis_window: Callable[..., Window], tmp_path_factory: pytest.TempPath
 
 def stays(process: int) -> bool:
     """Return whether a process is there after some seconds; what has ended is soon taken away."""
-    for _ in range(50):
+    for _ in range(200):
         try:
             os.kill(process, 0)
         except ProcessLookupError:

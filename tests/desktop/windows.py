@@ -17,6 +17,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 SCRIPTS = HERE / "scripts"
 # Seconds that a training may take; more of them when a picture of a longer one is wanted.
+BUSY = 5  # times as long as alone may everything take on a machine that others use, too
 PATIENCE = float(os.environ.get("GEODL_TEST_SECONDS", "120"))
 SCREEN = "-screen 0 1600x1000x24"
 
@@ -69,7 +70,7 @@ def run_in_window(
         folder: an empty one, for profile, pictures and what the script finds.
         plugins: the folder above the plugin.
         variables: of the environment.
-        timeout: in seconds, for QGIS altogether.
+        timeout: in seconds, for QGIS altogether on a machine with nothing else to do.
     """
     profile = folder / "profiles" / "profiles" / "default" / "QGIS"
     profile.mkdir(parents=True)
@@ -79,6 +80,7 @@ def run_in_window(
         **{name: value for name, value in os.environ.items() if not name.startswith(foreign)},
         "GEODL_TEST_FOLDER": str(folder),
         "GEODL_TEST_SCRIPTS": str(SCRIPTS),
+        "GEODL_TEST_BUSY": str(BUSY),
         "QGIS_PLUGINPATH": str(plugins),
         "LC_ALL": "C.UTF-8",
         "HOME": str(folder),
@@ -101,7 +103,7 @@ def _run(command: list[str], environment: dict[str, str], folder: Path, timeout:
             command, env=environment, stdout=log, stderr=log, start_new_session=True
         )
         try:
-            process.wait(timeout)
+            process.wait(BUSY * timeout)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
