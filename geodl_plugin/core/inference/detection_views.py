@@ -37,6 +37,7 @@ class DetectionViews(nn.Module):
         self.tile_step = getattr(network, "tile_step", 32)
         self.fixed_tile = getattr(network, "fixed_tile", None)
         self.is_compiled = getattr(network, "is_compiled", False)
+        self.streams = getattr(network, "streams", 1)
         self.is_exact = getattr(network, "is_exact", False)
         self.padding = getattr(network, "padding", None)
 

@@ -71,7 +71,7 @@ class Engine:
         self._work = 0
         self._ready = False
         self._settling, self._decoding = threading.Lock(), threading.Lock()
-        self._computing = threading.Semaphore(1)
+        self._computing, self._streams = threading.Semaphore(1), 1
         self.notes: Journal | Notes = Notes()
         self._compiled: CompiledNetwork | None = None
 
@@ -102,9 +102,9 @@ class Engine:
         One alone for torch on a CPU: each thread that computes there brings threads of its own,
         and they wait for each other. One, too, before the first answer.
         """
-        if not self._ready or (self._compiled is None and self.device.type == "cpu"):
+        if not self._ready or (self._streams == 1 and self.device.type == "cpu"):
             return 1
-        return 2 if self._compiled is None else self._compiled.streams + 1
+        return self._streams + 1
 
     def expect(self, work: int, width: int, height: int) -> None:
         """Prepare for ``work`` images of one size; choose the batch size if it was left open.
@@ -178,8 +178,8 @@ class Engine:
             known = known or TORCH
         if known == OPENVINO or (known is None and self._seconds(image) > LEAST_SECONDS):
             self._compiled = self._compile(image, known == OPENVINO)
-            if self._compiled is not None:
-                self._computing = threading.Semaphore(self._compiled.streams)
+        self._streams = getattr(self._compiled or self.network, "streams", 1)
+        self._computing = threading.Semaphore(self._streams)
         self._ready = True
         engine = self._note()
         rows, cols = image.shape[-2:]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import queue
 import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -13,9 +12,9 @@ from torch import Tensor, nn
 from torch.utils import _pytree
 
 from ..telemetry import silence
+from .openvino_streams import Streams
 
 PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}
-STREAMS = 2  # batches computed at a time: threads that share one wait for each other more
 
 
 class CompiledNetwork:
@@ -49,30 +48,13 @@ class CompiledNetwork:
             model = openvino.convert_model(traced, example_input=example)
         if not getattr(network, "fixed_tile", None):
             model.reshape([-1, example.shape[1], -1, -1])
-        threads = torch.get_num_threads()
-        self.streams = min(STREAMS, threads)
-        settings = {
-            "INFERENCE_PRECISION_HINT": PRECISIONS[precision],
-            "NUM_STREAMS": str(self.streams),
-            "INFERENCE_NUM_THREADS": threads,
-        }
-        compiled = openvino.Core().compile_model(model, "CPU", settings)
-        self._requests: queue.LifoQueue[Any] = queue.LifoQueue()
-        for _ in range(self.streams):
-            self._requests.put(compiled.create_infer_request())
-        self._count = len(leaves)
+        self._compiled = Streams(openvino.Core(), model, PRECISIONS[precision])
+        self.streams = self._compiled.count
 
     def __call__(self, images: Tensor) -> Any:
         """Return the answer to images ``(b, bands, rows, cols)`` in full precision."""
-        request = self._requests.get()
-        try:
-            array = images.contiguous().numpy()
-            found = request.infer(array, share_inputs=True, share_outputs=True)
-            # The buffers belong to the request, which uses them again.
-            leaves = [torch.from_numpy(found[index].copy()) for index in range(self._count)]
-        finally:
-            self._requests.put(request)
-        return _pytree.tree_unflatten(leaves, self._structure)
+        leaves = map(torch.from_numpy, self._compiled(images.contiguous().numpy()))
+        return _pytree.tree_unflatten(list(leaves), self._structure)
 
     def seconds(self, images: Tensor) -> float:
         """Return how long images take where all streams are busy."""

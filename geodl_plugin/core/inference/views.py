@@ -48,6 +48,7 @@ class Views(nn.Module):
         self.fixed_tile = getattr(network, "fixed_tile", None)
         self.sees_whole_tile = getattr(network, "sees_whole_tile", False)
         self.is_compiled = getattr(network, "is_compiled", False)
+        self.streams = getattr(network, "streams", 1)
         self.is_exact = getattr(network, "is_exact", False)
         self.padding = getattr(network, "padding", None)
 

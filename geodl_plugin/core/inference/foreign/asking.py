@@ -12,11 +12,13 @@ class Ask(nn.Module):
 
     Attributes:
         is_compiled: whether another library computes, on the CPU.
+        streams: how many threads it answers at the same time.
         fixed: the side of the only images it takes, 0 for any.
         channels_last: whether its answers have their channels at the end.
     """
 
     is_compiled = False
+    streams = 1
     fixed = 0
     channels_last = False
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from ...packages.archive import Package
 from ...packages.networks.onnx_header import read_onnx
 from ...telemetry import silence
 from ..model import Model
+from ..openvino_streams import Streams, stream_count
 from .asking import Answer, Ask
 
 SAVED_MODEL = "saved_model.pb"
@@ -62,7 +64,9 @@ class Graph(Ask):
                 f"OpenVINO cannot read '{path.name}' of '{model.name}': {reason}. Save the network "
                 "again as ONNX."
             ) from error
-        self._compiled: dict[str, Any] = {}
+        self._compiled: dict[str, Streams] = {}
+        self._compiling = threading.Lock()
+        self.streams = stream_count()
         self._image, self._sizes = self._inputs(model.name)
         self._arrange(model)
         self._names = [
@@ -148,29 +152,23 @@ class Graph(Ask):
         if count < step:
             filler = np.zeros((step - count, *array.shape[1:]), array.dtype)
             array = np.concatenate([array, filler])
-        compiled = self._compile(_precision())
         given = {self._image.get_index(): array}
         rows, cols = array.shape[1:3] if self.channels_last else array.shape[2:]
         for each in self._sizes:  # RT-DETR is told the size that its boxes are for
             given[each.get_index()] = np.tile([cols, rows], (len(array), 1)).astype(
                 each.get_element_type().to_dtype()
             )
-        found = compiled(given)
-        outputs = [np.array(found[place]) for place in range(len(self._names))]
+        outputs = self._compile(_precision())(given)
         return {
             name: torch.from_numpy(value[:count] if len(value) == step else value)
             for name, value in zip(self._names, map(_plain, outputs))
         }
 
-    def _compile(self, precision: str) -> Any:
-        if precision not in self._compiled:
-            settings = {
-                "INFERENCE_PRECISION_HINT": precision,
-                "PERFORMANCE_HINT": "LATENCY",
-                "INFERENCE_NUM_THREADS": torch.get_num_threads(),
-            }
-            self._compiled[precision] = self._core.compile_model(self._model, "CPU", settings)
-        return self._compiled[precision]
+    def _compile(self, precision: str) -> Streams:
+        with self._compiling:
+            if precision not in self._compiled:
+                self._compiled[precision] = Streams(self._core, self._model, precision)
+            return self._compiled[precision]
 
 
 def _precision() -> str:

@@ -44,6 +44,7 @@ class ForeignNetwork(nn.Module):
             raise ModelError(f"'{model.name}' is GeoDL's own.")
         self.ask = ask
         self.is_compiled = ask.is_compiled
+        self.streams = ask.streams
         self.tile_step = max(foreign.step, 1)
         self.fixed_tile = ask.fixed or foreign.fixed or None
         self.task = foreign.task

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import torch
 from osgeo import gdal
 
 from geodl_plugin.core.errors import GeoDLError, ModelError
+from geodl_plugin.core.inference.openvino_streams import Streams
 from geodl_plugin.core.inference.options import PixelOptions
 from geodl_plugin.core.inference.pixels import run
 from geodl_plugin.core.packages.archive import check_package, write_package
@@ -67,6 +69,24 @@ def test_an_onnx_file_alone_classifies(
 ) -> None:
     model = pixel_onnx(tmp_path / "net.onnx", 3, model_type="Segmentor", **NAMES, **kind)
     assert (classify(raster[0], model, tmp_path) == raster[1]).all()
+
+
+def test_tiles_that_are_computed_at_the_same_time_keep_their_places(
+    raster: tuple[str, np.ndarray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.get_num_threads", lambda: 2)
+    asked: list[str] = []
+    ask = Streams.__call__
+
+    def watched(self: Streams, inputs: Any) -> list[np.ndarray]:
+        asked.append(threading.current_thread().name)
+        return ask(self, inputs)
+
+    monkeypatch.setattr(Streams, "__call__", watched)
+    model = pixel_onnx(tmp_path / "net.onnx", 3, model_type="Segmentor", **NAMES)
+    found = classify(raster[0], model, tmp_path, tile_size=32, padding=4, batch_size=1)
+    assert (found == raster[1]).all()
+    assert len(set(asked)) > 2  # the thread that began, and the lanes
 
 
 def test_normalisation_is_that_of_deepness(raster: tuple[str, np.ndarray], tmp_path: Path) -> None:

@@ -1,0 +1,56 @@
+"""Measures the network alone, computed by OpenVINO: tiles one by one, and two at a time.
+
+One by one, all threads share a tile and wait for each other at every layer; two at a time, each
+half of the threads has a tile of its own, as GeoDL computes. In turns, in one process; what
+counts is the median of the rounds' ratios.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+import torch
+
+from geodl_plugin.core.inference import openvino_streams
+from geodl_plugin.core.inference.openvino_network import CompiledNetwork
+from geodl_plugin.core.models.registry import NetworkSpec, build_network, model_type
+
+NETWORKS = {"UNET": 1024, "SSD": 512}  # and the sides of their tiles, in pixels
+ROUNDS = 9
+
+
+def compiled(name: str, streams: int) -> Any:
+    """Return an untrained network with a ResNet-18 that computes so many tiles at a time."""
+    arguments = dict(model_type(name).arguments)
+    if name == "SSD":
+        arguments["grids"] = [16, 8]
+    torch.manual_seed(0)
+    network = build_network(NetworkSpec(name, "resnet18", arguments, 3, 2, 256)).eval()
+    openvino_streams.STREAMS = streams
+    return CompiledNetwork(network, torch.rand(1, 3, 256, 256), "bfloat16")
+
+
+def main() -> None:
+    """Print the ratio of each network."""
+    for name, side in NETWORKS.items():
+        one, two = (compiled(name, streams) for streams in (1, 2))
+        tile = torch.rand(1, 3, side, side)
+        for each in (one, two):  # memory is taken at the first tile
+            each.seconds(tile)
+        rounds = [(one.seconds(tile), two.seconds(tile)) for _ in range(ROUNDS)]
+        ratio = statistics.median(slow / fast for slow, fast in rounds)
+        slow, fast = (1000 * min(column) for column in zip(*rounds))
+        print(
+            f"{name:6}{side}²: {slow:.0f} ms a tile one by one, {fast:.0f} ms {two.streams} at a "
+            f"time: {ratio:.2f} × as many tiles a second",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()
