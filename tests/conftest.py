@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -27,6 +28,11 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # The worker of every test: the Python that runs the tests, which has torch.
 os.environ.setdefault("GEODL_PYTHON", sys.executable)
+
+
+# How long an example takes says more about the machine than about the code.
+settings.register_profile("geodl", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("geodl")
 
 
 @pytest.hookimpl(tryfirst=True)  # before the names of the groups are read

@@ -17,6 +17,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 SCRIPTS = HERE / "scripts"
 # Seconds that a training may take; more of them when a picture of a longer one is wanted.
+FEW = 5  # times that a window answers before and after it was blocked
 BUSY = 5  # times as long as alone may everything take on a machine that others use, too
 PATIENCE = float(os.environ.get("GEODL_TEST_SECONDS", "120"))
 SCREEN = "-screen 0 1600x1000x24"

@@ -57,7 +57,7 @@ def tick_and_change(found: dict[str, Any]) -> None:
     found["asking"] = form.note.text()
     photograph(dialog, "function-asking")
     found["came"] = wait_until(lambda: has_fields(form), 30)
-    found["gap"] = heart.stop()
+    found["answered"] = heart.stop()
     found["fields"] = [list(form.editors)[: len(own)] == own, list(form.editors)[len(own) :]]
     found["threshold"] = form.editors["threshold"].value()
     found["untouched"] = [arguments(dialog), model.problem, form.note.isVisible()]

@@ -76,7 +76,7 @@ def find(dock: Any, found: dict[str, Any]) -> None:
     heart = Heartbeat()
     click(panel.find_button)
     wait_until(lambda: "found" in dock.notice.text, 30)
-    found["longest_gap"] = heart.stop()
+    found["answered"] = heart.stop()
     found["found"] = dock.notice.text
     pause(0.3)
     found["count"] = panel.count.text()

@@ -26,7 +26,7 @@ def click_on_one(dock: Any, hand: Hand, found: dict[str, Any]) -> None:
     hand.click(*DISCS[0])
     found["busy"] = tool.busy
     found["came"] = wait_until(lambda: len(rows()) == 1, 30)
-    found["frozen"] = beat.stop()
+    found["answered"] = beat.stop()
     found["one"] = rows()
 
 

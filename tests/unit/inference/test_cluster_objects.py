@@ -211,7 +211,7 @@ def test_cancelling_leaves_nothing(
     assert not list((tmp_path / "out").iterdir())
     with Client(scheduler, set_as_default=False) as client:
         client.wait_for_workers(2, timeout=60)
-        assert client.submit(sum, [1, 2], pure=False).result(timeout=20) == 3
+        assert client.submit(sum, [1, 2], pure=False).result(timeout=120) == 3
 
 
 def test_a_raster_that_a_worker_cannot_see_is_named(

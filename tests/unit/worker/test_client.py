@@ -20,7 +20,7 @@ from geodl_plugin.worker.client import WorkerProcess, explain_exit, run_task
 ROOT = Path(__file__).resolve().parents[3]
 BARE_PYTHON = "/usr/bin/python3"
 # Seconds: the machine may be busy, and what is cancelled here would take minutes, or for ever.
-ENDING = 20.0
+ENDING = 60.0
 
 
 def is_alive(pid: int) -> bool:

@@ -113,13 +113,13 @@ class Impatient(Progress):
 
 def test_a_slow_function_is_ended_with_its_worker(tmp_path: Path) -> None:
     sign = tmp_path / "process"
-    body = f"open({str(sign)!r}, 'w').write(str(os.getpid())); import time; time.sleep(60)"
+    body = f"open({str(sign)!r}, 'w').write(str(os.getpid())); import time; time.sleep(600)"
     model = make_model(tmp_path, "ObjectDetection", TOLD.format(body=body))
     begun = time.monotonic()
     with pytest.raises(CancelledError):
         options = {"model": model, "allow_code": True, "folder": str(tmp_path)}
         run_task("describe_function", options, Impatient(sign))
-    assert time.monotonic() - begun < 30
+    assert time.monotonic() - begun < 300
     assert wait_for_end(int(sign.read_text()))
 
 
