@@ -108,6 +108,7 @@ def test_qgis_splits_and_snaps(window: Window) -> None:
     assert one["name"] == two["name"] == "Shadow"
     assert one["count"] == pytest.approx(two["count"], abs=1)
     assert window.found["unsplit"] == [10, True]
+    assert window.found["indexed"]
     drawn, corner = window.found["snapped"]
     assert drawn == corner
 

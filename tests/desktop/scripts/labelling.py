@@ -96,8 +96,10 @@ def use_qgis(dock: Any, hand: Hand, found: dict[str, Any]) -> None:
     snapping.setTypeFlag(QgsSnappingConfig.SnappingTypes.VertexFlag)
     snapping.setTolerance(14)
     project.setSnappingConfig(snapping)
-    iface.mapCanvas().snappingUtils().setConfig(snapping)
-    pause(1.0)  # until the corners are indexed
+    utils, corner = iface.mapCanvas().snappingUtils(), QgsPointXY(*whole["box"][0::3])
+    utils.setConfig(snapping)
+    # QGIS indexes the corners in a thread of its own.
+    found["indexed"] = wait_until(lambda: utils.snapToMap(corner).isValid())
     dock.bar.buttons["rectangle"].trigger()
     left, top, _, _ = RECTANGLES[1]
     hand.drag([(left + 0.008, top - 0.006), (left - 0.05, top - 0.05), (left - 0.08, top - 0.08)])
