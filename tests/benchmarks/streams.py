@@ -2,12 +2,13 @@
 
 One by one, all threads share a tile and wait for each other at every layer; two at a time, each
 half of the threads has a tile of its own, as GeoDL computes. In turns, in one process; what
-counts is the median of the rounds' ratios.
+counts is the median of the rounds' ratios. Then the memory of a process of each kind at its most.
 """
 
 from __future__ import annotations
 
 import statistics
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -35,8 +36,26 @@ def compiled(name: str, streams: int) -> Any:
     return CompiledNetwork(network, torch.rand(1, 3, 256, 256), "bfloat16")
 
 
+def peak(name: str, streams: int) -> int:
+    """Return the megabytes that this process needs at most for so many tiles at a time."""
+    network = compiled(name, streams)
+    network.seconds(torch.rand(1, 3, NETWORKS[name], NETWORKS[name]))
+    # Not ru_maxrss, which a process inherits from the one that started it.
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return int(status.partition("VmHWM:")[2].split()[0]) >> 10
+
+
+def peak_elsewhere(name: str, streams: int) -> str:
+    """Return what :func:`peak` says in a process of its own."""
+    command = [sys.executable, __file__, name, str(streams)]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1]
+
+
 def main() -> None:
-    """Print the ratio of each network."""
+    """Print the ratios of each network."""
+    if sys.argv[1:]:
+        print(peak(sys.argv[1], int(sys.argv[2])))
+        return
     for name, side in NETWORKS.items():
         one, two = (compiled(name, streams) for streams in (1, 2))
         tile = torch.rand(1, 3, side, side)
@@ -47,7 +66,8 @@ def main() -> None:
         slow, fast = (1000 * min(column) for column in zip(*rounds))
         print(
             f"{name:6}{side}²: {slow:.0f} ms a tile one by one, {fast:.0f} ms {two.streams} at a "
-            f"time: {ratio:.2f} × as many tiles a second",
+            f"time: {ratio:.2f} × as many tiles a second; {peak_elsewhere(name, 2)} MB instead of "
+            f"{peak_elsewhere(name, 1)} MB",
             flush=True,
         )
 

@@ -16,9 +16,9 @@ import pytest
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 SCRIPTS = HERE / "scripts"
-# Seconds that a training may take; more of them when a picture of a longer one is wanted.
-FEW = 5  # times that a window answers before and after it was blocked
 BUSY = 5  # times as long as alone may everything take on a machine that others use, too
+FEW = 5  # times that a window answers before and after it was blocked
+# Seconds that a training may take; more of them when a picture of a longer one is wanted.
 PATIENCE = float(os.environ.get("GEODL_TEST_SECONDS", "120"))
 SCREEN = "-screen 0 1600x1000x24"
 
@@ -54,6 +54,12 @@ class Window:
     found: dict[str, Any]
     folder: Path
 
+    @property
+    def stayed_free(self) -> bool:
+        """Whether it answered often, and never for half of the time watched did not."""
+        count, longest = self.found["answered"]
+        return count > FEW and longest < 0.5
+
     def picture(self, name: str) -> Any:
         """Return a picture as a QImage."""
         from qgis.PyQt.QtGui import QImage
@@ -71,7 +77,7 @@ def run_in_window(
         folder: an empty one, for profile, pictures and what the script finds.
         plugins: the folder above the plugin.
         variables: of the environment.
-        timeout: in seconds, for QGIS altogether on a machine with nothing else to do.
+        timeout: in seconds, for QGIS altogether.
     """
     profile = folder / "profiles" / "profiles" / "default" / "QGIS"
     profile.mkdir(parents=True)
@@ -104,7 +110,7 @@ def _run(command: list[str], environment: dict[str, str], folder: Path, timeout:
             command, env=environment, stdout=log, stderr=log, start_new_session=True
         )
         try:
-            process.wait(BUSY * timeout)
+            process.wait(timeout)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()

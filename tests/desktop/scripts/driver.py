@@ -22,25 +22,29 @@ FOLDER = Path(os.environ["GEODL_TEST_FOLDER"])
 
 
 class Heartbeat:
-    """Counts how often the window could answer.
+    """Watches how often the window could answer, and the longest time in which it could not.
 
     No seconds, for the machine may be busy: while a window is blocked it cannot answer at all.
     """
 
     def __init__(self) -> None:
-        self.count = 0
+        self.count, self.longest = 0, 0.0
+        self._began = self._last = time.monotonic()
         self._timer = QTimer()
         self._timer.setInterval(20)
         self._timer.timeout.connect(self._beat)
         self._timer.start()
 
     def _beat(self) -> None:
-        self.count += 1
+        now = time.monotonic()
+        self.count, self.longest = self.count + 1, max(self.longest, now - self._last)
+        self._last = now
 
-    def stop(self) -> int:
-        """Return the number of times."""
+    def stop(self) -> tuple[int, float]:
+        """Return the number of times, and the longest gap as a share of the time watched."""
         self._timer.stop()
-        return self.count
+        self._beat()
+        return self.count, self.longest / (self._last - self._began)
 
 
 def wait_until(condition: Callable[[], Any], seconds: float = 30.0) -> bool:

@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import threading
 import time
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
-from geodl_plugin.core.inference.pipeline import Sink, answer_ahead, batches, read_ahead
+from geodl_plugin.core.inference import pipeline
+from geodl_plugin.core.inference.pipeline import (
+    CACHE,
+    LARGEST_CACHE,
+    Sink,
+    answer_ahead,
+    batches,
+    open_pool,
+    read_ahead,
+)
 
 
 def test_results_come_in_order_and_few_are_under_way() -> None:
@@ -116,3 +127,54 @@ def test_a_failure_of_the_producer_is_not_hidden() -> None:
     with pytest.raises(KeyError), Sink(lambda item: time.sleep(0.01)) as sink:
         sink.put(1)
         raise KeyError("x")
+
+
+class Handles:
+    """A raster of 10,000 × 10,000 bytes that counts its handles."""
+
+    width = height = 10_000
+    band_count, dtype = 1, np.dtype(np.uint8)
+    name, crs, window, geotransform = "a.tif", "", None, None
+
+    def __init__(self, block_size: tuple[int, int]) -> None:
+        self.block_size, self.count = block_size, 0
+
+    def reopen(self) -> SimpleNamespace:
+        self.count += 1
+        return SimpleNamespace()
+
+
+@pytest.mark.parametrize(
+    ("device", "cores", "handles"), [("cpu", 2, 1), ("cpu", 64, 2), ("cuda", 2, 2)]
+)
+def test_a_few_cores_share_one_handle(
+    monkeypatch: pytest.MonkeyPatch, device: str, cores: int, handles: int
+) -> None:
+    monkeypatch.setattr(pipeline, "limit_cache", lambda _: None)
+    monkeypatch.setattr("os.cpu_count", lambda: cores)
+    raster = Handles((256, 256))
+    open_pool(raster, device, 1024)
+    assert raster.count == handles
+
+
+@pytest.mark.parametrize(
+    ("device", "block_size", "scattered", "megabytes"),
+    [
+        ("cpu", (256, 256), False, CACHE),
+        ("cpu", (10_000, 16), False, CACHE + 9),  # a row of tiles
+        ("cpu", (256, 256), True, CACHE + 95),  # the whole
+        ("cuda", (256, 256), True, LARGEST_CACHE),
+    ],
+)
+def test_the_cache_holds_what_the_tiles_need(
+    monkeypatch: pytest.MonkeyPatch,
+    device: str,
+    block_size: tuple[int, int],
+    scattered: bool,
+    megabytes: int,
+) -> None:
+    found: list[int] = []
+    monkeypatch.setattr(pipeline, "limit_cache", found.append)
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    open_pool(Handles(block_size), device, 1024, scattered)
+    assert found == [megabytes]

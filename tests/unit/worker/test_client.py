@@ -10,11 +10,13 @@ import sys
 import textwrap
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from geodl_plugin.core import errors
 from geodl_plugin.core.errors import CancelledError, InputError, MissingLibraryError
+from geodl_plugin.worker import client
 from geodl_plugin.worker.client import WorkerProcess, explain_exit, run_task
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -148,12 +150,30 @@ def test_rubbish_without_end_of_line_is_no_worker(make_program):
     assert 'answered "not an event"' in sentence_of(program, "selftest")
 
 
-def test_polite_task_is_cancelled_at_once(python, recorder):
+def test_polite_task_ends_without_force(python, recorder, monkeypatch):
+    monkeypatch.setattr(client, "GRACE", 1e6)
     began = time.monotonic()
     recorder.stop = lambda: time.monotonic() - began > 0.5
     with pytest.raises(CancelledError):
         run_task("sleep_politely", {}, recorder, python)
     assert time.monotonic() - began < ENDING
+
+
+def test_force_comes_within_two_seconds_and_not_at_once(python, monkeypatch, tmp_path):
+    pids, now = tmp_path / "pids", [100.0]
+    worker = WorkerProcess("sleep_deeply", {"pids": str(pids)}, python)
+    worker.start()
+    assert next(worker.events())["event"] == "info"
+    with monkeypatch.context() as stopped:  # the clock: this machine may be slow
+        stopped.setattr(client, "time", SimpleNamespace(monotonic=lambda: now[0]))
+        worker.cancel()
+        now[0] += 1.0
+        assert worker.poll(0.2) is None and not worker.ended
+        assert all(map(is_alive, map(int, pids.read_text().split())))
+        now[0] += 1.0
+        assert worker.poll(0.2) is None and worker.ended
+    worker.close()
+    assert wait_until(lambda: not any(map(is_alive, map(int, pids.read_text().split()))))
 
 
 def test_stubborn_task_is_cancelled_by_force(python, recorder, tmp_path):
