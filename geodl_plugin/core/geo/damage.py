@@ -11,8 +11,6 @@ from .grid import Window
 from .pair import RasterPair
 from .raster import Block, Raster
 
-LEAST_PIECE = 64  # pixels; smaller ones would be more reads than they save data
-
 
 def read_around(
     raster: Raster | RasterPair,
@@ -63,7 +61,7 @@ def _halves(window: Window, block_size: tuple[int, int]) -> tuple[Window, ...]:
     first_col, first_row = window.col // cols, window.row // rows
     across = (window.right - 1) // cols - first_col + 1
     down = (window.bottom - 1) // rows - first_row + 1
-    if max(across, down) == 1 or window.width * window.height <= LEAST_PIECE:
+    if max(across, down) == 1:
         return ()
     if across > down:
         border = (first_col + across // 2) * cols
