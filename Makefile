@@ -9,6 +9,7 @@ DISPLAYED := xvfb-run -a -s "-screen 0 1600x1000x24"
 SOURCES := geodl_plugin tests .ci
 PYTEST ?=
 JOBS ?= 2
+ROUNDS ?= 10
 
 # What Debian has: QGIS with its GDAL, and a screen without a monitor for the tests.
 PACKAGES := qgis python3-qgis gdal-bin python3-gdal python3-numpy python3-venv xvfb xauth fonts-dejavu-core
@@ -18,7 +19,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup system demo test package install lint format bench clean
+.PHONY: help setup system demo test search package install lint format bench clean
 
 help:  ## Tell what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
@@ -42,6 +43,11 @@ demo: setup package  ## Run the whole road on real imagery, results in build/dem
 
 test: setup package  ## Run every test: unit, qgis, process, desktop (PYTEST="-k name" for some)
 	$(DISPLAYED) $(RUN) -m pytest -n $(JOBS) --dist loadgroup --no-loadscope-reorder $(PYTEST)
+
+search: setup package  ## Run the property tests with new examples, ROUNDS=10 times
+	for round in $$(seq $(ROUNDS)); do \
+		$(DISPLAYED) $(RUN) -m pytest -q -x -p no:cacheprovider --hypothesis-profile search \
+			$(shell grep -rl '@given' tests) || exit 1; done
 
 package:  ## Build build/geodl_plugin and build/geodl_plugin-<version>.zip
 	@$(PYTHON) .ci/package.py
