@@ -91,22 +91,31 @@ def most_frequent(values: np.ndarray, nodata: int) -> np.ndarray:
     Returns:
         Array ``(rows / 2, cols / 2)``.
     """
-    result = values[::2, ::2].copy()
-    same = values[::2] == values[1::2]
-    several = ~(same[:, ::2] & same[:, 1::2] & (result == values[::2, 1::2]))
-    four = np.stack([values[row::2, col::2][several] for row in (0, 1) for col in (0, 1)], axis=1)
-    votes = (four[:, :, None] == four[:, None, :]).sum(2)
-    votes[four == nodata] = 0
-    result[several] = four[np.arange(len(four)), votes.argmax(1)]
-    return result
+    a, b, c, d = _quarters(values)
+    best = _choose(a == nodata, _choose(b == nodata, _choose(c == nodata, d, c), b), a)
+    alone = ~((a == b) | (a == c) | (a == d)) | (a == nodata)
+    best = _choose(alone & (c == d) & (c != nodata), c, best)
+    return _choose(alone & ((b == c) | (b == d)) & (b != nodata), b, best)
 
 
 def mean(values: np.ndarray, nodata: int) -> np.ndarray:
     """Return the rounded mean of every 2 × 2 values, of those that are not ``nodata``."""
     rows, cols = values.shape
-    four = values.reshape(rows // 2, 2, cols // 2, 2)
-    known = four != nodata
-    count = known.sum((1, 3), dtype=np.uint16)
-    total = np.where(known, four, 0).sum((1, 3), dtype=np.uint16)
+    total = np.zeros((rows // 2, cols // 2), np.uint16)
+    count = np.zeros_like(total)
+    for quarter in _quarters(values):
+        known = quarter != nodata
+        total += quarter * known
+        count += known
     rounded = (total + count // 2) // np.maximum(count, 1)
     return np.where(count > 0, rounded, nodata).astype(values.dtype)
+
+
+def _quarters(values: np.ndarray) -> list[np.ndarray]:
+    """Return the first, second, third and fourth of every 2 × 2 values, row by row."""
+    return [np.ascontiguousarray(values[row::2, col::2]) for row in (0, 1) for col in (0, 1)]
+
+
+def _choose(condition: np.ndarray, one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Return ``np.where(condition, one, other)`` of integers, in a fraction of its time."""
+    return other ^ ((one ^ other) * condition)

@@ -20,7 +20,6 @@ from .raster import Raster
 
 BLOCK = 512  # side of the blocks of result rasters
 COG_OPTIONS = [
-    "COMPRESS=DEFLATE",
     f"BLOCKSIZE={BLOCK}",
     "BIGTIFF=IF_SAFER",
     "NUM_THREADS=ALL_CPUS",
@@ -52,6 +51,8 @@ class ResultRaster:
     """
 
     halve: Halve = staticmethod(most_frequent)
+    # Of classes as small as by DEFLATE, in a third of the time.
+    compression: tuple[str, ...] = ("COMPRESS=LZW",)
 
     def __init__(
         self,
@@ -126,7 +127,7 @@ class ResultRaster:
             gdal.GetDriverByName("COG").CreateCopy,
             str(self._part),
             dataset,
-            options=COG_OPTIONS,
+            options=[*self.compression, *COG_OPTIONS],
             callback=lambda *_: 0 if progress.cancelled() else 1,
         )
         reason = last_error()
@@ -237,6 +238,8 @@ class ProbabilityWriter(ResultRaster):
     """
 
     halve: Halve = staticmethod(mean)
+    # A fifteenth larger than by the usual level, in a third of the time.
+    compression = ("COMPRESS=DEFLATE", "LEVEL=1")
 
     def __init__(
         self,
