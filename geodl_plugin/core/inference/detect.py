@@ -71,6 +71,7 @@ def detect(
 
 def answering(job: Job, engine: Engine, options: DetectionOptions, progress: Progress) -> Answering:
     """Return what finds the objects of tiles; ``progress`` is warned of damage."""
+    engine.normalise(job.model)
     viewed = isinstance(engine.network, DetectionViews)  # for the raster before
     if options.test_time_augmentation and not viewed:
         engine.network = DetectionViews(engine.network, job.model.map_space, options.nms_overlap)

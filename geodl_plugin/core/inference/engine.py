@@ -18,6 +18,7 @@ from ..packages.archive import Package, open_package
 from ..progress import Progress
 from .journal import Journal, Notes
 from .model import Model
+from .normalizing import Normalizing
 from .options import InferenceOptions
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ class Engine:
         self._progress = progress or Progress()
         self._work = 0
         self._ready = False
+        self._kind: np.dtype | None = None  # of the images for which it is ready
         self._settling, self._decoding = threading.Lock(), threading.Lock()
         self._computing, self._streams = threading.Semaphore(1), 1
         self.notes: Journal | Notes = Notes()
@@ -84,7 +86,7 @@ class Engine:
             WorkerError: when not even one image fits into memory.
         """
         with self._settling:
-            if not self._ready:
+            if not self._ready or images[0].dtype != self._kind:
                 self._settle(images[0])
         answers: list[Any] = []
         while len(answers) < len(images):
@@ -116,6 +118,12 @@ class Engine:
             pixels = (16 if self.device.type == "cpu" else 256) * 128 * 128
             self.batch_size = max(1, min(pixels // (width * height), 64))
 
+    def normalise(self, model: Model) -> None:
+        """Take the images of ``model.prepare`` from now on, too."""
+        taken = any(isinstance(each, Normalizing) for each in self.network.modules())
+        if model.foreign is None and not taken:
+            self.network = Normalizing(self.network, model).to(self.device)
+
     def go_on(self, journal: Journal | Notes) -> None:
         """Compute as the run did whose notes these are, or note in them how this one does.
 
@@ -146,11 +154,8 @@ class Engine:
             batch = self._tensor(images)
             with self._computing:
                 answer = self._forward(batch, self.precision)
-                self._decoding.acquire()  # before another thread computes: in the same order
-            try:
+            with self._decoding:
                 return decode(self.network, answer)
-            finally:
-                self._decoding.release()
 
     def _tensor(self, images: Sequence[np.ndarray]) -> torch.Tensor:
         batch = torch.from_numpy(images[0][None] if len(images) == 1 else np.stack(images))
@@ -172,12 +177,14 @@ class Engine:
         if self.batch_size < 1:
             self.expect(0, *image.shape[-2:])
         known = self.notes.noted("engine")
+        self._compiled = None
         if self.precision == "auto":
             self.precision = self._fastest(image)
         if getattr(self.network, "is_compiled", False):
             known = known or TORCH
         if known == OPENVINO or (known is None and self._seconds(image) > LEAST_SECONDS):
             self._compiled = self._compile(image, known == OPENVINO)
+        self._kind = image.dtype
         self._streams = getattr(self._compiled or self.network, "streams", 1)
         self._computing = threading.Semaphore(self._streams)
         self._ready = True

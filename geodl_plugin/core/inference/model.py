@@ -42,6 +42,7 @@ class Model:
         several_labels: whether an object may have several classes.
         map_space: whether the images are maps, or photographs with an up and a down.
         foreign: how the network of another maker is used; ``None`` for GeoDL's own.
+        scale: what is subtracted from each band, and what it is multiplied by then.
     """
 
     name: str
@@ -61,12 +62,12 @@ class Model:
     map_space: bool = True
     foreign: Foreign | None = None
     band_names: BandNames | None = None
-    _scale: tuple[np.ndarray, np.ndarray] = field(init=False, repr=False, compare=False)
+    scale: tuple[np.ndarray, np.ndarray] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         mean = np.asarray(self.mean, np.float32).reshape(-1, 1, 1)
         std = np.asarray(self.std, np.float32).reshape(-1, 1, 1)
-        object.__setattr__(self, "_scale", (mean, 1 / np.where(std > 0, std, np.float32(1))))
+        object.__setattr__(self, "scale", (mean, 1 / np.where(std > 0, std, np.float32(1))))
 
     @property
     def chip_size(self) -> int:
@@ -99,12 +100,23 @@ class Model:
             bands = tuple(range(raster.band_count))
         return dataclasses.replace(self, bands=bands, band_names=names)
 
+    def prepare(self, block: Block) -> np.ndarray:
+        """Return what the network is given, :class:`.normalizing.Normalizing` where it is GeoDL's.
+
+        Returns:
+            8-bit pixels as they are, with one band more that is 1 where there are data: a third
+            of the memory. All else normalised.
+        """
+        if self.foreign is None and block.pixels.dtype == np.uint8:
+            return np.concatenate([block.pixels, block.valid[None].view(np.uint8)])
+        return self.normalise(block)
+
     def normalise(self, block: Block) -> np.ndarray:
         """Return ``(bands, rows, cols)`` as ``float32`` for the network; invalid pixels are 0."""
         if self.runs_code:  # it wants the pixels as they are, and where there are data
             valid = block.valid[None].astype(block.pixels.dtype)
             return np.concatenate([block.pixels, valid])
-        mean, scale = self._scale
+        mean, scale = self.scale
         if len(block.pixels) > len(mean):  # two dates follow each other in the bands
             mean, scale = np.tile(mean, (2, 1, 1)), np.tile(scale, (2, 1, 1))
         pixels = np.subtract(block.pixels, mean, dtype=np.float32, casting="unsafe")

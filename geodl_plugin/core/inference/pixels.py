@@ -37,6 +37,7 @@ from .views import Views
 # Large tiles have few borders: for the same work, their padding can be wide.
 USUAL_TILE = 1024  # pixels a side
 PADDING_SHARE = 8  # the default padding is an eighth of the tile
+FEW_CLASSES = 16  # a pass over the pixels for each is faster than one that counts them all
 _COMPUTED, _WRITTEN = 0.9, 0.95
 
 
@@ -91,6 +92,7 @@ def classify(job: Job, engine: Engine, options: PixelOptions, progress: Progress
 
 def answering(job: Job, engine: Engine, options: PixelOptions, progress: Progress) -> Answering:
     """Return what classifies the pixels of tiles; ``progress`` is warned of damage."""
+    engine.normalise(job.model)
     if options.test_time_augmentation:
         engine.network = Views(engine.network, job.model.map_space)
     network = engine.network
@@ -288,8 +290,7 @@ class _Collector:
         if self._chances is not None:
             percent = np.rint(PERCENT * answer).astype(np.uint8)
             self._chances.write(window, np.where(wanted, percent, np.uint8(NO_PERCENT)))
-        # Classes are few: a pass for each takes a tenth of the time of one with bincount.
-        counts = np.array([np.count_nonzero(values == each) for each in self._values], np.int64)
+        counts = _count(values, self._values)
         self._counts += counts
         self.journal.add(number, {"counts": counts})
 
@@ -302,6 +303,13 @@ class _Collector:
     def counts(self) -> dict[str, int]:
         """Return the number of pixels of each class value."""
         return dict(zip(map(str, self._values.tolist()), self._counts.tolist()))
+
+
+def _count(pixels: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Return how many pixels have each of the values, which are not negative."""
+    if len(values) <= FEW_CLASSES:
+        return np.array([np.count_nonzero(pixels == each) for each in values], np.int64)
+    return np.bincount(pixels.ravel(), minlength=int(values.max()) + 1)[values]
 
 
 def _by_name(counts: dict[str, int], schema: Schema) -> dict[str, int]:

@@ -136,7 +136,7 @@ class TileImage:
 
     Attributes:
         tile: its windows.
-        image: array ``(bands, rows, cols)`` of ``float32``, normalised.
+        image: array ``(bands, rows, cols)`` as of :meth:`.model.Model.prepare`.
         valid: array ``(rows, cols)`` of the outer window: where the raster has data.
         inside: as ``valid``: where a result is wanted; ``None`` for everywhere.
     """
@@ -219,7 +219,7 @@ class TileReader:
             place = tile.outer.slices(whole)
             block = Block(block.pixels[(slice(None), *place)], block.valid[place])
             inside = None if inside is None else inside[place]
-        return TileImage(tile, self._model.normalise(block), block.valid, inside)
+        return TileImage(tile, self._model.prepare(block), block.valid, inside)
 
     def _is_blank(self, window: Window) -> bool:
         try:

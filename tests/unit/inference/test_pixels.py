@@ -207,6 +207,21 @@ def test_many_and_large_class_values(tmp_path: Path) -> None:
     assert (classes_of(output) == 300).all()
 
 
+@pytest.mark.parametrize("count", [2, 16, 25])
+def test_the_pixels_of_few_and_of_many_classes_are_counted(tmp_path: Path, count: int) -> None:
+    schema = Schema.from_text(";".join(f"{3 * i}:Class {i}" for i in range(1, count + 1)))
+    levels = np.random.default_rng(count).integers(0, count + 1, (1, 96, 64))
+    source = write_raster(tmp_path / "a.tif", (10 * levels).astype(np.uint8))
+    output = str(tmp_path / "classes.tif")
+    with make_job(source, make_model("TEST_PIXELS", schema=schema)) as job:
+        engine = Engine(Brightest(count, True), "cpu", "float32", 1)
+        result = classify(job, engine, PixelOptions([source], "", output), Progress())
+    found = result["pixel_counts"]
+    assert (classes_of(output) == 3 * levels[0]).all()
+    assert found["Background"] == (levels == 0).sum()
+    assert all(found[f"Class {i}"] == (levels == i).sum() for i in range(1, count + 1))
+
+
 def test_a_failure_leaves_nothing(tmp_path: Path) -> None:
     source = write_raster(tmp_path / "a.tif", np.zeros((1, 200, 200), np.uint8))
     output = tmp_path / "out" / "classes.tif"
