@@ -12,7 +12,7 @@ median of the rounds' ratios:
 * torchgeo: an epoch of torchgeo's trainer and data module on the same chips, in a process of its
   own; it has no SSD. Its environment, beside this one's torch, is made in build/ once.
 
-Usage: python tests/benchmarks/training.py [--quick] [--side 256] [--chips 32] [--rounds 3]
+Usage: python tests/benchmarks/training.py [--quick] [--side 256] [--chips 161] [--rounds 3]
            [--only NAME] [--no-torchgeo]
 """
 
@@ -290,7 +290,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="small chips, one round")
     parser.add_argument("--side", type=int, default=256)
-    parser.add_argument("--chips", type=int, default=41)
+    parser.add_argument("--chips", type=int, default=161)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--backbone", default="resnet18")
     parser.add_argument("--device", default="auto")
