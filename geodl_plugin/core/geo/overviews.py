@@ -62,7 +62,10 @@ def _halve_band(
                 return False
             if values.shape != (2 * height, 2 * width):  # a single row or column
                 values = np.pad(values, ((0, 2 * height - rows), (0, 2 * width - cols)), "edge")
-            if attempt(coarser.WriteArray, halve(values, nodata), col, row) != 0:
+            first = values.item(0)  # large parts of many rasters have no data
+            same = (values == first).all()
+            half = np.full((height, width), first, values.dtype) if same else halve(values, nodata)
+            if attempt(coarser.WriteArray, half, col, row) != 0:
                 return False
     # What could not be written is not told before.
     return attempt(coarser.FlushCache) in (None, 0) and not last_error()
