@@ -40,6 +40,11 @@ def refuse_inputs(outputs: Iterable[str | Path], inputs: Iterable[str | Path]) -
         written.add(identity)
 
 
+def same_file(one: str | Path, other: str | Path) -> bool:
+    """Return whether two names are those of one file, there or to be written."""
+    return _identity(one) == _identity(other)
+
+
 def _identity(source: str | Path) -> Identity:
     """Return what two names of one file have in common: links and the case do not matter."""
     text = str(source)

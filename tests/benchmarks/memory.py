@@ -1,4 +1,4 @@
-"""Measures that inference needs the same memory for 2,000² and for 20,000² pixels, and that
+"""Measures that inference needs the same memory for 2,000² and for 40,000² pixels, and that
 1,400 outlined objects on 4,096² pixels stay below 2 GB.
 
 Each run is a process of its own; both are measured side by side. The rasters are sparse files,

@@ -81,8 +81,8 @@ def deliver(outcome: Outcome, progress: Progress) -> dict[str, Any]:
     from .pictures import CHARACTERISTICS, draw_all
     from .report import make_report
 
-    folder = Path(outcome.options.output).expanduser().absolute()
-    name = folder.name
+    path = outcome.options.package
+    folder, name = path.parent, path.stem
     phase = Phase(progress, "Examining the model", 1, "chips", *EXAMINED)
     hardware = choose_hardware(outcome.options.device, outcome.options.precision)
     examination = examine(outcome.network, outcome.preparation, hardware, phase)
@@ -102,7 +102,7 @@ def deliver(outcome: Outcome, progress: Progress) -> dict[str, Any]:
             REPORT: report.encode("utf-8"),
             **{f"{CHARACTERISTICS}/{each}": content for each, content in pictures.items()},
         }
-        package = write_package(folder / f"{name}.dlpk", definition, files)
+        package = write_package(path, definition, files)
         shutil.move(str(partial), str(folder / REPORT))
     except OSError as error:
         raise InputError(f"The folder '{folder}' cannot be written: {error}.") from error

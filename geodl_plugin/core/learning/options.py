@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from ..errors import InputError
 from ..models.registry import Task
+from ..overwriting import same_file
 from .augmentation_settings import settings_of
 from .bands import WEIGHT_INIT_SCHEMES
 from .classes import check_weights
@@ -104,6 +106,11 @@ class TrainingOptions:
         """Raise :class:`InputError` when an option cannot be used, whatever the data."""
         if not self.output.strip():
             raise InputError("No output folder is given. Choose a folder for the model.")
+        if self.pretrained_model.strip() and same_file(self.package, self.pretrained_model.strip()):
+            raise InputError(
+                f"PRETRAINED_MODEL '{self.package.name}' would be replaced by the new model. "
+                "Choose another OUTPUT."
+            )
         if self.max_epochs < 1:
             raise InputError(f"MAX_EPOCHS={self.max_epochs} must be 1 at least.")
         if self.devices < 1:
@@ -133,6 +140,12 @@ class TrainingOptions:
         check_weights(self.class_weights)
         self.rates()
         self.freeze_until()
+
+    @property
+    def package(self) -> Path:
+        """The package that the training writes, named after the output folder."""
+        folder = Path(self.output).expanduser().absolute()
+        return folder / f"{folder.name}.dlpk"
 
     def rates(self) -> tuple[float, ...]:
         """Return no rate, one, or those of encoder and head; raise :class:`InputError`."""

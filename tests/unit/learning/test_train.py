@@ -201,6 +201,18 @@ def test_wrong_input_is_one_sentence(make_folder, tmp_path, more, sentence):
     assert not (tmp_path / "never").exists()
 
 
+@pytest.mark.parametrize("known", ["trees/trees.dlpk", "trees/../trees/trees.dlpk", "link.dlpk"])
+def test_the_model_to_go_on_from_is_not_replaced(make_folder, tmp_path, known):
+    (tmp_path / "trees").mkdir()
+    (tmp_path / "trees" / "trees.dlpk").write_bytes(b"a model")
+    (tmp_path / "link.dlpk").symlink_to(tmp_path / "trees" / "trees.dlpk")
+    folder = make_folder("PASCAL_VOC_rectangles", count=4)
+    chosen = options(folder, tmp_path / "trees", pretrained_model=str(tmp_path / known))
+    with pytest.raises(GeoDLError, match=r"'trees\.dlpk' would be replaced .* another OUTPUT"):
+        train(chosen, Progress())
+    assert (tmp_path / "trees" / "trees.dlpk").read_bytes() == b"a model"
+
+
 def test_wrong_folders_are_one_sentence(make_folder, tmp_path):
     (tmp_path / "empty").mkdir()
     cases = {
