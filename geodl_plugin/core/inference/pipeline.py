@@ -144,7 +144,8 @@ def answer_ahead(
     for group in waiting:
         if engine.lanes > 1:
             rest = itertools.chain([group], waiting)
-            yield from read_ahead(rest, lambda: answer, engine.lanes, engine.lanes)
+            # Twice as many are under way: where one takes long, the other lanes go on.
+            yield from read_ahead(rest, lambda: answer, engine.lanes, 2 * engine.lanes)
             return
         yield group, answer(group)
 

@@ -99,6 +99,19 @@ def test_several_threads_answer_as_soon_as_that_helps(after: int) -> None:
     assert (len(engine.threads - {here}) > 0) == (after < 20)
 
 
+def test_a_slow_answer_does_not_keep_the_others_waiting() -> None:
+    engine = SimpleNamespace(lanes=2)
+    others = threading.Semaphore(0)
+
+    def answer(group: int) -> bool:
+        if group:
+            others.release()
+            return True
+        return all(others.acquire(timeout=60) for _ in range(3))
+
+    assert all(found for _, found in answer_ahead(range(8), answer, engine))
+
+
 def test_batches_shrink_on_the_way_and_skip_what_is_empty() -> None:
     sizes = iter([3, 3, 3, 2, 2, 2, 2, 2])
     images = ((i, None if i == 4 else i) for i in range(9))
