@@ -224,6 +224,23 @@ def test_loss_falls_and_objects_are_found(focal):
     assert torch.allclose(found[0]["boxes"][0], targets[0]["boxes"][0], atol=4)
 
 
+def test_what_is_detected_are_the_best_candidates():
+    torch.manual_seed(0)
+    network = detector([8]).eval()
+    with torch.no_grad():
+        outputs = network(torch.rand(2, 3, 64, 64))
+        boxes, chances = network.candidates(outputs)
+        threshold = float(chances.median())
+        found = network.detect(outputs, (64, 64), threshold)
+    for box, chance, each in zip(boxes, chances, found):
+        anchor, label = (chance >= threshold).nonzero(as_tuple=True)
+        order = chance[anchor, label].argsort(descending=True, stable=True)
+        assert len(order) > 9
+        assert torch.equal(each["boxes"], box[anchor[order]].clamp(0, 64))
+        assert torch.equal(each["labels"], label[order])
+        assert torch.equal(each["scores"], chance[anchor[order], label[order]])
+
+
 def test_a_batch_without_objects_has_a_loss_and_gradients():
     network = detector([8])
     empty = [{"boxes": torch.zeros(0, 4), "labels": torch.zeros(0, dtype=torch.long)}] * 2

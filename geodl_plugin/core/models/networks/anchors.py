@@ -30,6 +30,10 @@ class Anchors(NamedTuple):
         """The anchors as boxes ``(n, 4)``."""
         return box_convert(torch.cat([self.centres, self.sizes], 1), "cxcywh", "xyxy")
 
+    def take(self, index: Tensor) -> Anchors:
+        """Return those of an index ``(k,)``."""
+        return Anchors(self.centres[index], self.sizes[index], self.cells[index])
+
     def encode(self, boxes: Tensor) -> Tensor:
         """Return what the squashed network answer must be for each anchor's box ``(n, 4)``.
 

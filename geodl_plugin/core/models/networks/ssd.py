@@ -141,9 +141,11 @@ class SingleShotDetector(nn.Module):
 
         This is what a detector must have to be written for other programs.
         """
+        return outputs["anchors"].decode(outputs["squashed"]), self._chances(outputs)
+
+    def _chances(self, outputs: dict[str, Any]) -> Tensor:
         scores = outputs["scores"]
-        chances = scores.sigmoid() if self.focal_loss else scores.softmax(-1)[..., 1:]
-        return outputs["anchors"].decode(outputs["squashed"]), chances
+        return scores.sigmoid() if self.focal_loss else scores.softmax(-1)[..., 1:]
 
     @torch.no_grad()
     def detect(
@@ -156,13 +158,14 @@ class SingleShotDetector(nn.Module):
             image_size: height and width of the images, to which boxes are clipped.
             threshold: least score, 0 to 1.
         """
-        boxes, chances = self.candidates(outputs)
-        found = []
-        for chance, box in zip(chances, boxes):
+        anchors, found = outputs["anchors"], []
+        for chance, squashed in zip(self._chances(outputs), outputs["squashed"]):
             where, label = torch.nonzero(chance >= threshold, as_tuple=True)
             score = chance[where, label]
             best = score.argsort(descending=True, stable=True)[:_MOST_DETECTIONS]
-            clipped = clip_boxes_to_image(box[where[best]], image_size)
+            kept = where[best]  # few: only their boxes are needed
+            boxes = anchors.take(kept).decode(squashed[kept])
+            clipped = clip_boxes_to_image(boxes, image_size)
             found.append({"boxes": clipped, "scores": score[best], "labels": label[best]})
         return found
 
