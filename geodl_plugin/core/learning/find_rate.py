@@ -64,13 +64,13 @@ def _page(title: str, curve: RateCurve, batch_size: int) -> str:
     """Return the report as an HTML page."""
     tried = f"{len(curve.rates)} batches of {batch_size} chips"
     picture = data_address(rate_picture(curve))
-    where = "two thirds along the longest falling run of the loss"
-    if curve.share < 1:
-        where = f"{curve.share:g} of that {where}: what its second stage learns comes later"
     return pages.page(
         title,
         [
-            pages.lead(f"Suggested is a learning rate of {curve.suggestion:.2g}, {where}."),
+            pages.lead(
+                f"Suggested is a learning rate of {curve.suggestion:.2g}, two thirds along the "
+                "longest falling run of the loss."
+            ),
             pages.figures(
                 {
                     "Suggestion": f"{curve.suggestion:.2g}",

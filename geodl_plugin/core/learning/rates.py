@@ -27,16 +27,14 @@ class RateCurve:
 
     Attributes:
         rates, losses: of each batch.
-        suggestion: ``share`` of the rate two thirds along the longest falling run.
+        suggestion: the rate two thirds along the longest falling run.
         steepest: the rate where the loss falls fastest.
-        share: the network's ``rate_share``.
     """
 
     rates: tuple[float, ...]
     losses: tuple[float, ...]
     suggestion: float
     steepest: float
-    share: float = 1.0
 
 
 def find_rate(
@@ -81,9 +79,7 @@ def find_rate(
     # Processes of further devices find no rate: all must have the same parameters to share.
     freeze(network.encoder, False)
     torch.set_rng_state(random)
-    suggestion, steepest = suggest(rates, losses)
-    share = min(getattr(each, "rate_share", 1.0) for each in network.modules())
-    return RateCurve(tuple(rates), tuple(losses), share * suggestion, steepest, share)
+    return RateCurve(tuple(rates), tuple(losses), *suggest(rates, losses))
 
 
 def suggest(rates: Sequence[float], losses: Sequence[float]) -> tuple[float, float]:

@@ -49,18 +49,3 @@ def test_the_network_is_as_it_was():
     assert all(each.requires_grad for each in module.parameters())
     assert all(torch.equal(before[name], after[name]) for name in before)
     assert LOWEST < curve.suggestion < HIGHEST and len(curve.rates) == len(curve.losses)
-
-
-def test_a_network_may_want_less_than_its_first_losses_say():
-    images = torch.randn(8, 1, 8, 8, generator=torch.Generator().manual_seed(0))
-    labels = (images.mean((1, 2, 3)) > 0).long()
-    found = []
-    for share in (1.0, 0.25):
-        torch.manual_seed(0)
-        network = Tiny()
-        network.head.rate_share = share
-        module = ObjectModule(network, ["a", "b"], (1e-3, 1e-3), frozen_until=0)
-        phase = Phase(Progress(), "Finding", 60, "batches")
-        found.append(find_rate(module, [(images, labels)], torch.device("cpu"), "float32", phase))
-    assert found[1].suggestion == found[0].suggestion / 4
-    assert found[1].steepest == found[0].steepest and found[1].share == 0.25

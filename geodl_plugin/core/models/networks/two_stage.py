@@ -46,11 +46,7 @@ class TwoStageDetector(nn.Module):
     Attributes:
         tile_step: a tile's side must be a multiple of it.
         fixed_tile: the only tile side, where there is one.
-        rate_share: of the learning rate at which the first losses fall. The second stage has
-            nothing to learn from yet then, and high rates keep it from learning later.
     """
-
-    rate_share = 0.4
 
     def __init__(
         self,
