@@ -183,6 +183,27 @@ def test_a_validation_loss_is_the_same_each_time_and_half_precision_runs(name):
     assert torch.equal(torch.get_rng_state(), state) and not network.model.training
 
 
+@pytest.mark.parametrize("name", ["FASTERRCNN", "MASKRCNN"])
+def test_a_validation_loss_does_not_grow_with_better_proposals(name, monkeypatch):
+    network = network_of(name, box_batch_size_per_image=64)
+    nn.init.zeros_(network.model.roi_heads.box_predictor.cls_score.weight)  # one answer for all
+    images, targets = toy()
+    background = torch.tensor([[20.0, 50, 30, 62]]).repeat(30, 1)
+    shifted = targets[0]["boxes"].repeat(8, 1) + 2.0
+    found = {}
+    for mode in ("train", "eval"):
+        getattr(network, mode)()
+        for proposals in (background, torch.cat([background, shifted])):
+            told = [proposals, background]
+            monkeypatch.setattr(network, "_propose", lambda *_, told=told: (told, {}))
+            with torch.no_grad():
+                losses = network.loss(network(images), targets)
+            found.setdefault(mode, []).append(float(losses["loss_classifier"]))
+            assert ("loss_mask" in losses) == (name == "MASKRCNN")
+    assert found["train"][1] > 1.5 * found["train"][0]  # torchvision's
+    assert found["eval"][1] == pytest.approx(found["eval"][0], rel=1e-4)
+
+
 @pytest.mark.parametrize("name", ["RETINANET", "SSD"])
 def test_openvino_answers_alike_at_any_size(name):
     pytest.importorskip("openvino")

@@ -10,10 +10,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from torchvision.models.detection import FasterRCNN, MaskRCNN
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor
 from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredictor
+from torchvision.models.detection.roi_heads import maskrcnn_loss
 from torchvision.models.detection.rpn import concat_box_prediction_layers
 from torchvision.ops import MultiScaleRoIAlign
 
@@ -96,7 +98,7 @@ class TwoStageDetector(nn.Module):
         }
 
     def loss(self, outputs: dict[str, Any], targets: list[dict[str, Tensor]]) -> dict[str, Tensor]:
-        """Return the parts of the loss.
+        """Return the parts of the loss; of the second stage in validation those of ``_judged``.
 
         Args:
             outputs: what :meth:`forward` returned.
@@ -113,10 +115,53 @@ class TwoStageDetector(nn.Module):
         with self._mode(True, device), self._same_draws(device):
             proposals, losses = self._propose(outputs, wanted)
             sizes = [self._size(outputs)] * len(proposals)
-            _, more = self.model.roi_heads(
-                OrderedDict(outputs["features"]), proposals, sizes, wanted
-            )
+            features = OrderedDict(outputs["features"])
+            if self.training:
+                _, more = self.model.roi_heads(features, proposals, sizes, wanted)
+            else:
+                more = self._judged(features, proposals, sizes, wanted)
         return {**losses, **more}
+
+    def _judged(
+        self,
+        features: dict[str, Tensor],
+        proposals: list[Tensor],
+        sizes: list[tuple[int, int]],
+        targets: list[dict[str, Tensor]],
+    ) -> dict[str, Tensor]:
+        """Return losses of the second stage by which epochs can be compared.
+
+        torchvision's are means over all proposals. They grow as the first stage learns, for
+        more and more proposals are objects, and the first epoch would be the best. Here objects
+        and background count alike, and boxes by the object.
+        """
+        heads = self.model.roi_heads
+        proposals, matched, labels, shifts = heads.select_training_samples(proposals, targets)
+        pooled = heads.box_head(heads.box_roi_pool(features, proposals, sizes))
+        scores, told = heads.box_predictor(pooled)
+        label = torch.cat(labels)
+        losses = functional.cross_entropy(scores, label, reduction="none")
+        means = [losses[each].mean() for each in (label > 0, label == 0) if each.any()]
+        where = (label > 0).nonzero().flatten()
+        told = told.reshape(len(told), -1, 4)[where, label[where]]
+        wanted = torch.cat(shifts)[where]
+        box_loss = functional.smooth_l1_loss(told, wanted, beta=1 / 9, reduction="sum")
+        found = {
+            "loss_classifier": torch.stack(means).mean(),
+            "loss_box_reg": box_loss / max(len(where), 1),
+        }
+        if heads.has_mask():
+            chosen = [(each > 0).nonzero().flatten() for each in labels]
+            boxes = [each[index] for each, index in zip(proposals, chosen)]
+            pooled = heads.mask_head(heads.mask_roi_pool(features, boxes, sizes))
+            found["loss_mask"] = maskrcnn_loss(
+                heads.mask_predictor(pooled),
+                boxes,
+                [each["masks"] for each in targets],
+                [each["labels"] for each in targets],
+                [each[index] for each, index in zip(matched, chosen)],
+            )
+        return found
 
     def _size(self, outputs: dict[str, Any]) -> tuple[int, int]:
         """Return height and width of the images, told from the finest map."""
