@@ -15,12 +15,13 @@ from .fusion import fuse
 from .merge import suppress
 from .polygons import ObjectPolygon
 from .views import MAP_TURNS, PIXEL_TURNS, dihedral
+from .wrapping import Wrapper
 
 # What one view is less sure of counts where the others are surer.
 VIEW_SHARE = 0.5  # of the threshold
 
 
-class DetectionViews(nn.Module):
+class DetectionViews(Wrapper):
     """A detector that answers with what several views of square images show together.
 
     Args:
@@ -30,16 +31,9 @@ class DetectionViews(nn.Module):
     """
 
     def __init__(self, network: nn.Module, map_space: bool, overlap: float) -> None:
-        super().__init__()
-        self.network = network
+        super().__init__(network)
         self.turns = MAP_TURNS if map_space else PIXEL_TURNS
         self.overlap = overlap
-        self.tile_step = getattr(network, "tile_step", 32)
-        self.fixed_tile = getattr(network, "fixed_tile", None)
-        self.is_compiled = getattr(network, "is_compiled", False)
-        self.streams = getattr(network, "streams", 1)
-        self.is_exact = getattr(network, "is_exact", False)
-        self.padding = getattr(network, "padding", None)
 
     def forward(self, images: Tensor) -> list[Any]:
         """Return the network's answer to each view."""

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from .wrapping import Wrapper
+
 if TYPE_CHECKING:
     from .model import Model
 
 
-class Normalizing(nn.Module):
+class Normalizing(Wrapper):
     """A network that also takes the images of :meth:`.model.Model.prepare`.
-
-    It has whatever else the network has.
 
     Args:
         network: takes normalised images.
@@ -22,17 +22,10 @@ class Normalizing(nn.Module):
     """
 
     def __init__(self, network: nn.Module, model: Model) -> None:
-        super().__init__()
-        self.network = network
+        super().__init__(network)
         mean, scale = map(torch.from_numpy, model.scale)
         self.register_buffer("mean", mean, persistent=False)
         self.register_buffer("scale", scale, persistent=False)
-
-    def __getattr__(self, name: str) -> Any:
-        try:
-            return super().__getattr__(name)
-        except AttributeError:
-            return getattr(super().__getattr__("network"), name)
 
     def forward(self, images: Tensor) -> Any:
         """Return the network's answer.

@@ -7,6 +7,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from .wrapping import Wrapper
+
 View = Callable[[Tensor], Tensor]
 
 
@@ -30,7 +32,7 @@ MAP_VIEWS = [dihedral(*each) for each in MAP_TURNS]
 PIXEL_VIEWS = [dihedral(*each) for each in PIXEL_TURNS]
 
 
-class Views(nn.Module):
+class Views(Wrapper):
     """A network that answers with the mean probability of several views.
 
     Args:
@@ -40,17 +42,9 @@ class Views(nn.Module):
     """
 
     def __init__(self, network: nn.Module, map_space: bool, several: bool = False) -> None:
-        super().__init__()
-        self.network = network
+        super().__init__(network)
         self.views = MAP_VIEWS if map_space else PIXEL_VIEWS
         self.several = several
-        self.tile_step = getattr(network, "tile_step", 32)
-        self.fixed_tile = getattr(network, "fixed_tile", None)
-        self.sees_whole_tile = getattr(network, "sees_whole_tile", False)
-        self.is_compiled = getattr(network, "is_compiled", False)
-        self.streams = getattr(network, "streams", 1)
-        self.is_exact = getattr(network, "is_exact", False)
-        self.padding = getattr(network, "padding", None)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits whose softmax (sigmoid for several classes) is the mean probability."""
