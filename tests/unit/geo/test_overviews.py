@@ -63,7 +63,8 @@ def with_overviews(path, values, halve=most_frequent):
 
 @pytest.mark.parametrize(("halve", "method"), [(most_frequent, "MODE"), (mean, "AVERAGE")])
 def test_overviews_are_those_of_gdal(halve, method, tmp_path, monkeypatch):
-    # Several parts and levels, an edge without data, and no two values equally frequent.
+    # Several parts and levels, an edge without data, parts of one value or without data, and no
+    # two values equally frequent.
     monkeypatch.setattr(overviews, "_ROWS", 100)
     monkeypatch.setattr(overviews, "_COLS", 200)
     blobs = np.random.default_rng(1).integers(0, 3, (328, 404)).astype(np.uint8)
@@ -71,6 +72,8 @@ def test_overviews_are_those_of_gdal(halve, method, tmp_path, monkeypatch):
     blobs[::4, ::4] = 7
     blobs[2::8, 2::4] = NODATA
     blobs[:, :80] = NODATA
+    blobs[200:400, 400:800] = NODATA
+    blobs[400:600, 400:800] = 5
     ours = with_overviews(tmp_path / "ours.tif", blobs, halve)
     write_chip(tmp_path / "b.tif", blobs[None], GeoTransform(0, 1, 0, 0, 0, -1), "", nodata=NODATA)
     theirs = gdal.Open(str(tmp_path / "b.tif"))

@@ -204,6 +204,23 @@ def test_a_validation_loss_does_not_grow_with_better_proposals(name, monkeypatch
     assert found["eval"][1] == pytest.approx(found["eval"][0], rel=1e-4)
 
 
+@pytest.mark.parametrize("name", ["FASTERRCNN", "MASKRCNN"])
+def test_a_validation_loss_counts_boxes_by_the_object(name, monkeypatch):
+    network = network_of(name, box_batch_size_per_image=64, box_positive_fraction=1.0).eval()
+    for each in network.model.roi_heads.box_predictor.bbox_pred.parameters():
+        nn.init.zeros_(each)
+    images, targets = toy()
+    background = torch.tensor([[20.0, 50, 30, 62]]).repeat(30, 1)
+    found = []
+    for count in (8, 16):
+        told = [torch.cat([background, each["boxes"].repeat(count, 1) + 2.0]) for each in targets]
+        monkeypatch.setattr(network, "_propose", lambda *_, told=told: (told, {}))
+        with torch.no_grad():
+            found.append(float(network.loss(network(images), targets)["loss_box_reg"]))
+    # The objects themselves are among the proposals: 2 of 18, and 2 of 34.
+    assert found[1] / found[0] == pytest.approx((32 / 34) / (16 / 18), rel=1e-3)
+
+
 @pytest.mark.parametrize("name", ["RETINANET", "SSD"])
 def test_openvino_answers_alike_at_any_size(name):
     pytest.importorskip("openvino")
