@@ -27,7 +27,7 @@ TILES = ((1024, 128), (512, 64))  # sides and paddings, in pixels
 
 
 def seconds(source: str, size: int, padding: int, handles: int) -> float:
-    """Return the processor time of reading and normalising all tiles."""
+    """Return the processor time of reading all tiles."""
     with Raster.open(source) as raster:
         tiles = TilePlan(raster.window, raster.window, size, padding, STEP)
         pool = RasterPool(raster, handles)
