@@ -204,6 +204,21 @@ def test_a_validation_loss_does_not_grow_with_better_proposals(name, monkeypatch
     assert found["eval"][1] == pytest.approx(found["eval"][0], rel=1e-4)
 
 
+@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
+def test_a_step_looks_at_proposals_in_the_format_of_the_network(kind):
+    network, seen = network_of("MASKRCNN"), []
+    heads = network.model.roi_heads
+    for layer in (heads.box_head[1], heads.mask_head[0][0]):
+        layer.register_forward_hook(lambda _, __, answer: seen.append(answer.dtype))
+    images, targets = toy()
+    with torch.autocast("cpu", torch.bfloat16, kind == torch.bfloat16):
+        answer = network(images)
+    losses = network.loss(answer, targets)
+    assert seen == [kind] * 2 and {each.dtype for each in losses.values()} == {torch.float32}
+    network.detect(answer, (SIDE, SIDE), 0.01)
+    assert seen[2:] == [torch.float32] * 2
+
+
 @pytest.mark.parametrize("name", ["FASTERRCNN", "MASKRCNN"])
 def test_a_validation_loss_counts_boxes_by_the_object(name, monkeypatch):
     network = network_of(name, box_batch_size_per_image=64, box_positive_fraction=1.0).eval()

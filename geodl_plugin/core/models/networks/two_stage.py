@@ -35,7 +35,8 @@ class TwoStageDetector(nn.Module):
 
     ``forward`` does what is dense: the maps and what they say of the anchors. Proposals and
     what follows from them are the work of ``loss`` and ``detect``, in full precision: there
-    it decides which boxes overlap.
+    it decides which boxes overlap. In ``loss`` the layers that look at each proposal compute in
+    the format of ``forward``.
 
     Args:
         backbone: gives the maps.
@@ -66,16 +67,17 @@ class TwoStageDetector(nn.Module):
         width = backbone.out_channels
         if masks:
             arguments["mask_roi_pool"] = MultiScaleRoIAlign(names, MASK_POOL, SAMPLES)
-            arguments["mask_head"] = MaskRCNNHeads(width, (width,) * 4, 1, group_norm)
+            arguments["mask_head"] = MaskHead(width, (width,) * 4, 1, group_norm)
             arguments["mask_predictor"] = MaskRCNNPredictor(width, width, class_count + 1)
         self.model = (MaskRCNN if masks else FasterRCNN)(
             backbone,
             rpn_anchor_generator=StrideAnchors(backbone.strides, sizes, ratios),
             box_roi_pool=MultiScaleRoIAlign(names, BOX_POOL, SAMPLES),
-            box_head=_box_head(width * BOX_POOL**2),
+            box_head=BoxHead(width * BOX_POOL**2),
             box_predictor=FastRCNNPredictor(BOX_WIDTH, class_count + 1),
             **arguments,
         )
+        self._kind = torch.float32
         # Begin with few detections: a network that sees objects everywhere learns slowly.
         bias = self.model.roi_heads.box_predictor.cls_score.bias
         with torch.no_grad():
@@ -91,6 +93,7 @@ class TwoStageDetector(nn.Module):
         """Return the ``features`` by stride, and ``objectness`` and ``shifts`` of the anchors."""
         features = self.model.backbone(images)
         objectness, shifts = self.model.rpn.head(list(features.values()))
+        self._kind = objectness[0].dtype  # of the convolution that has told it
         return {
             "features": {name: value.float() for name, value in features.items()},
             "objectness": [each.float() for each in objectness],
@@ -174,9 +177,12 @@ class TwoStageDetector(nn.Module):
         """Have torchvision compute losses, or detections, whether or not the network trains.
 
         Its parts have nothing else that behaves otherwise in training. They compute in full
-        precision, also where the caller wants another one.
+        precision, also where the caller wants another one; but for losses the heads compute as
+        the network did.
         """
         parts = (self.model.rpn, self.model.roi_heads)
+        for head in (each for each in self.modules() if isinstance(each, _Head)):
+            head.kind = self._kind if losses else torch.float32
         before = [part.training for part in parts]
         try:
             for part in parts:
@@ -248,14 +254,37 @@ class TwoStageDetector(nn.Module):
         return found
 
 
-def _box_head(inputs: int) -> nn.Module:
-    """Return torchvision's two layers, with norms so that they bear the rates of AdamW."""
-    return nn.Sequential(
-        nn.Flatten(),
-        nn.Linear(inputs, BOX_WIDTH),
-        nn.LayerNorm(BOX_WIDTH),
-        nn.ReLU(inplace=True),
-        nn.Linear(BOX_WIDTH, BOX_WIDTH),
-        nn.LayerNorm(BOX_WIDTH),
-        nn.ReLU(inplace=True),
-    )
+class _Head(nn.Sequential):
+    """Layers that look at each proposal: most multiplications of a training step are theirs.
+
+    Attributes:
+        kind: number format in which they are done; the answer has full precision.
+    """
+
+    kind = torch.float32
+
+    def forward(self, pooled: Tensor) -> Tensor:
+        """Return the answer to the maps of proposals ``(n, width, rows, cols)``."""
+        if self.kind == torch.float32:
+            return super().forward(pooled)
+        with torch.autocast(pooled.device.type, self.kind):
+            return super().forward(pooled).float()
+
+
+class BoxHead(_Head):
+    """torchvision's two layers, with norms so that they bear the rates of AdamW."""
+
+    def __init__(self, inputs: int) -> None:
+        super().__init__(
+            nn.Flatten(),
+            nn.Linear(inputs, BOX_WIDTH),
+            nn.LayerNorm(BOX_WIDTH),
+            nn.ReLU(inplace=True),
+            nn.Linear(BOX_WIDTH, BOX_WIDTH),
+            nn.LayerNorm(BOX_WIDTH),
+            nn.ReLU(inplace=True),
+        )
+
+
+class MaskHead(_Head, MaskRCNNHeads):
+    """torchvision's convolutions."""
