@@ -301,7 +301,7 @@ class CropDataset(Dataset):
             boxes, keep = crop_boxes(sample.boxes, col, row, width, width)
             size = (width, width)
             parts = (image, BoundingBoxes(boxes, format="XYXY", canvas_size=size))
-        image, *rest, seen = self._move(*parts, Mask(torch.from_numpy(valid.astype(np.uint8))))
+        image, *rest, seen = self._move(valid, *parts)
         if sample.mask is not None:
             return image, rest[0].long()
         if sample.instances is not None:
@@ -316,20 +316,23 @@ class CropDataset(Dataset):
             return image, several
         return image, torch.tensor(int(sample.labels[0]))
 
-    def _move(self, *parts: Any) -> list[Tensor]:
+    def _move(self, valid: np.ndarray, *parts: Any) -> list[Tensor]:
         """Return image, label and validity, enlarged to the crop's side and augmented alike.
 
         Invalid pixels end as the 0 that they are at inference, whatever light and noise did.
         """
+        if not valid.all():
+            parts += (Mask(torch.from_numpy(valid.astype(np.uint8))),)
         if parts[0].shape[-1] != self.side:
             parts = tuple(_enlarged(each, self.side) for each in parts)
         if self.augmentation is not None:
-            parts = self.augmentation(*parts)
-        image, *rest, valid = (each.as_subclass(Tensor) for each in parts)
-        seen = valid > 0
-        if not seen.all():
-            image = image.masked_fill(~seen, 0.0)
-        return [image, *rest, seen]
+            parts = self.augmentation(parts)
+        image, *rest = (each.as_subclass(Tensor) for each in parts)
+        if valid.all():
+            return [image, *rest, torch.ones(image.shape[-2:], dtype=torch.bool)]
+        *rest, moved = rest
+        seen = moved > 0
+        return [image.masked_fill(~seen, 0.0), *rest, seen]
 
 
 def _enlarged(part: Any, side: int) -> Any:

@@ -33,7 +33,8 @@ class Normalization:
         dates = len(pixels) // max(len(self.mean), 1)
         mean = np.tile(np.asarray(self.mean, np.float32), dates)[:, None, None]
         scale = 1 / np.tile(np.asarray(self.std, np.float32), dates)[:, None, None]
-        result = (pixels.astype(np.float32) - mean) * scale
+        result = np.subtract(pixels, mean, dtype=np.float32)
+        result *= scale
         if not valid.all():
             # Not by multiplication: what is invalid may be NaN.
             result[:, ~valid] = 0.0
