@@ -14,7 +14,7 @@ import io
 import json
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ from ..packages.model_files import model_files
 from ..progress import Progress
 from .options import InferenceOptions
 
-FORMAT = 1
+FORMAT = 2
 
 
 class Journal:
@@ -95,9 +95,7 @@ class Journal:
         """Tell that a part is finished, and what was found in it."""
         record: dict[str, Any] = {"part": part}
         if answers is not None:
-            packed = io.BytesIO()
-            np.savez(packed, **answers)
-            record["answers"] = base64.b64encode(packed.getvalue()).decode("ascii")
+            record["answers"] = {name: _packed(array) for name, array in answers.items()}
         self._places[part] = self._write(record)
 
     def answers(self, part: int) -> dict[str, np.ndarray]:
@@ -106,9 +104,7 @@ class Journal:
         with self._turn:
             self._file.seek(begin)
             record = json.loads(self._file.read(length))
-        packed = io.BytesIO(base64.b64decode(record["answers"]))
-        with np.load(packed, allow_pickle=False) as arrays:
-            return dict(arrays)
+        return {name: _unpacked(*array) for name, array in record["answers"].items()}
 
     def parts(self) -> frozenset[int]:
         """Return the numbers of the finished parts."""
@@ -225,6 +221,16 @@ def facts_of(options: InferenceOptions, **more: Any) -> dict[str, Any]:
     told = dataclasses.asdict(options)
     del told["scheduler"]  # it decides who computes, not what
     return {"options": told, "files": states, **more}
+
+
+def _packed(array: np.ndarray) -> tuple[str, tuple[int, ...], str]:
+    """Return an array's type, shape and bytes as JSON knows them, in a tenth of a zip's time."""
+    data = base64.b64encode(np.ascontiguousarray(array)).decode("ascii")
+    return array.dtype.str, array.shape, data
+
+
+def _unpacked(kind: str, shape: Sequence[int], data: str) -> np.ndarray:
+    return np.frombuffer(base64.b64decode(data), kind).reshape(shape).copy()
 
 
 def _record(line: bytes) -> dict[str, Any] | None:
