@@ -35,7 +35,7 @@ ARGUMENTS: dict[str, Any] = {
     "box_detections_per_img": 1000,
     "box_fg_iou_thresh": 0.5,
     "box_bg_iou_thresh": 0.5,
-    "box_batch_size_per_image": 128,
+    "box_batch_size_per_image": 512,
     "box_positive_fraction": 0.25,
 }
 
