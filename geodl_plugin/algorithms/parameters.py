@@ -168,8 +168,8 @@ def add_augmentation(tool: GeoDLAlgorithm) -> None:
         ),
         tool.tr(
             "DEFAULT: turns and mirrors chips (left and right only in pixel space), "
-            "zooms in and changes brightness and contrast of a quarter of them. NONE: as they are. "
-            "CUSTOM: see the next."
+            "zooms in and changes brightness and contrast of a quarter of them, but not for a "
+            "detector that starts from random weights. NONE: as they are. CUSTOM: see the next."
         ),
         advanced=True,
     )

@@ -10,8 +10,9 @@ from ..errors import InputError
 AUGMENTATIONS = ("DEFAULT", "NONE", "CUSTOM")
 # In map space an object looks the same from every side, so that all eight turns and
 # mirrorings are used. In pictures taken from the ground up is up. What changes how objects look,
-# zoom, light, noise and blur, happens with a probability of a quarter each: a detector trained
-# from scratch for twenty epochs reached an AP50 of 0.19, and 0.16 with one half (one seed).
+# zoom, light, noise and blur, happens with a probability of a quarter each. A detector that starts
+# from random weights has enough to learn without: Faster R-CNN reached an AP50 of 0.52 after ten
+# epochs, and 0.43 with it; SSD 0.19 after twenty with a quarter, and 0.16 with one half.
 PARAMETERS: dict[str, Any] = {
     "mirror_x": True,
     "mirror_y": True,
@@ -35,13 +36,16 @@ LIMITS = {
 UPRIGHT = {"mirror_y": False, "turn": False}
 
 
-def settings_of(augmentation: str, parameters: str, reference_system: str) -> dict[str, Any]:
+def settings_of(
+    augmentation: str, parameters: str, reference_system: str, looks: bool = True
+) -> dict[str, Any]:
     """Return the settings of an augmentation.
 
     Args:
         augmentation: DEFAULT, NONE, or CUSTOM for the default with changes.
         parameters: the changes, ``name=value;…``.
         reference_system: MAP_SPACE, or PIXEL_SPACE for pictures that have an up.
+        looks: whether DEFAULT changes how objects look too, and not only turns and mirrors.
 
     Raises:
         InputError: when the augmentation, a name or a value cannot be used.
@@ -59,6 +63,8 @@ def settings_of(augmentation: str, parameters: str, reference_system: str) -> di
     if augmentation == "NONE":
         return {name: False if value is True else 0.0 for name, value in defaults.items()}
     settings = parse(parameters, defaults)
+    if augmentation == "DEFAULT" and not looks:
+        settings["probability"] = 0.0
     for name, (least, most) in LIMITS.items():
         if not least <= settings[name] <= most:
             raise InputError(f"{name}={settings[name]} is not between {least:g} and {most:g}.")

@@ -26,6 +26,8 @@ from .places import Places, find_places
 from .pretrained import Pretrained, read_pretrained
 from .split import Split, split_apart, split_chips
 
+FINDING = (Task.DETECTION, Task.INSTANCES)  # of objects among all else
+
 
 @dataclass(frozen=True)
 class Preparation:
@@ -74,7 +76,7 @@ class Preparation:
     @property
     def encoder_knows(self) -> bool:
         """Whether the encoder starts from weights that mean something."""
-        return self.spec.weights != "none" or self.pretrained is not None
+        return _knows(self.spec, self.pretrained)
 
 
 def prepare(options: TrainingOptions, phase: Phase) -> Preparation:
@@ -114,6 +116,12 @@ def prepare(options: TrainingOptions, phase: Phase) -> Preparation:
     if class_weights is not None:
         weighed = ", ".join(f"{name} {w:.3g}" for name, w in zip(outputs, class_weights))
         notes.append(f"Class weights: {weighed}.")
+    looks = kind.task not in FINDING or _knows(spec, pretrained)
+    if options.augmentation == "DEFAULT" and not looks:
+        notes.append(
+            f"Chips are turned and mirrored only, for {kind.name} starts from random weights; "
+            "AUGMENTATION=CUSTOM changes their looks too."
+        )
     return Preparation(
         folder=folder,
         store=store,
@@ -123,12 +131,16 @@ def prepare(options: TrainingOptions, phase: Phase) -> Preparation:
         normalization=measure(_images(store, split.training)),
         spec=spec,
         augmentation=settings_of(
-            options.augmentation, options.augmentation_parameters, folder.reference_system
+            options.augmentation, options.augmentation_parameters, folder.reference_system, looks
         ),
         notes=(split.describe(), *places.notes, *notes),
         class_weights=class_weights,
         pretrained=pretrained,
     )
+
+
+def _knows(spec: NetworkSpec, pretrained: Pretrained | None) -> bool:
+    return spec.weights != "none" or pretrained is not None
 
 
 def _places(store: ChipStore, collection: Collection, phase: Phase) -> Places:

@@ -19,6 +19,7 @@ from .pictures import rate_picture, words
 if TYPE_CHECKING:
     from .delivery import Outcome
     from .examination import Calibration, Examination, Example
+    from .options import TrainingOptions
     from .preparation import Preparation
     from .views import Looks
 
@@ -114,11 +115,17 @@ def _facts(outcome: Outcome) -> list[list[str]]:
         ["Batch size", str(outcome.batch_size)],
         ["Learning rate", f"{head:.2g}" + (f" (encoder {encoder:.2g})" if encoder != head else "")],
         ["Loss", options.loss],
-        ["Augmentation", f"{options.augmentation} {options.augmentation_parameters}".strip()],
+        ["Augmentation", _augmentation(options, preparation)],
         ["Monitor", options.monitor],
         ["Seed", str(options.seed)],
         ["Time", f"{duration(outcome.seconds)} on {outcome.hardware}"],
     ]
+
+
+def _augmentation(options: TrainingOptions, preparation: Preparation) -> str:
+    told = f"{options.augmentation} {options.augmentation_parameters}".strip()
+    kept = told == "DEFAULT" and not preparation.augmentation["probability"]
+    return f"{told} (turned and mirrored only)" if kept else told
 
 
 def _network(preparation: Preparation) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from torchvision.tv_tensors import Image, Mask
@@ -9,6 +11,11 @@ from torchvision.tv_tensors import Image, Mask
 from geodl_plugin.core.errors import InputError
 from geodl_plugin.core.learning.augment import make_augmentation
 from geodl_plugin.core.learning.augmentation_settings import settings_of
+from geodl_plugin.core.learning.preparation import prepare
+from geodl_plugin.core.learning.train import train
+from geodl_plugin.core.progress import Phase, Progress
+
+from .test_train import options
 
 LIGHT_ONLY = "mirror_x=false;mirror_y=false;turn=false;probability=1"
 
@@ -78,3 +85,31 @@ def test_each_band_is_noisy_and_blurred_in_its_own_way(name):
 def test_wrong_settings_are_one_sentence(augmentation, parameters, message):
     with pytest.raises(InputError, match=message):
         settings_of(augmentation, parameters, "MAP_SPACE")
+
+
+@pytest.mark.parametrize(
+    "data_format, more, looks",
+    [
+        ("PASCAL_VOC_rectangles", {"weights": "none"}, False),
+        ("PASCAL_VOC_rectangles", {"weights": "imagenet"}, True),
+        ("PASCAL_VOC_rectangles", {"weights": "none", "augmentation": "CUSTOM"}, True),
+        ("RCNN_Masks", {"weights": "none"}, False),
+        ("Classified_Tiles", {"weights": "none"}, True),
+    ],
+)
+def test_detectors_from_random_weights_see_chips_as_they_look(
+    make_folder, data_format, more, looks
+):
+    told = options(make_folder(data_format), "out", backbone="resnet18", **more)
+    found = prepare(told, Phase(Progress(), "Reading", 1, "chips"))
+    assert found.augmentation["probability"] == (0.25 if looks else 0.0)
+    assert found.augmentation["turn"] and found.augmentation["zoom"] == 1.5
+    assert any("turned and mirrored only" in note for note in found.notes) != looks
+
+
+def test_the_report_tells_what_augmentation_did(make_folder, tmp_path):
+    more = {"backbone": "timm:test_resnet", "max_epochs": 1, "model_arguments": "grids=[4]"}
+    folder = make_folder("PASCAL_VOC_rectangles")
+    result = train(options(folder, tmp_path / "boxes", **more), Progress())
+    text = Path(result["report"]).read_text(encoding="utf-8")
+    assert "DEFAULT (turned and mirrored only)" in text
