@@ -321,14 +321,15 @@ class CropDataset(Dataset):
 
         Invalid pixels end as the 0 that they are at inference, whatever light and noise did.
         """
-        if not valid.all():
+        everywhere = bool(valid.all())
+        if not everywhere:
             parts += (Mask(torch.from_numpy(valid.astype(np.uint8))),)
         if parts[0].shape[-1] != self.side:
             parts = tuple(_enlarged(each, self.side) for each in parts)
         if self.augmentation is not None:
-            parts = self.augmentation(parts)
+            parts = self.augmentation(parts)  # as one, for a single part would come back alone
         image, *rest = (each.as_subclass(Tensor) for each in parts)
-        if valid.all():
+        if everywhere:
             return [image, *rest, torch.ones(image.shape[-2:], dtype=torch.bool)]
         *rest, moved = rest
         seen = moved > 0

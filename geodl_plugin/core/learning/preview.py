@@ -24,6 +24,7 @@ from .augmentation_settings import settings_of
 from .classes import SEVERAL_LABELS
 from .dataset import ChipStore, CropDataset
 from .normalization import Normalization
+from .preparation import FINDING
 
 
 def run(options: InspectionOptions, progress: Progress) -> dict[str, Any]:
@@ -41,17 +42,20 @@ def run(options: InspectionOptions, progress: Progress) -> dict[str, Any]:
     )
     found = survey_of(folder, progress)
     look = augmented(found, kind.task, options.seed, settings)
-    return finish(options, found, look, _told(options.augmentation, settings), progress)
+    return finish(options, found, look, _told(options.augmentation, settings, kind.task), progress)
 
 
-def _told(augmentation: str, settings: Mapping[str, Any]) -> str:
+def _told(augmentation: str, settings: Mapping[str, Any], task: Task) -> str:
     """Return the sentence of the report that says how the chips are shown."""
     if augmentation == "NONE":
         return "As a network sees them: cut at random, without augmentation."
     if augmentation == "CUSTOM":
         told = compose(settings).replace(";", "; ")
         return f"As a network sees them: cut and varied at random by {told}."
-    return "As a network sees them: cut, turned, mirrored, lighter or darker at random."
+    told = "As a network sees them: cut, turned, mirrored, lighter or darker at random."
+    if task in FINDING:
+        told += " One that starts from random weights sees them turned and mirrored only."
+    return told
 
 
 def augmented(found: Survey, task: Task, seed: int, settings: Mapping[str, Any]) -> Look:

@@ -208,6 +208,25 @@ def test_light_and_noise_leave_what_has_no_data_at_zero(kind):
     assert (image[:, :, :8] == 0).all() and (image[:, :, 8:] != 0).all()
 
 
+@pytest.mark.parametrize("kind", ["boxes", "mask", "chip"])
+def test_chips_that_have_data_everywhere_are_moved_with_their_labels(kind):
+    moves = make_augmentation(settings_of("CUSTOM", "probability=0", "MAP_SPACE"))
+    plain = Normalization((0.0, 0.0), (1.0, 1.0))
+    crops = CropDataset(OneChip(kind), [0], 64, plain, augmentation=moves, centred=kind == "chip")
+    seen = set()
+    for seed in range(40):
+        image, target = crops[(0, seed)]
+        rows, cols = torch.nonzero(image[0] == 1, as_tuple=True)
+        box = [int(each) for each in (cols.min(), rows.min(), cols.max() + 1, rows.max() + 1)]
+        assert image.shape == (2, 64, 64) and len(rows) == 16 * 24
+        if kind == "boxes":
+            assert target["boxes"].tolist() == [box]
+        elif kind == "mask":
+            assert torch.equal(target == 1, image[0] == 1)
+        seen.add(tuple(box))
+    assert len(seen) == 2  # the object lies in the middle, and across after a turn
+
+
 def test_no_data_moves_along_with_the_image():
     store = OneChip("mask")
     store.sample.valid[:20, :8] = False

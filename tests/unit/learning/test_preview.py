@@ -71,6 +71,16 @@ def test_the_report_says_how_the_chips_are_shown(tiles, tmp_path):
     assert text.count("<figure>") == 3
 
 
+@pytest.mark.parametrize("data_format", ["PASCAL_VOC_rectangles", "Classified_Tiles"])
+def test_the_report_says_what_a_detector_from_random_weights_sees(
+    make_folder, tmp_path, data_format
+):
+    report = tmp_path / "report.html"
+    run(InspectionOptions(str(make_folder(data_format)), str(report), augment=True), Progress())
+    told = "turned and mirrored only" in report.read_text(encoding="utf-8")
+    assert told == (data_format == "PASCAL_VOC_rectangles")
+
+
 def test_the_chosen_augmentation_is_shown_and_told(tiles, tmp_path):
     report = tmp_path / "report.html"
 

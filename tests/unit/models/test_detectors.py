@@ -215,6 +215,7 @@ def test_a_step_looks_at_proposals_in_the_format_of_the_network(kind):
         answer = network(images)
     losses = network.loss(answer, targets)
     assert seen == [kind] * 2 and {each.dtype for each in losses.values()} == {torch.float32}
+    assert heads.box_head.kind == heads.mask_head.kind == torch.float32
     network.detect(answer, (SIDE, SIDE), 0.01)
     assert seen[2:] == [torch.float32] * 2
 

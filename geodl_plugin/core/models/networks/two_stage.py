@@ -181,17 +181,20 @@ class TwoStageDetector(nn.Module):
         the network did.
         """
         parts = (self.model.rpn, self.model.roi_heads)
-        for head in (each for each in self.modules() if isinstance(each, _Head)):
-            head.kind = self._kind if losses else torch.float32
+        heads = [each for each in self.model.roi_heads.children() if isinstance(each, _Head)]
         before = [part.training for part in parts]
         try:
             for part in parts:
                 part.train(losses)
+            for head in heads:
+                head.kind = self._kind if losses else torch.float32
             with torch.autocast(device.type, enabled=False):
                 yield
         finally:
             for part, mode in zip(parts, before):
                 part.train(mode)
+            for head in heads:
+                head.kind = torch.float32
 
     @contextlib.contextmanager
     def _same_draws(self, device: torch.device) -> Iterator[None]:
