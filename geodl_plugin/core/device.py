@@ -30,6 +30,17 @@ def choose_device(name: str) -> torch.device:
     return torch.device(name)
 
 
+def has_fast_bfloat16() -> bool | None:
+    """Return whether the processor multiplies bfloat16 itself: emulated it is slower than float32.
+
+    ``None`` where torch does not tell, which it does of x86 alone.
+    """
+    if platform.machine().lower() not in ("x86_64", "amd64"):
+        return None
+    names = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
+    return any(getattr(torch.cpu, name)() for name in names if hasattr(torch.cpu, name))
+
+
 def device_label(device: torch.device) -> str:
     """Return a device as people know it."""
     if device.type == "cuda":

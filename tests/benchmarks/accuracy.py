@@ -4,11 +4,12 @@ All use the Yellowstone trees of the demo: the upper part teaches, what is measu
 lower part, which no training sees. Same chips, same network, same batch size, same number of
 steps, three seeds. Neither side starts from pretrained weights, so that it runs without a network.
 
-The whole takes hours on two cores; --backbone, --epochs, --stride and --seeds make it
-shorter for both sides alike.
+The whole takes hours on two cores; --backbone, --epochs, --stride and --seed make it
+shorter for both sides alike; --side measures one of them, so that the sides can run on two
+machines or cores.
 
 Usage: python tests/benchmarks/accuracy.py [--quick] [--data FOLDER] [--only NAME]
-    [--backbone NAME] [--epochs N] [--stride PIXELS] [--seeds N]
+    [--backbone NAME] [--epochs N] [--stride PIXELS] [--seed N] [--side geodl|plain]
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ import torch
 
 from geodl_plugin.core.chips.export import export_chips
 from geodl_plugin.core.chips.options import ExportOptions
+from geodl_plugin.core.device import has_fast_bfloat16
 from geodl_plugin.core.progress import Progress
 from tests.demo import imagery
 
@@ -79,29 +81,35 @@ def chips(data: Path, raster: str, labels: str, plan: Plan, stride: int, **optio
 
 
 def by_amp() -> Any:
-    """Return the context of a plain loop's forward pass: mixed precision, as the books advise."""
-    return torch.autocast("cpu", torch.bfloat16)
+    """Return the context of a plain loop's forward pass: mixed precision, as the books advise.
+
+    Without it where the processor would emulate it.
+    """
+    return torch.autocast("cpu", torch.bfloat16, enabled=bool(has_fast_bfloat16()))
 
 
-def compare(title: str, plan: Plan, names: list[str], geodl: Score, plain: Score) -> None:
-    """Print a table of what both reach with each network and seed."""
+def compare(title: str, plan: Plan, given: argparse.Namespace, sides: dict[str, Score]) -> None:
+    """Print a table of what the sides reach with each network and seed, and in how many seconds."""
+    chosen = {side: score for side, score in sides.items() if given.side in (None, side)}
     print(plan)
-    print(f"\n{title:<12}{'seed':>6}{'GeoDL':>9}{'plain':>9}{'seconds':>9}{'plain':>9}", flush=True)
-    for name in names:
+    heads = "".join(f"{side:>9}{'seconds':>9}" for side in chosen)
+    print(f"\n{title:<12}{'seed':>6}{heads}", flush=True)
+    for name in given.only:
         rows = []
         for seed in plan.seeds:
-            began = time.monotonic()
-            ours = geodl(name, seed)
-            between = time.monotonic()
-            rows.append((ours, plain(name, seed)))
-            times = f"{between - began:>9.0f}{time.monotonic() - between:>9.0f}"
-            print(f"{name:<12}{seed:>6}{_figures(rows[-1])}{times}", flush=True)
-        means = tuple(statistics.mean(column) for column in zip(*rows))
-        print(f"{name:<12}{'mean':>6}{_figures(means)}", flush=True)
+            row = []
+            for score in chosen.values():
+                began = time.monotonic()
+                row.append((score(name, seed), time.monotonic() - began))
+            rows.append(row)
+            _print_row(name, str(seed), row)
+        means = [tuple(map(statistics.mean, zip(*column))) for column in zip(*rows)]
+        _print_row(name, "mean", means)
 
 
-def _figures(scores: tuple[float, ...]) -> str:
-    return "".join(f"{score:>9.3f}" for score in scores)
+def _print_row(name: str, seed: str, row: list[tuple[float, float]]) -> None:
+    figures = "".join(f"{score:>9.3f}{seconds:>9.0f}" for score, seconds in row)
+    print(f"{name:<12}{seed:>6}{figures}", flush=True)
 
 
 def arguments(names: list[str]) -> argparse.Namespace:
@@ -113,7 +121,8 @@ def arguments(names: list[str]) -> argparse.Namespace:
     parser.add_argument("--backbone", help="of all networks")
     parser.add_argument("--epochs", type=int)
     parser.add_argument("--stride", type=int, help="pixels between chips")
-    parser.add_argument("--seeds", type=int, help="how many")
+    parser.add_argument("--seed", type=int, action="append", help="instead of 1, 2 and 3")
+    parser.add_argument("--side", choices=("geodl", "plain"), help="only this one")
     given = parser.parse_args()
     given.only = given.only or names
     return given
@@ -123,8 +132,8 @@ def changed(plan: Plan, given: argparse.Namespace) -> Plan:
     """Return the plan as the command line wants it."""
     names = ("backbone", "epochs", "stride")
     changes = {name: getattr(given, name) for name in names if getattr(given, name)}
-    if given.seeds:
-        changes["seeds"] = tuple(range(1, given.seeds + 1))
+    if given.seed:
+        changes["seeds"] = tuple(given.seed)
     return dataclasses.replace(plan, **changes)
 
 

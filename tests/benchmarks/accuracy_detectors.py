@@ -200,7 +200,7 @@ def main() -> int:
     def plain(name: str, seed: int) -> float:
         return average_precision(by_the_book(seen, name, plan, seed), unseen)
 
-    compare("AP50", plan, given.only, geodl, plain)
+    compare("AP50", plan, given, {"geodl": geodl, "plain": plain})
     return 0
 
 

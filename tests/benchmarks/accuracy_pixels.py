@@ -163,7 +163,7 @@ def main() -> int:
         preparation = prepare(options, Phase(Progress(), "Reading", 1, "chips"))
         return mean_iou(by_the_book(preparation, plan, NETWORKS[name], seed), unseen)
 
-    compare("mean IoU", plan, given.only, geodl, plain)
+    compare("mean IoU", plan, given, {"geodl": geodl, "plain": plain})
     return 0
 
 

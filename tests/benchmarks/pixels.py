@@ -65,6 +65,7 @@ def taught() -> Any:
     import torch
     from torch.nn import functional
 
+    from geodl_plugin.core.device import has_fast_bfloat16
     from geodl_plugin.core.models.registry import NetworkSpec, build_network
 
     torch.manual_seed(0)
@@ -81,7 +82,7 @@ def taught() -> Any:
         truth = torch.stack(
             [torch.from_numpy(classes[y : y + CHIP, x : x + CHIP]).long() for y, x in corners]
         )
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        with torch.autocast("cpu", torch.bfloat16, enabled=bool(has_fast_bfloat16())):
             answer = network(batch.contiguous(memory_format=torch.channels_last))
         loss = functional.cross_entropy(answer.float(), truth)
         optimizer.zero_grad()
@@ -113,8 +114,8 @@ def untiled(network: Any, image: np.ndarray) -> np.ndarray:
         return network(batch.contiguous(memory_format=torch.channels_last)).argmax(1)[0].numpy()
 
 
-def whole_road(engine: Any, source: str, output: str) -> float:
-    """Return the seconds of classifying a file."""
+def whole_road(engine: Any, source: str, output: str, **sizes: int) -> float:
+    """Return the seconds of classifying a file, by default with the tiles that the tool chooses."""
     from geodl_plugin.core.geo.raster import Raster
     from geodl_plugin.core.inference.checks import Job
     from geodl_plugin.core.inference.options import PixelOptions
@@ -124,11 +125,11 @@ def whole_road(engine: Any, source: str, output: str) -> float:
     began = time.perf_counter()
     with Raster.open(source) as raster:
         job = Job(model(), raster, raster.window)
-        classify(job, engine, PixelOptions([source], "", output), Progress())
+        classify(job, engine, PixelOptions([source], "", output, **sizes), Progress())
     return time.perf_counter() - began
 
 
-def bare(engine: Any, source: str) -> float:
+def bare(engine: Any, source: str, **sizes: int) -> float:
     """Return the seconds of the engine alone, on the tiles of the whole road."""
     from geodl_plugin.core.geo.raster import Raster
     from geodl_plugin.core.geo.raster_pool import RasterPool
@@ -143,7 +144,7 @@ def bare(engine: Any, source: str) -> float:
 
     with Raster.open(source) as raster:
         job = Job(model(), raster, raster.window)
-        options = PixelOptions([source], "", "")
+        options = PixelOptions([source], "", "", **sizes)
         tiles = plan(job, options, engine.network, USUAL_TILE, PADDING_SHARE)
         reader = TileReader(RasterPool(raster, 1), job.model, None, tiles)
         images = [reader(tile).image for tile in tiles]

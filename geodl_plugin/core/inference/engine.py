@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from ..device import choose_device, device_label, is_out_of_memory
+from ..device import choose_device, device_label, has_fast_bfloat16, is_out_of_memory
 from ..errors import InputError, ModelError, WorkerError
 from ..models.registry import build_network
 from ..packages.archive import Package, open_package
@@ -254,7 +254,7 @@ class Engine:
                     fast = min(fast, seconds)
                     if not agree(exact, rough):
                         return "float32"
-                    if round_ and fast < CLEAR_GAIN * slow:
+                    if round_ and not CLEAR_GAIN * slow < fast < slow / CLEAR_GAIN:
                         break
             except (RuntimeError, MemoryError):
                 return "float32"
@@ -263,6 +263,8 @@ class Engine:
     def _candidate(self) -> str | None:
         exact = getattr(self.network, "is_exact", False)
         if self._work < LEAST_WORK or self.device.type == "mps" or exact:
+            return None
+        if self.device.type == "cpu" and has_fast_bfloat16() is False:
             return None
         if self.device.type == "cuda" and not torch.cuda.is_bf16_supported():
             return "float16"

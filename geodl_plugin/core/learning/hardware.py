@@ -10,7 +10,7 @@ import torch
 from lightning.pytorch.strategies import DDPStrategy
 from torch import distributed
 
-from ..device import choose_device, device_label
+from ..device import choose_device, device_label, has_fast_bfloat16
 from ..errors import InputError
 
 _LIGHTNING_PRECISION = {"float32": "32-true", "bfloat16": "bf16-mixed", "float16": "16-mixed"}
@@ -95,12 +95,6 @@ def fastest_precision(device: torch.device) -> str:
     """Return the number format that trains fastest on a device and just as well."""
     if device.type == "cuda":
         return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float16"
-    if device.type == "cpu" and _has_fast_bfloat16():
+    if device.type == "cpu" and has_fast_bfloat16():
         return "bfloat16"
     return "float32"
-
-
-def _has_fast_bfloat16() -> bool:
-    """Return whether the processor multiplies bfloat16 itself; emulated it would be slower."""
-    names = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
-    return any(getattr(torch.cpu, name)() for name in names if hasattr(torch.cpu, name))

@@ -147,11 +147,35 @@ def test_a_faster_precision_is_taken_only_when_it_agrees(monkeypatch: pytest.Mon
         return engine._forward(batch, precision), 1.0 if precision == "float32" else 0.5
 
     monkeypatch.setattr(Engine, "_timed", timed)
-    for exact, expected in ((True, "bfloat16"), (False, "float32")):
+    cases = [
+        (True, True, "bfloat16"),
+        (True, None, "bfloat16"),
+        (True, False, "float32"),  # a processor that emulates it is not even tried
+        (False, True, "float32"),
+    ]
+    for exact, known, expected in cases:
+        monkeypatch.setattr(f"{Engine.__module__}.has_fast_bfloat16", lambda known=known: known)
         engine = Engine(Sensitive(exact), "cpu", "auto", 1)
         engine.expect(100, 512, 512)
         engine.infer([np.zeros((1, 8, 8), np.float32)], lambda _, answer: answer)
         assert engine.precision == expected
+
+
+def test_a_precision_that_is_clearly_slower_is_not_timed_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    calls = []
+
+    def timed(engine: Engine, batch: torch.Tensor, precision: str) -> tuple[Any, float]:
+        calls.append(precision)
+        return engine._forward(batch, precision), 1.0 if precision == "float32" else 3.0
+
+    monkeypatch.setattr(Engine, "_timed", timed)
+    monkeypatch.setattr(f"{Engine.__module__}.has_fast_bfloat16", lambda: None)
+    engine = Engine(SmallPixels(1, 2), "cpu", "auto", 1)
+    engine.expect(100, 512, 512)
+    engine.infer(images(1), lambda _, answer: answer)
+    assert engine.precision == "float32" and calls.count("bfloat16") == 2
 
 
 def test_few_images_are_computed_in_full_precision() -> None:
