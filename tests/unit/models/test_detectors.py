@@ -16,6 +16,7 @@ from geodl_plugin.core.errors import InputError
 from geodl_plugin.core.inference.engine import tensors
 from geodl_plugin.core.inference.openvino_network import CompiledNetwork
 from geodl_plugin.core.models.fcos import choose_strides
+from geodl_plugin.core.models.networks import two_stage
 from geodl_plugin.core.models.networks.paste import paste_masks
 from geodl_plugin.core.models.networks.pyramid import build_feature_pyramid
 from geodl_plugin.core.models.networks.stride_anchors import StrideAnchors
@@ -202,6 +203,39 @@ def test_a_validation_loss_does_not_grow_with_better_proposals(name, monkeypatch
             assert ("loss_mask" in losses) == (name == "MASKRCNN")
     assert found["train"][1] > 1.5 * found["train"][0]  # torchvision's
     assert found["eval"][1] == pytest.approx(found["eval"][0], rel=1e-4)
+
+
+@pytest.mark.parametrize("name", ["FASTERRCNN", "MASKRCNN"])
+def test_the_losses_of_a_step_are_those_of_torchvision(name):
+    network = network_of(name).train()
+    images, targets = toy()
+    answer = network(images)
+    torch.manual_seed(3)
+    ours = network.loss(answer, targets)
+    wanted = [{**each, "labels": each["labels"] + 1} for each in targets]
+    torch.manual_seed(3)
+    proposals, theirs = network._propose(answer, wanted)
+    _, more = network.model.roi_heads(answer["features"], proposals, [(SIDE, SIDE)] * 2, wanted)
+    assert ours.keys() == {*theirs, *more}
+    for key, loss in {**theirs, **more}.items():
+        assert torch.equal(ours[key], loss)
+
+
+def test_a_step_outlines_a_part_of_the_proposals_on_objects(monkeypatch):
+    monkeypatch.setattr(f"{two_stage.__name__}.OUTLINED", 3)
+    network, counts = network_of("MASKRCNN", box_batch_size_per_image=64).train(), []
+    heads = network.model.roi_heads
+    for head in (heads.box_head, heads.mask_head):
+        head.register_forward_hook(lambda _, given, __: counts.append(len(given[0])))
+    images, targets = toy()
+    objects = [each["boxes"].repeat(8, 1) + 2.0 for each in targets]
+    nothing = torch.tensor([[20.0, 50, 30, 62]]).repeat(30, 1)
+    for told, expected in ((objects, 6), ([objects[0], nothing], 5)):
+        monkeypatch.setattr(network, "_propose", lambda *_, told=told: (told, {}))
+        losses = network.loss(network(images), targets)
+        losses["loss_mask"].backward()
+        assert counts[-1] == expected and counts[-2] > 2 * expected
+        assert torch.isfinite(losses["loss_mask"])
 
 
 @pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
