@@ -13,7 +13,7 @@ from torchvision.tv_tensors import BoundingBoxes, Image, Mask
 
 from geodl_plugin.core.chips.folder import open_folder
 from geodl_plugin.core.learning import dataset
-from geodl_plugin.core.learning.augment import make_augmentation
+from geodl_plugin.core.learning.augment import Turns, make_augmentation
 from geodl_plugin.core.learning.augmentation_settings import settings_of
 from geodl_plugin.core.learning.batches import make_loaders
 from geodl_plugin.core.learning.dataset import (
@@ -110,6 +110,25 @@ def test_augmentation_moves_image_boxes_and_mask_together(seed, bands):
     assert box[0].tolist() == [float(each) for each in found]
     assert torch.equal(bright, mask.as_subclass(torch.Tensor) > 0)
     assert moved.shape == (bands, 32, 32)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "count"),
+    [((True, True, True), 8), ((True, False, False), 2), ((True, True, False), 4)],
+)
+def test_chips_are_seen_in_all_ways_that_are_wanted(wanted, count):
+    image = torch.zeros(1, 4, 6)
+    image[:, 0, 3:5] = 1.0  # in no view where it is in another
+    box = BoundingBoxes([[3.0, 0, 5, 1]], format="XYXY", canvas_size=(4, 6))
+    torch.manual_seed(0)
+    turns, seen = Turns(*wanted), set()
+    for _ in range(100):
+        moved, moved_box = turns((Image(image), box))
+        rows, cols = torch.nonzero(moved[0], as_tuple=True)
+        place = [int(each) for each in (cols.min(), rows.min(), cols.max() + 1, rows.max() + 1)]
+        assert moved_box.tolist() == [place] and moved_box.canvas_size == moved.shape[-2:]
+        seen.add((*moved.shape[-2:], *place))
+    assert len(seen) == count
 
 
 def test_a_loading_process_is_sent_no_pixels_and_keeps_its_share(make_folder, monkeypatch):
