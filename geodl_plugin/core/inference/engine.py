@@ -224,8 +224,12 @@ class Engine:
                         return None
                 if known:
                     return compiled
-                slow = min(self._timed(batch, self.precision)[1] for _ in range(ROUNDS // 2))
-                fast = min(compiled.seconds(batch) for _ in range(ROUNDS // 2))
+                fast, slow = float("inf"), float("inf")
+                for _ in range(ROUNDS // 2):
+                    slow = min(slow, self._timed(batch, self.precision)[1])
+                    fast = min(fast, compiled.seconds(batch))
+                    if _is_clear(fast, slow):
+                        break
         except Exception as error:  # whatever it cannot compile, torch computes
             if not isinstance(error, ImportError):
                 reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
@@ -254,7 +258,7 @@ class Engine:
                     fast = min(fast, seconds)
                     if not agree(exact, rough):
                         return "float32"
-                    if round_ and not CLEAR_GAIN * slow < fast < slow / CLEAR_GAIN:
+                    if round_ and _is_clear(fast, slow):
                         break
             except (RuntimeError, MemoryError):
                 return "float32"
@@ -295,6 +299,11 @@ class Engine:
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
         self._progress.warn(f"The memory does not suffice: batches are now {self.batch_size}.")
+
+
+def _is_clear(fast: float, slow: float) -> bool:
+    """Return whether more rounds would hardly tell another one of two ways to be the faster."""
+    return not CLEAR_GAIN * slow < fast < slow / CLEAR_GAIN
 
 
 def tensors(value: Any) -> Iterator[torch.Tensor]:
