@@ -144,3 +144,7 @@ class Blender:
                 del self._sums[cell.number]
                 mean = None if sum_.chances is None else sum_.chances / sum_.weight
                 self._finished(cell, mean, sum_.wanted)
+
+    def needs(self, tile: Tile) -> bool:
+        """Return whether a tile that was added has a cell which waits for other tiles."""
+        return any(cell.number in self._sums for cell in self._cells.of(tile))

@@ -19,7 +19,7 @@ from ..geo.result_raster import (
     ResultRaster,
     forget,
 )
-from ..leftovers import remove_leftovers
+from ..leftovers import remove_leftovers, unfinished
 from ..progress import Phase, Progress, Share
 from ..samples.schema import Schema
 from .answering import Answering
@@ -27,6 +27,7 @@ from .checks import Job, open_pixels, with_background
 from .engine import Decode, Engine, open_engine
 from .foreign.agreement import agreed
 from .journal import Journal, facts_of, resumable
+from .kept_tiles import KeptTiles
 from .mosaic import Blender, Cell, Cells
 from .options import PixelOptions
 from .pipeline import open_pool
@@ -67,12 +68,15 @@ def classify(job: Job, engine: Engine, options: PixelOptions, progress: Progress
     facts = facts_of(options, tiles=[tiles.size, tiles.rim, tiles.step])
     rasters: list[ResultRaster] = []
     paths = [each for each in (options.output, options.probabilities) if each]
+    tiles_kept = KeptTiles(unfinished(options.output, "tiles"))
 
     def drop(kept: bool) -> None:
         for raster in rasters:
             raster.store.close() if kept else raster.abort()
         for path in [] if kept else paths:
             forget(path)
+        if not kept:
+            tiles_kept.remove()
 
     with resumable(options.output, facts, progress, drop) as journal:
         for path in (options.probabilities, options.polygons):
@@ -81,10 +85,13 @@ def classify(job: Job, engine: Engine, options: PixelOptions, progress: Progress
         if not journal.resumed:  # what lies there is of another call
             for path in paths:
                 forget(path)
+            tiles_kept.remove()
         written = [*paths, options.polygons] if options.polygons else paths
         result = journal.noted("result")
         if result is None or not all(Path(path).exists() for path in written):
-            result = _write_results(job, work, options, schema, journal, rasters, progress)
+            result = _write_results(
+                job, work, options, schema, journal, rasters, tiles_kept, progress
+            )
             journal.note("result", result)
         drop(False)
     return result
@@ -152,13 +159,14 @@ def _write_results(
     schema: Schema,
     journal: Journal,
     rasters: list[ResultRaster],
+    kept: KeptTiles,
     progress: Progress,
 ) -> dict[str, Any]:
     """Write all that is wanted; the rasters get their names when everything is whole.
 
     So a cancel leaves nothing, and does not touch an earlier result.
     """
-    counts = _build_rasters(job, work, options, journal, rasters, progress)
+    counts = _build_rasters(job, work, options, journal, rasters, kept, progress)
     result = {"output": options.output, "pixel_counts": _by_name(counts, schema)}
     if options.polygons:
         result["polygon_count"] = write_class_polygons(
@@ -180,6 +188,7 @@ def _build_rasters(
     options: PixelOptions,
     journal: Journal,
     rasters: list[ResultRaster],
+    kept: KeptTiles,
     progress: Progress,
 ) -> dict[str, int]:
     """Build classes and, if wanted, probabilities; return the pixels of each class value."""
@@ -192,7 +201,7 @@ def _build_rasters(
         names = _answers(model.schema, first)
         chances = ProbabilityWriter(options.probabilities, job.raster, names, area, True, progress)
         rasters.append(chances)
-    collector = _Collector(model.schema, first, work.tiles, classes, chances, journal)
+    collector = _Collector(model.schema, first, work.tiles, classes, chances, journal, kept)
     if not all(raster.is_whole for raster in rasters):
         _compute(work, collector, progress)
     progress.update(_COMPUTED, "Writing overviews")
@@ -225,6 +234,7 @@ class _Collector:
         tiles: the plan.
         classes, chances: where classes and, if wanted, probabilities are written.
         journal: of finished cells.
+        kept: tiles whose cells are not all finished, where they are blended.
     """
 
     def __init__(
@@ -235,8 +245,11 @@ class _Collector:
         classes: ClassRasterWriter,
         chances: ProbabilityWriter | None,
         journal: Journal,
+        kept: KeptTiles,
     ) -> None:
         self.journal = journal
+        self._kept = kept
+        self._waiting: list[Tile] = []
         self._values = np.array((0, *schema.values)[first:], classes.dtype)
         self._gapless = bool((np.diff(self._values.astype(np.int64)) == 1).all())
         self._classes = classes
@@ -252,10 +265,25 @@ class _Collector:
         self._blender: Blender | None = None
         if tiles.blended:
             self._blender = Blender(self._cells, tiles.size, self._done, self._finish)
+            self._take_kept(self._blender)
+        self._known = frozenset(self._waiting)
+
+    def _take_kept(self, blender: Blender) -> None:
+        """Add what an earlier run has computed, in its order: sums are then the same."""
+        if not self._done:
+            self._kept.remove()
+            return
+        for tile in self._tiles:
+            answer = self._kept.read(tile)
+            if answer is not None:
+                blender.add(tile, *answer)
+                self._waiting.append(tile)
 
     def open_tiles(self) -> Iterator[Tile]:
-        """Yield the tiles that have cells which are not finished."""
+        """Yield the tiles to compute: they have cells which are not finished."""
         for tile in self._tiles:
+            if tile in self._known:
+                continue
             if any(cell.number not in self._done for cell in self._cells.of(tile)):
                 yield tile
 
@@ -264,6 +292,10 @@ class _Collector:
         image, answer = result
         if self._blender is not None:
             self._blender.add(image.tile, answer, image.wanted)
+            if self._blender.needs(image.tile):
+                self._kept.add(image.tile, answer, image.wanted)
+                self._waiting.append(image.tile)
+            self._drop_settled(self._blender)
             return
         inner = image.tile.inner.slices(image.tile.outer)
         (cell,) = self._cells.of(image.tile)
@@ -274,6 +306,12 @@ class _Collector:
         """Take note that a tile has no data."""
         if self._blender is not None:
             self._blender.add(tile, None, None)
+            self._drop_settled(self._blender)
+
+    def _drop_settled(self, blender: Blender) -> None:
+        """Keep no tile whose cells are all finished; those of the first tiles are so first."""
+        while self._waiting and not blender.needs(self._waiting[0]):
+            self._kept.drop(self._waiting.pop(0))
 
     def _finish(self, cell: Cell, mean: np.ndarray | None, wanted: np.ndarray) -> None:
         if mean is not None:

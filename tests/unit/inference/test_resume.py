@@ -15,13 +15,14 @@ import torch
 from geodl_plugin.core.errors import CancelledError
 from geodl_plugin.core.inference.engine import Engine
 from geodl_plugin.core.inference.journal import Journal
+from geodl_plugin.core.inference.kept_tiles import KeptTiles
 from geodl_plugin.core.inference.options import PixelOptions
 from geodl_plugin.core.inference.pixels import classify
 from geodl_plugin.core.progress import Progress
 
 from .support import SmallPixels, make_job, make_model, write_raster
 
-TILES, COLUMNS = 36, 6  # of the raster below
+TILES = 36  # of the raster below
 WAITING = 6  # tiles that are computed and not yet written, at most
 
 
@@ -55,30 +56,32 @@ def classified(source: str, output: Path, progress: Progress | None = None, **mo
     return used
 
 
-def killed(source: str, output: Path, after: int, **more: Any) -> int:
-    """Classify in a process that kills itself when it has finished some cells.
+def killed(
+    source: str, output: Path, after: int, at: tuple[type, str] = (Journal, "add"), **more: Any
+) -> int:
+    """Classify in a process that kills itself at a call of a method, after so many of them.
 
     Returns:
         How many tiles it had computed.
     """
     seen = multiprocessing.get_context("fork").Value("i", 0)
+    kind, name = at
 
     def work() -> None:
-        forward = Counted.forward
+        forward, method, calls = Counted.forward, getattr(kind, name), []
 
         def counted(self: Counted, images: torch.Tensor) -> torch.Tensor:
             seen.value += len(images)
             return forward(self, images)
 
-        Counted.forward = counted  # type: ignore[method-assign]
-        add = Journal.add
-
-        def add_or_die(self: Journal, *arguments: Any) -> None:
-            if len(self) == after:
+        def call_or_die(self: Any, *arguments: Any) -> Any:
+            if len(calls) == after:
                 os.kill(os.getpid(), signal.SIGKILL)
-            add(self, *arguments)
+            calls.append(arguments)
+            return method(self, *arguments)
 
-        Journal.add = add_or_die  # type: ignore[method-assign]
+        Counted.forward = counted  # type: ignore[method-assign]
+        setattr(kind, name, call_or_die)
         torch.set_num_threads(1)
         classified(source, output, **more)
 
@@ -110,8 +113,45 @@ def test_a_killed_run_goes_on(tmp_path: Path, source: str, blend: str, after: in
     assert contents(folders[0]) == contents(folders[1])
     if blend == "crop":
         assert used.seen == TILES - after  # what was being written when it died counts too
-    # What was computed twice: of blended tiles those that meet an open cell, about a row.
-    assert before + used.seen - TILES <= WAITING + (COLUMNS + 1 if blend == "gaussian" else 0)
+    assert before + used.seen - TILES <= WAITING  # computed twice
+
+
+@pytest.mark.parametrize("method", ["add", "drop"])
+@pytest.mark.parametrize("after", [0, 7, 13, 22])
+def test_blended_tiles_are_not_computed_again(
+    tmp_path: Path, source: str, method: str, after: int
+) -> None:
+    (tmp_path / "whole").mkdir()
+    (tmp_path / "killed").mkdir()
+    whole, output = tmp_path / "whole" / "a.tif", tmp_path / "killed" / "a.tif"
+    classified(source, whole, blend="gaussian")
+    before = killed(source, output, after, (KeptTiles, method), blend="gaussian")
+    again = killed(source, output, 2, (KeptTiles, method), blend="gaussian")
+    used = classified(source, output, blend="gaussian")
+    assert contents(whole.parent) == contents(output.parent)
+    assert before + again + used.seen - TILES <= 2 * WAITING
+
+
+def test_without_room_for_kept_tiles_all_goes_well(
+    tmp_path: Path, source: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    (tmp_path / "out").mkdir()
+    classified(source, tmp_path / "out" / "a.tif", blend="gaussian")
+    expected = contents(tmp_path / "out")
+    monkeypatch.setattr("numpy.save", full)
+    assert classified(source, tmp_path / "out" / "a.tif", blend="gaussian").seen == TILES
+    assert contents(tmp_path / "out") == expected
+
+
+@pytest.mark.parametrize("blend", ["crop", "gaussian"])
+def test_a_kill_leaves_nothing_to_another_call(tmp_path: Path, source: str, blend: str) -> None:
+    killed(source, tmp_path / "a.tif", 10, blend=blend)
+    used = classified(source, tmp_path / "a.tif", blend=blend, predict_background=False)
+    assert used.seen == TILES
+    assert [each.name for each in tmp_path.iterdir() if each.name.startswith(".")] == []
 
 
 def test_a_kill_while_the_file_is_written_costs_no_tile(tmp_path: Path, source: str) -> None:
@@ -126,19 +166,15 @@ def test_a_kill_while_the_file_is_written_costs_no_tile(tmp_path: Path, source: 
     assert (tmp_path / "a.tif").exists()
 
 
-def test_another_call_does_not_go_on(tmp_path: Path, source: str) -> None:
-    killed(source, tmp_path / "a.tif", 10)
-    assert classified(source, tmp_path / "a.tif", predict_background=False).seen == TILES
-    assert [each.name for each in tmp_path.iterdir() if each.name.startswith(".")] == []
-
-
-def test_a_lost_scratch_file_starts_anew(tmp_path: Path, source: str) -> None:
-    killed(source, tmp_path / "a.tif", 10)
+@pytest.mark.parametrize("blend", ["crop", "gaussian"])
+def test_a_lost_scratch_file_starts_anew(tmp_path: Path, source: str, blend: str) -> None:
+    killed(source, tmp_path / "a.tif", 10, blend=blend)
     (tmp_path / ".a.tif.unfinished.pixels").unlink()
-    assert classified(source, tmp_path / "a.tif").seen == TILES
+    assert classified(source, tmp_path / "a.tif", blend=blend).seen == TILES
 
 
-def test_a_cancelled_run_leaves_nothing(tmp_path: Path, source: str) -> None:
+@pytest.mark.parametrize("blend", ["crop", "gaussian"])
+def test_a_cancelled_run_leaves_nothing(tmp_path: Path, source: str, blend: str) -> None:
     class Cancels(Progress):
         asked = 0
 
@@ -148,5 +184,5 @@ def test_a_cancelled_run_leaves_nothing(tmp_path: Path, source: str) -> None:
 
     (tmp_path / "out").mkdir()
     with pytest.raises(CancelledError):
-        classified(source, tmp_path / "out" / "a.tif", Cancels())
+        classified(source, tmp_path / "out" / "a.tif", Cancels(), blend=blend)
     assert list((tmp_path / "out").iterdir()) == []
