@@ -17,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import torch
 
+from geodl_plugin.core.device import has_fast_bfloat16
 from geodl_plugin.core.inference import openvino_streams
 from geodl_plugin.core.inference.openvino_network import CompiledNetwork
 from geodl_plugin.core.models.registry import NetworkSpec, build_network, model_type
@@ -33,7 +34,8 @@ def compiled(name: str, streams: int) -> Any:
     torch.manual_seed(0)
     network = build_network(NetworkSpec(name, "resnet18", arguments, 3, 2, 256)).eval()
     openvino_streams.STREAMS = streams
-    return CompiledNetwork(network, torch.rand(1, 3, 256, 256), "bfloat16")
+    precision = "bfloat16" if has_fast_bfloat16() else "float32"
+    return CompiledNetwork(network, torch.rand(1, 3, 256, 256), precision)
 
 
 def peak(name: str, streams: int) -> int:
