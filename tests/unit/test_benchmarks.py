@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
-FOLDER = (
-    Path(__file__).resolve().parents[1] / "benchmarks"
-)  # rivals/ have environments of their own
+# Its folder rivals/ has environments of its own.
+FOLDER = Path(__file__).resolve().parents[1] / "benchmarks"
 
 
 def imported(text: str) -> Iterator[str]:

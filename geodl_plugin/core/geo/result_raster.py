@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -266,6 +267,7 @@ def forget(path: str | Path) -> None:
     """Remove what earlier runs have left unfinished of a result raster."""
     for what in ("pixels", "tif"):
         _remove(unfinished(path, what))
+    shutil.rmtree(unfinished(path, "tiles"), ignore_errors=True)
 
 
 def _remove(path: Path) -> None:

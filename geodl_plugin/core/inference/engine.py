@@ -202,7 +202,7 @@ class Engine:
             return 0.0
         batch = self._tensor([self._part(image)])
         with torch.inference_mode():
-            _, seconds = self._timed(batch, self.precision)
+            seconds = self._timed(batch, self.precision)
         return seconds * self._work / (batch.shape[-1] * batch.shape[-2])
 
     def _compile(self, image: np.ndarray, known: bool) -> CompiledNetwork | None:
@@ -224,12 +224,11 @@ class Engine:
                         return None
                 if known:
                     return compiled
-                fast, slow = float("inf"), float("inf")
-                for _ in range(ROUNDS // 2):
-                    slow = min(slow, self._timed(batch, self.precision)[1])
-                    fast = min(fast, compiled.seconds(batch))
-                    if _is_clear(fast, slow):
-                        break
+                fast, slow = _race(
+                    lambda: compiled.seconds(batch),
+                    lambda: self._timed(batch, self.precision),
+                    ROUNDS // 2,
+                )
         except Exception as error:  # whatever it cannot compile, torch computes
             if not isinstance(error, ImportError):
                 reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
@@ -250,16 +249,13 @@ class Engine:
         with torch.inference_mode():
             batch = self._tensor([self._part(image)])
             try:
-                fast, slow = float("inf"), float("inf")
-                for round_ in range(ROUNDS):  # the fastest counts: other programs disturb
-                    exact, seconds = self._timed(batch, "float32")
-                    slow = min(slow, seconds)
-                    rough, seconds = self._timed(batch, trial)
-                    fast = min(fast, seconds)
-                    if not agree(exact, rough):
-                        return "float32"
-                    if round_ and _is_clear(fast, slow):
-                        break
+                if not agree(self._forward(batch, "float32"), self._forward(batch, trial)):
+                    return "float32"
+                fast, slow = _race(
+                    lambda: self._timed(batch, trial),
+                    lambda: self._timed(batch, "float32"),
+                    ROUNDS,
+                )
             except (RuntimeError, MemoryError):
                 return "float32"
         return trial if fast < GAIN * slow else "float32"
@@ -274,14 +270,14 @@ class Engine:
             return "float16"
         return "bfloat16"
 
-    def _timed(self, batch: torch.Tensor, precision: str) -> tuple[Any, float]:
-        """Return the answer and the seconds of the second run: the first one prepares."""
+    def _timed(self, batch: torch.Tensor, precision: str) -> float:
+        """Return the seconds of the second run: the first one prepares."""
         self._forward(batch, precision)
         self._wait()
         start = time.perf_counter()
-        answer = self._forward(batch, precision)
+        self._forward(batch, precision)
         self._wait()
-        return answer, time.perf_counter() - start
+        return time.perf_counter() - start
 
     def _wait(self) -> None:
         if self.device.type == "cuda":
@@ -301,9 +297,17 @@ class Engine:
         self._progress.warn(f"The memory does not suffice: batches are now {self.batch_size}.")
 
 
-def _is_clear(fast: float, slow: float) -> bool:
-    """Return whether more rounds would hardly tell another one of two ways to be the faster."""
-    return not CLEAR_GAIN * slow < fast < slow / CLEAR_GAIN
+def _race(one: Callable[[], float], other: Callable[[], float], rounds: int) -> tuple[float, float]:
+    """Return the least seconds of two ways, which run in turns: other programs disturb.
+
+    After two rounds there are more only while neither is clearly faster.
+    """
+    best = (float("inf"), float("inf"))
+    for round_ in range(rounds):
+        best = min(best[0], one()), min(best[1], other())
+        if round_ and min(best) < CLEAR_GAIN * max(best):
+            break
+    return best
 
 
 def tensors(value: Any) -> Iterator[torch.Tensor]:

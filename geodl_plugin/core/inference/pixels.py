@@ -68,15 +68,12 @@ def classify(job: Job, engine: Engine, options: PixelOptions, progress: Progress
     facts = facts_of(options, tiles=[tiles.size, tiles.rim, tiles.step])
     rasters: list[ResultRaster] = []
     paths = [each for each in (options.output, options.probabilities) if each]
-    tiles_kept = KeptTiles(unfinished(options.output, "tiles"))
 
     def drop(kept: bool) -> None:
         for raster in rasters:
             raster.store.close() if kept else raster.abort()
         for path in [] if kept else paths:
             forget(path)
-        if not kept:
-            tiles_kept.remove()
 
     with resumable(options.output, facts, progress, drop) as journal:
         for path in (options.probabilities, options.polygons):
@@ -85,13 +82,10 @@ def classify(job: Job, engine: Engine, options: PixelOptions, progress: Progress
         if not journal.resumed:  # what lies there is of another call
             for path in paths:
                 forget(path)
-            tiles_kept.remove()
         written = [*paths, options.polygons] if options.polygons else paths
         result = journal.noted("result")
         if result is None or not all(Path(path).exists() for path in written):
-            result = _write_results(
-                job, work, options, schema, journal, rasters, tiles_kept, progress
-            )
+            result = _write_results(job, work, options, schema, journal, rasters, progress)
             journal.note("result", result)
         drop(False)
     return result
@@ -159,14 +153,13 @@ def _write_results(
     schema: Schema,
     journal: Journal,
     rasters: list[ResultRaster],
-    kept: KeptTiles,
     progress: Progress,
 ) -> dict[str, Any]:
     """Write all that is wanted; the rasters get their names when everything is whole.
 
     So a cancel leaves nothing, and does not touch an earlier result.
     """
-    counts = _build_rasters(job, work, options, journal, rasters, kept, progress)
+    counts = _build_rasters(job, work, options, journal, rasters, progress)
     result = {"output": options.output, "pixel_counts": _by_name(counts, schema)}
     if options.polygons:
         result["polygon_count"] = write_class_polygons(
@@ -188,7 +181,6 @@ def _build_rasters(
     options: PixelOptions,
     journal: Journal,
     rasters: list[ResultRaster],
-    kept: KeptTiles,
     progress: Progress,
 ) -> dict[str, int]:
     """Build classes and, if wanted, probabilities; return the pixels of each class value."""
@@ -201,6 +193,7 @@ def _build_rasters(
         names = _answers(model.schema, first)
         chances = ProbabilityWriter(options.probabilities, job.raster, names, area, True, progress)
         rasters.append(chances)
+    kept = KeptTiles(unfinished(options.output, "tiles"))
     collector = _Collector(model.schema, first, work.tiles, classes, chances, journal, kept)
     if not all(raster.is_whole for raster in rasters):
         _compute(work, collector, progress)

@@ -166,7 +166,7 @@ def describe(outcome: Outcome, weights_name: str) -> dict[str, Any]:
 def _scores(outcome: Outcome) -> dict[str, Any]:
     values = outcome.scores.values
     scores: dict[str, Any] = {}
-    if outcome.preparation.kind.task in (Task.DETECTION, Task.INSTANCES):
+    if outcome.preparation.kind.task.finds_objects:
         scores["average_precision_score"] = {
             row["class"]: row["average_precision"] for row in outcome.scores.classes
         }

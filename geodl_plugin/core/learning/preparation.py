@@ -26,8 +26,6 @@ from .places import Places, find_places
 from .pretrained import Pretrained, read_pretrained
 from .split import Split, split_apart, split_chips
 
-FINDING = (Task.DETECTION, Task.INSTANCES)  # of objects among all else
-
 
 @dataclass(frozen=True)
 class Preparation:
@@ -116,7 +114,7 @@ def prepare(options: TrainingOptions, phase: Phase) -> Preparation:
     if class_weights is not None:
         weighed = ", ".join(f"{name} {w:.3g}" for name, w in zip(outputs, class_weights))
         notes.append(f"Class weights: {weighed}.")
-    looks = kind.task not in FINDING or _knows(spec, pretrained)
+    looks = not kind.task.finds_objects or _knows(spec, pretrained)
     if options.augmentation == "DEFAULT" and not looks:
         notes.append(
             f"Chips are turned and mirrored only, for {kind.name} starts from random weights; "

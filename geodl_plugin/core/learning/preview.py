@@ -24,7 +24,6 @@ from .augmentation_settings import settings_of
 from .classes import SEVERAL_LABELS
 from .dataset import ChipStore, CropDataset
 from .normalization import Normalization
-from .preparation import FINDING
 
 
 def run(options: InspectionOptions, progress: Progress) -> dict[str, Any]:
@@ -53,7 +52,7 @@ def _told(augmentation: str, settings: Mapping[str, Any], task: Task) -> str:
         told = compose(settings).replace(";", "; ")
         return f"As a network sees them: cut and varied at random by {told}."
     told = "As a network sees them: cut, turned, mirrored, lighter or darker at random."
-    if task in FINDING:
+    if task.finds_objects:
         told += " One that starts from random weights sees them turned and mirrored only."
     return told
 

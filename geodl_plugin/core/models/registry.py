@@ -26,6 +26,11 @@ class Task(str, Enum):
     INSTANCES = "InstanceDetection"
     CHANGE = "ChangeDetection"
 
+    @property
+    def finds_objects(self) -> bool:
+        """Whether the answer is objects among all else."""
+        return self in (Task.DETECTION, Task.INSTANCES)
+
 
 @dataclass(frozen=True)
 class NetworkSpec:

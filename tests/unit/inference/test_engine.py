@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from geodl_plugin.core.errors import InputError, WorkerError
-from geodl_plugin.core.inference.engine import Engine, agree, as_float32, tensors
+from geodl_plugin.core.inference.engine import ROUNDS, Engine, agree, as_float32, tensors
 from geodl_plugin.core.inference.pipeline import answer_ahead
 from geodl_plugin.core.progress import Progress
 
@@ -143,8 +143,8 @@ def test_a_faster_precision_is_taken_only_when_it_agrees(monkeypatch: pytest.Mon
             answer = self.layer(images + 1.001)
             return answer if self.exact else (answer.float() - 1.0) * 1000
 
-    def timed(engine: Engine, batch: torch.Tensor, precision: str) -> tuple[Any, float]:
-        return engine._forward(batch, precision), 1.0 if precision == "float32" else 0.5
+    def timed(engine: Engine, batch: torch.Tensor, precision: str) -> float:
+        return 1.0 if precision == "float32" else 0.5
 
     monkeypatch.setattr(Engine, "_timed", timed)
     cases = [
@@ -161,21 +161,22 @@ def test_a_faster_precision_is_taken_only_when_it_agrees(monkeypatch: pytest.Mon
         assert engine.precision == expected
 
 
-def test_a_precision_that_is_clearly_slower_is_not_timed_again(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize(("seconds", "rounds"), [(3.0, 2), (0.95, ROUNDS), (1.2, ROUNDS)])
+def test_a_precision_is_timed_until_it_is_clear(
+    monkeypatch: pytest.MonkeyPatch, seconds: float, rounds: int
 ) -> None:
     calls = []
 
-    def timed(engine: Engine, batch: torch.Tensor, precision: str) -> tuple[Any, float]:
+    def timed(engine: Engine, batch: torch.Tensor, precision: str) -> float:
         calls.append(precision)
-        return engine._forward(batch, precision), 1.0 if precision == "float32" else 3.0
+        return 1.0 if precision == "float32" else seconds
 
     monkeypatch.setattr(Engine, "_timed", timed)
     monkeypatch.setattr(f"{Engine.__module__}.has_fast_bfloat16", lambda: None)
     engine = Engine(SmallPixels(1, 2), "cpu", "auto", 1)
     engine.expect(100, 512, 512)
     engine.infer(images(1), lambda _, answer: answer)
-    assert engine.precision == "float32" and calls.count("bfloat16") == 2
+    assert engine.precision == "float32" and calls.count("bfloat16") == rounds
 
 
 def test_few_images_are_computed_in_full_precision() -> None:

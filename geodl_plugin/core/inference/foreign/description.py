@@ -294,7 +294,7 @@ class _Reader:
         return self._side() if (said is False or (program and said is None)) else 0
 
     def _det_type(self) -> str:
-        if self.task not in (Task.DETECTION, Task.INSTANCES):
+        if not self.task.finds_objects:
             return ""
         named = self.told.get("ModelConfiguration")
         if isinstance(named, dict):

@@ -55,7 +55,7 @@ class ForeignNetwork(nn.Module):
         self.eval()
         with torch.inference_mode():
             answer = ask(self._trial(model))
-        if self.task in (Task.DETECTION, Task.INSTANCES):
+        if self.task.finds_objects:
             self._decoder = Decoder(foreign.form, self._values, self.task, model.name)
             self._decoder.check(answer)
         else:
@@ -73,7 +73,7 @@ class ForeignNetwork(nn.Module):
     def forward(self, images: Tensor) -> Any:
         """Return logits ``(b, n + 1, rows, cols)`` or ``(b, n)``, or a detector's outputs."""
         answer = self.ask(images)
-        if self.task in (Task.DETECTION, Task.INSTANCES):
+        if self.task.finds_objects:
             return {name: each.to(images.device) for name, each in answer.items()}
         main = self._main(answer).to(images.device)
         if self.task is Task.OBJECTS:
