@@ -23,7 +23,7 @@ from .options import DetectionOptions
 from .pipeline import open_pool
 from .tiles import Damaged, TileImage, TilePlan, TileReader, plan
 
-USUAL_TILE = 512  # pixels a side
+USUAL_TILE, WIDEST_TILE = 512, 1024  # pixels a side
 PADDING_SHARE = 4  # the default padding is a quarter of the tile
 LEAST_DATA = 0.25  # share of a box that must have data: nothing is found in emptiness
 
@@ -75,7 +75,9 @@ def answering(job: Job, engine: Engine, options: DetectionOptions, progress: Pro
     viewed = isinstance(engine.network, DetectionViews)  # for the raster before
     if options.test_time_augmentation and not viewed:
         engine.network = DetectionViews(engine.network, job.model.map_space, options.nms_overlap)
-    tiles = plan(job, options, engine.network, USUAL_TILE, PADDING_SHARE)
+    # What others have made may find so many objects in a tile, however wide.
+    widest = WIDEST_TILE if job.model.foreign is None else 0
+    tiles = plan(job, options, engine.network, USUAL_TILE, PADDING_SHARE, widest)
     pool = open_pool(job.raster, engine.device.type, tiles.size)
     engine.expect(len(tiles), tiles.size, tiles.size)
     damaged = Damaged(progress, "Nothing is found there.") if options.skip_unreadable else None

@@ -62,7 +62,8 @@ class DetectionOptions(InferenceOptions):
 
     Attributes:
         padding: context around a tile's inner part, in pixels; default a quarter of the tile.
-        tile_size: side of a tile in pixels; 0 chooses.
+        tile_size: side of a tile in pixels; 0 chooses, and has networks of GeoDL look at several
+            tiles at once, as one with the padding of each.
         threshold: least confidence, 0 to 1.
         nms_overlap: intersection over union from which two boxes of a tile are one object.
         exclude_pad_detections: leave out what lies in a tile's padding: its neighbour has it.

@@ -90,6 +90,7 @@ def plan(
     network: Any,
     usual: int,
     share: int,
+    widest: int = 0,
 ) -> TilePlan:
     """Return the tiles for a network.
 
@@ -100,6 +101,8 @@ def plan(
             the only side that it takes, and ``padding``, the only rim.
         usual: side of a tile where neither user nor network wants another one.
         share: of the tile that is its default padding: 4 for a quarter.
+        widest: side up to which the usual tile is widened, with the same padding: what
+            neighbours would compute twice is computed once.
 
     Raises:
         InputError: when the sizes do not fit.
@@ -119,11 +122,24 @@ def plan(
             f"padding={rim} leaves nothing of a tile of {size} pixels. Use less than {size // 2}."
         )
     if not fixed and not wanted:
-        # A raster smaller than the tile would be computed with empty pixels around it.
-        size = min(size, _round_up(max(raster.width, raster.height), step))
+        size = _cheapest(raster.window, size, max(size, widest), rim, step)
     blended = getattr(options, "blend", "crop") != "crop"
     rim = min(rim, (size - 1) // 2)
     return TilePlan(raster.window, job.area, size, rim, step, blended, own is not None)
+
+
+def _cheapest(raster: Window, usual: int, widest: int, rim: int, step: int) -> int:
+    """Return the side of tiles, from the usual to the widest one, that compute the fewest pixels.
+
+    A raster smaller than the tile would be computed with empty pixels around it.
+    """
+    enough = _round_up(max(raster.width, raster.height), step)
+
+    def pixels(size: int) -> int:
+        rows, cols = (tile_spans(side, size, rim, step) for side in (raster.height, raster.width))
+        return len(rows) * len(cols) * size**2
+
+    return min(range(min(usual, enough), min(widest, enough) + 1, step), key=pixels)
 
 
 def _round_up(length: int, step: int) -> int:

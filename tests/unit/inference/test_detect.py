@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import tempfile
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,7 @@ from geodl_plugin.core.geo.vector import VectorReader
 from geodl_plugin.core.inference.detect import as_arrays, detect, run
 from geodl_plugin.core.inference.engine import Engine
 from geodl_plugin.core.inference.options import DetectionOptions
+from geodl_plugin.core.models.registry import Task
 from geodl_plugin.core.progress import Progress
 
 from .support import (
@@ -130,6 +133,23 @@ def test_objects_larger_than_the_overlap_are_put_together(tmp_path: Path, paddin
     found = find(write_raster(tmp_path / "a.tif", pixels), tmp_path, padding=padding)
     boxes = sorted(pixel_box(each, NORTH_UP) for each in found)
     assert boxes == [[10, 200, 290, 260], [40, 30, 200, 170]]
+
+
+def test_a_detector_of_the_project_looks_at_wide_tiles(tmp_path: Path) -> None:
+    """Of tiles of 512 with a padding of 128, three quarters are seen by several."""
+    network, sides = FindNumbers(), set()
+    network.register_forward_pre_hook(lambda _, images: sides.add(images[0].shape[-1]))
+    pixels = with_squares((1300, 1300), [(40 + 190 * i, 1250 - 170 * i) for i in range(7)], 40)
+    source = write_raster(tmp_path / "a.tif", pixels)
+    other = SimpleNamespace(loader="onnx", task=Task.DETECTION)
+    for name, foreign in (("own", None), ("other", other)):
+        model = dataclasses.replace(make_model(), foreign=foreign)
+        options = DetectionOptions([source], "", str(tmp_path / f"{name}.gpkg"))
+        sides.clear()
+        with make_job(source, model) as job:
+            detect(job, Engine(network, "cpu", "float32", 1), options, Progress())
+        assert len(read_features(options.output)) == 7
+        assert max(sides) == (800 if foreign is None else 512)
 
 
 def test_without_suppression_between_tiles_nothing_is_found_twice(tmp_path: Path) -> None:

@@ -163,6 +163,22 @@ def test_saved_and_loaded_it_answers_alike_on_tiles_of_any_size(name):
     assert own < {id(each) for each in network.parameters()}
 
 
+@pytest.mark.parametrize("name", ("RETINANET", "FCOS", "FASTERRCNN"))
+def test_a_wide_tile_may_show_as_many_objects_by_area(name):
+    kind = model_type(name)
+    few = {"box_detections_per_img": 20, "detections_per_img": 20, "box_nms_thresh": 0.99}
+    few = {key: value for key, value in few.items() if key in kind.arguments}
+    network = network_of(name, **few).eval()
+    if name == "RETINANET":  # has no such argument
+        network._limits = (1000, 20)
+    counts = []
+    for side in (512, 1024, 64):
+        with torch.no_grad():
+            outputs = network(torch.randn(1, BANDS, side, side))
+            counts.append(len(network.detect(outputs, (side, side), 0.0)[0]["boxes"]))
+    assert counts[0] == 20 and counts[1] == 80 and counts[2] <= 20
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_validation_loss_is_the_same_each_time_and_half_precision_runs(name):
     network = network_of(name)

@@ -12,6 +12,7 @@ from torch.nn import functional
 from torchvision.ops import generalized_box_iou_loss
 
 from geodl_plugin.core.errors import InputError
+from geodl_plugin.core.models.networks import ssd
 from geodl_plugin.core.models.networks.anchors import (
     BACKGROUND,
     NEITHER,
@@ -239,6 +240,15 @@ def test_what_is_detected_are_the_best_candidates():
         assert torch.equal(each["boxes"], box[anchor[order]].clamp(0, 64))
         assert torch.equal(each["labels"], label[order])
         assert torch.equal(each["scores"], chance[anchor[order], label[order]])
+
+
+def test_a_wide_tile_may_show_as_many_objects_by_area(monkeypatch):
+    monkeypatch.setattr(ssd, "_MOST_DETECTIONS", 10)
+    network = detector([8]).eval()
+    for side, most in ((64, 10), (512, 10), (1024, 40)):
+        with torch.no_grad():
+            found = network.detect(network(torch.rand(1, 3, side, side)), (side, side), 0.0)
+        assert len(found[0]["boxes"]) == most
 
 
 def test_a_batch_without_objects_has_a_loss_and_gradients():

@@ -10,11 +10,12 @@ from torch import Tensor, nn
 from torchvision.models.detection import FCOS, RetinaNet
 from torchvision.models.detection.retinanet import RetinaNetHead
 
+from . import crowds
 from .pyramid import FeaturePyramid, group_norm
 from .stride_anchors import StrideAnchors
 
-MOST_DETECTIONS = 1000  # per image, after suppression
-CANDIDATES = 2000  # per map, before suppression
+MOST_DETECTIONS = 1000  # per image of 512 × 512, after suppression
+CANDIDATES = 2000  # per map of such an image, before suppression
 NMS_OVERLAP = 0.5
 LEAST_STEP = 32  # pixels
 _OF_OBJECTS = ("boxes", "labels", "masks")  # what a target has of each object
@@ -36,6 +37,7 @@ class OneStageDetector(nn.Module):
         self.model = model
         self.tile_step = max(LEAST_STEP, *model.backbone.strides)
         self.fixed_tile = model.backbone.fixed_tile
+        self._limits = model.topk_candidates, model.detections_per_img
 
     @property
     def encoder(self) -> nn.Module:
@@ -131,6 +133,8 @@ class OneStageDetector(nn.Module):
         count = len(flat["cls_logits"][0])
         anchors = [list(self._anchors(outputs))] * count
         self.model.score_thresh = threshold
+        limits = (crowds.of_image(each, image_size) for each in self._limits)
+        self.model.topk_candidates, self.model.detections_per_img = limits
         return self.model.postprocess_detections(flat, anchors, [image_size] * count)
 
 

@@ -10,11 +10,12 @@ from torch import Tensor, nn
 from torchvision.ops import clip_boxes_to_image, generalized_box_iou_loss, sigmoid_focal_loss
 
 from ..ssd import stride_of_grid
+from . import crowds
 from .anchors import NEITHER, Anchors, grid_anchors, join, match
 
 _LEAST_OVERLAP, _BACKGROUND_OVERLAP = 0.4, 0.3  # IoU: an object, background; else neither
 _NEGATIVES_PER_POSITIVE = 3
-_MOST_DETECTIONS = 1000  # per image, before suppression
+_MOST_DETECTIONS = 1000  # per image of 512 × 512, before suppression
 _WIDTH = 128
 _SMOOTH = 0.1  # answers that are nearer to the truth count by their square
 
@@ -159,10 +160,11 @@ class SingleShotDetector(nn.Module):
             threshold: least score, 0 to 1.
         """
         anchors, found = outputs["anchors"], []
+        most = crowds.of_image(_MOST_DETECTIONS, image_size)
         for chance, squashed in zip(self._chances(outputs), outputs["squashed"]):
             where, label = torch.nonzero(chance >= threshold, as_tuple=True)
             score = chance[where, label]
-            best = score.argsort(descending=True, stable=True)[:_MOST_DETECTIONS]
+            best = score.argsort(descending=True, stable=True)[:most]
             kept = where[best]  # few: only their boxes are needed
             boxes = anchors.take(kept).decode(squashed[kept])
             clipped = clip_boxes_to_image(boxes, image_size)

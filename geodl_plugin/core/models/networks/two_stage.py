@@ -19,6 +19,7 @@ from torchvision.models.detection.roi_heads import fastrcnn_loss, maskrcnn_loss
 from torchvision.models.detection.rpn import concat_box_prediction_layers
 from torchvision.ops import MultiScaleRoIAlign
 
+from . import crowds
 from .one_stage import LEAST_STEP, solid
 from .paste import paste_masks
 from .pyramid import FeaturePyramid, group_norm
@@ -79,6 +80,12 @@ class TwoStageDetector(nn.Module):
             **arguments,
         )
         self._kind = torch.float32
+        rpn = self.model.rpn
+        self._limits = (
+            rpn._pre_nms_top_n["testing"],
+            rpn._post_nms_top_n["testing"],
+            self.model.roi_heads.detections_per_img,
+        )
         # Begin with few detections: a network that sees objects everywhere learns slowly.
         bias = self.model.roi_heads.box_predictor.cls_score.bias
         with torch.no_grad():
@@ -256,6 +263,7 @@ class TwoStageDetector(nn.Module):
         """
         heads = self.model.roi_heads
         heads.score_thresh = threshold
+        self._limit(image_size)
         with self._mode(False, outputs["objectness"][0].device):
             proposals, _ = self._propose(outputs)
             sizes = [image_size] * len(proposals)
@@ -265,6 +273,13 @@ class TwoStageDetector(nn.Module):
         if heads.has_mask():
             return [paste_masks(each, image_size) for each in found]
         return found
+
+    def _limit(self, image_size: tuple[int, int]) -> None:
+        """Allow a wide image as many proposals and objects, by area, as a small one."""
+        proposed, kept, found = (crowds.of_image(each, image_size) for each in self._limits)
+        self.model.rpn._pre_nms_top_n["testing"] = proposed
+        self.model.rpn._post_nms_top_n["testing"] = kept
+        self.model.roi_heads.detections_per_img = found
 
 
 def _some(places: Tensor, most: int) -> Tensor:
