@@ -36,6 +36,7 @@ from geodl_plugin.core.progress import Progress
 from tests.demo import imagery
 
 ROOT = Path(__file__).resolve().parents[2]
+PARTS = {"detectors": ("SSD", "RETINANET", "FASTERRCNN"), "pixels": ("UNET", "DEEPLAB")}
 Score = Callable[[str, int], float]
 
 
@@ -112,8 +113,9 @@ def _print_row(name: str, seed: str, row: list[tuple[float, float]]) -> None:
     print(f"{name:<12}{seed:>6}{figures}", flush=True)
 
 
-def arguments(names: list[str]) -> argparse.Namespace:
-    """Return what the command line says."""
+def arguments(*parts: str) -> argparse.Namespace:
+    """Return what the command line says; ``only`` has the networks that these parts measure."""
+    names = [name for part in PARTS for name in PARTS[part]]
     parser = argparse.ArgumentParser()
     parser.add_argument("--quick", action="store_true", help="small networks, few steps")
     parser.add_argument("--data", type=Path, default=ROOT / "build" / "accuracy")
@@ -124,7 +126,8 @@ def arguments(names: list[str]) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, action="append", help="instead of 1, 2 and 3")
     parser.add_argument("--side", choices=("geodl", "plain"), help="only this one")
     given = parser.parse_args()
-    given.only = given.only or names
+    own = [name for part in parts for name in PARTS[part]]
+    given.only = [name for name in own if name in (given.only or names)]
     return given
 
 
@@ -138,13 +141,14 @@ def changed(plan: Plan, given: argparse.Namespace) -> Plan:
 
 
 def main() -> int:
-    """Run all parts, each in a process of its own, and return the worst exit code."""
-    parts = sorted(Path(__file__).parent.glob("accuracy_*.py"))
+    """Run the parts that are wanted, each in a process of its own; return the worst exit code."""
     codes = []
-    for part in parts:
-        print(f"== {part.stem.partition('_')[2]}", flush=True)
-        codes.append(subprocess.run([sys.executable, str(part), *sys.argv[1:]]).returncode)
-    return max(codes, default=1)
+    for part in PARTS:
+        if arguments(part).only:
+            print(f"== {part}", flush=True)
+            script = Path(__file__).with_name(f"accuracy_{part}.py")
+            codes.append(subprocess.run([sys.executable, str(script), *sys.argv[1:]]).returncode)
+    return max(codes)
 
 
 if __name__ == "__main__":

@@ -186,7 +186,7 @@ def average_precision(predict: Predict, path: Path) -> float:
 
 def main() -> int:
     """Read the command line and measure."""
-    given = arguments(list(RATES))
+    given = arguments("detectors")
     plan = changed(QUICK if given.quick else FULL, given)
     data, least = yellowstone(given.data), 0.3  # less of a tree looks like its surroundings
     seen = chips(data, "upper", "trees_upper", plan, plan.stride, min_overlap=least)

@@ -147,7 +147,7 @@ def mean_iou(predict: Predict, path: Path) -> float:
 
 def main() -> int:
     """Read the command line and measure."""
-    given = arguments(list(NETWORKS))
+    given = arguments("pixels")
     plan = changed(QUICK if given.quick else FULL, given)
     data, sizes = yellowstone(given.data), dataclasses.replace(plan, side=CHIP)
     kind = {"format": "Classified_Tiles", "empty_tiles": True}
