@@ -28,10 +28,11 @@ from ..core.samples.document import SchemaDocument
 from ..core.samples.layer import FIELDS
 from .sample_layer import STYLE, open_samples
 
+# Fields of 3.22 take no QMetaType; PyQt6 has no QVariant.Type, but QGIS gives it these names.
 KINDS = {
-    str: QVariant.Type.String,  # noqa: QGS402 (QMetaType is not taken by 3.22)
-    int: QVariant.Type.LongLong,  # noqa: QGS402
-    float: QVariant.Type.Double,  # noqa: QGS402
+    str: QVariant.String,  # noqa: QGS402
+    int: QVariant.LongLong,  # noqa: QGS402
+    float: QVariant.Double,  # noqa: QGS402
 }
 
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from qgis.core import QgsFeature, QgsFeatureRequest, QgsVectorLayer
 from qgis.PyQt.QtCore import QObject, QTimer, pyqtSignal
-from qgis.PyQt.QtWidgets import QUndoCommand
 
 from ..core.errors import VectorError
+from .undo import QUndoCommand
 
 LIMIT = 200  # edits that can be undone
 Features = dict[int, QgsFeature]

@@ -12,8 +12,6 @@ from qgis.PyQt.QtWidgets import (
     QColorDialog,
     QMenu,
     QToolBar,
-    QUndoCommand,
-    QUndoStack,
     QVBoxLayout,
     QWidget,
 )
@@ -23,6 +21,7 @@ from ..core.samples.document import SchemaDocument
 from ..core.samples.schema import ClassDefinition
 from .schema_menu import SchemaMenu
 from .schema_tree import Counts, SchemaTree, swatch
+from .undo import QUndoCommand, QUndoStack
 
 
 class SchemaEditor(QWidget):
