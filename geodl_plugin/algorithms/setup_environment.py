@@ -77,7 +77,8 @@ class SetupEnvironment(GeoDLAlgorithm):
             QgsProcessingParameterString(self.PYTHON, self.tr("Python"), optional=True),
             self.tr(
                 "The program of a Python that has PyTorch, to use instead of an environment of "
-                "GeoDL's own. INSTALL remembers it when its test passes; REMOVE forgets it."
+                "GeoDL's own. INSTALL remembers it when its test passes; INSTALL without one, and "
+                "REMOVE, forget it."
             ),
             advanced=True,
         )
@@ -116,10 +117,10 @@ class SetupEnvironment(GeoDLAlgorithm):
             wheels=self.text(parameters, self.WHEELS, context),
         )
         status = manage(options, progress, settings.value(PYTHON_SETTING) or None)
-        if options.action == "REMOVE":
-            settings.remove(PYTHON_SETTING)
-        elif options.action != "CHECK" and options.python:
+        if options.action in ("INSTALL", "REPAIR") and options.python:
             settings.setValue(PYTHON_SETTING, options.python)
+        elif options.action != "CHECK":  # a Python named before would be used instead
+            settings.remove(PYTHON_SETTING)
         (progress.info if status.ready else progress.warn)(status.message)
         results = {
             self.READY: status.ready,

@@ -138,6 +138,8 @@ class SetupDialog(QDialog):
         thread.progress.connect(self._show_progress)
         thread.info.connect(self.log.appendPlainText)
         thread.warned.connect(self.log.appendPlainText)
+        if options.action == "INSTALL":  # a Python named before would be used instead
+            thread.succeeded.connect(lambda _: QgsSettings().remove(PYTHON_SETTING))
         thread.succeeded.connect(self._show_state)
         thread.failed.connect(lambda message: self._end("error", message))
         thread.cancelled.connect(lambda: self._end("info", self.tr("Cancelled.")))

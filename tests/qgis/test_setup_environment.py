@@ -8,7 +8,9 @@ import sys
 import pytest
 from qgis.core import QgsProcessingException, QgsProcessingFeedback, QgsSettings
 
+from geodl_plugin.algorithms import setup_environment
 from geodl_plugin.algorithms.base import PYTHON_SETTING
+from geodl_plugin.worker.environment import Status
 
 
 @pytest.fixture(autouse=True)
@@ -44,6 +46,18 @@ def test_a_named_python_is_remembered_once_it_passed(run):
     assert not QgsSettings().value(PYTHON_SETTING)
     run("setupenvironment", ACTION="INSTALL", PYTHON=sys.executable)
     assert QgsSettings().value(PYTHON_SETTING) == sys.executable
+
+
+@pytest.mark.parametrize(("action", "known"), [("CHECK", True), ("INSTALL", False)])
+def test_an_environment_of_its_own_takes_the_place_of_a_named_python(
+    run, monkeypatch, action, known
+):
+    """Else INSTALL would say 'ready', and the tools go on with a Python that may be gone."""
+    QgsSettings().setValue(PYTHON_SETTING, "/opt/gone/bin/python")
+    ready = Status(True, "Ready.", sys.executable)
+    monkeypatch.setattr(setup_environment, "manage", lambda *_: ready)
+    run("setupenvironment", ACTION=action)
+    assert QgsSettings().contains(PYTHON_SETTING) == known
 
 
 def test_a_python_that_cannot_do_it_is_refused_and_forgotten(run):
