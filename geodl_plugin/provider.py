@@ -10,6 +10,8 @@ from qgis.PyQt.QtGui import QIcon
 
 from . import algorithms, paths
 from .algorithms.base import GeoDLAlgorithm
+from .core.geo.vector_writer import DRIVERS
+from .core.inference.checks import RASTER_SUFFIXES
 
 
 class GeoDLProvider(QgsProcessingProvider):
@@ -30,6 +32,15 @@ class GeoDLProvider(QgsProcessingProvider):
     def supportsNonFileBasedOutput(self) -> bool:  # noqa: N802
         # The worker writes files: a database or a memory layer is out of its reach.
         return False
+
+    def supportedOutputVectorLayerExtensions(self) -> list[str]:  # noqa: N802
+        return [suffix[1:] for suffix in DRIVERS]  # the dialogs offer these
+
+    def supportedOutputTableExtensions(self) -> list[str]:  # noqa: N802
+        return [suffix[1:] for suffix in DRIVERS if suffix != ".shp"]
+
+    def supportedOutputRasterLayerExtensions(self) -> list[str]:  # noqa: N802
+        return [suffix[1:] for suffix in RASTER_SUFFIXES]
 
     def loadAlgorithms(self) -> None:  # noqa: N802
         for tool in tools():

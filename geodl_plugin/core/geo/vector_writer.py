@@ -28,6 +28,8 @@ LAYER_OPTIONS = {
     "GPKG": ["SPATIAL_INDEX=YES", "GEOMETRY_NAME=geom", "FID=fid"],
     "CSV": ["STRING_QUOTING=IF_NEEDED"],
 }
+CSV_SHAPES = ["GEOMETRY=AS_WKT", "CREATE_CSVT=YES"]  # the latter writes a .prj too
+SHAPEFILE_NAME = 10  # bytes of a field's name
 FIELD_TYPES = {int: ogr.OFTInteger64, float: ogr.OFTReal, str: ogr.OFTString}
 TRANSACTION = 20_000  # features between two commits
 
@@ -59,6 +61,8 @@ class VectorWriter:
                 f"'{self.path.name}' is no known vector file. "
                 f"Use one of the extensions {', '.join(DRIVERS)}."
             )
+        if driver == "ESRI Shapefile":
+            self._check_shapefile(fields, geometry)
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -77,7 +81,7 @@ class VectorWriter:
             self.path.stem,
             spatial_reference(crs) if crs else None,
             GEOMETRIES[geometry],
-            LAYER_OPTIONS.get(driver, []),
+            LAYER_OPTIONS.get(driver, []) + CSV_SHAPES * (driver == "CSV" and geometry != "None"),
         )
         if self._layer is None:
             self._fail(last_error())
@@ -91,6 +95,20 @@ class VectorWriter:
         self._multiple = self._layer.GetGeomType() == ogr.wkbMultiPolygon
         self.count = 0
         self._dataset.StartTransaction()
+
+    def _check_shapefile(self, fields: Mapping[str, type | ogr.FieldDefn], geometry: str) -> None:
+        """Refuse what would be lost or renamed without a word."""
+        if geometry == "None":
+            raise VectorError(
+                f"'{self.path.name}' is to be a table, and a shapefile holds none without shapes. "
+                "Use .csv or .gpkg."
+            )
+        for name, kind in fields.items():
+            if isinstance(kind, type) and len(name.encode()) > SHAPEFILE_NAME:
+                raise VectorError(
+                    f"A shapefile cuts the field name '{name}' to {SHAPEFILE_NAME} letters. Choose "
+                    f"a shorter name, or write '{self.path.stem}.gpkg'."
+                )
 
     def write_polygon(self, rings: Sequence[np.ndarray], attributes: Mapping[str, Any]) -> None:
         """Write a polygon from rings of map coordinates ``(n, 2)``; the first is the outer one."""

@@ -26,7 +26,7 @@ def fill(path, count=3, crs=UTM12):
     return path
 
 
-@pytest.mark.parametrize("suffix", [".gpkg", ".shp", ".geojson", ".fgb"])
+@pytest.mark.parametrize("suffix", list(DRIVERS))
 def test_every_format_returns_what_was_written(tmp_path, suffix):
     path = fill(tmp_path / f"blank and ü{suffix}")
     layer = VectorReader(path)
@@ -34,6 +34,14 @@ def test_every_format_returns_what_was_written(tmp_path, suffix):
     assert found == [(0, "ä 0", 16.0), (1, "ä 1", 16.0), (2, "ä 2", 16.0)]
     assert layer.fields["n"] == "integer"
     assert [each.name for each in tmp_path.iterdir() if "part" in each.name] == []
+
+
+def test_a_shapefile_is_refused_what_it_would_lose(tmp_path):
+    with pytest.raises(VectorError, match=r"'a.shp' is to be a table.*\.csv"):
+        VectorWriter(tmp_path / "a.shp", "", {"n": int}, "None")
+    with pytest.raises(VectorError, match=r"'Klasse des Objekts' to 10 letters.*'a\.gpkg'"):
+        VectorWriter(tmp_path / "a.shp", "", {"Klasse des Objekts": str})
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_layer_without_a_system_has_none_when_it_is_read(tmp_path):
