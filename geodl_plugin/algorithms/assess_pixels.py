@@ -122,7 +122,7 @@ class AssessPixels(GeoDLAlgorithm):
         }
         figures = assess(
             PixelAssessment(
-                result=gdal_source(raster),
+                result=gdal_source(raster, self.scratch()),
                 reference=reference,
                 reference_layer=layer,
                 class_field=self.text(parameters, self.CLASS_FIELD, context),
@@ -145,6 +145,6 @@ class AssessPixels(GeoDLAlgorithm):
                 "Choose a class raster, polygons or points."
             )
         if layer.type() == QgsMapLayerType.RasterLayer:
-            return gdal_source(layer), None
+            return gdal_source(layer, self.scratch()), None
         path, name = vector_source(self, parameters, self.REFERENCE, context) or ("", "")
         return path, name

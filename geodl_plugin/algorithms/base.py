@@ -239,7 +239,9 @@ class GeoDLAlgorithm(QgsProcessingAlgorithm):
         for path, (styler, title) in self._stylers.items():
             if context.willLoadLayerOnCompletion(path):
                 details = context.layerToLoadOnCompletionDetails(path)
-                details.name = title
+                output = self.parameterDefinition(details.outputName)
+                if not details.name or (output and details.name == output.description()):
+                    details.name = title  # else the user or a model has named it
                 details.setPostProcessor(styler)
                 _KEPT.append(styler)
         return {}

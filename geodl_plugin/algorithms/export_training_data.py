@@ -329,5 +329,5 @@ class ExportTrainingData(GeoDLAlgorithm):
             return "", ""
         layer = self.parameterAsLayer(parameters, self.LABELS, context)
         if isinstance(layer, QgsRasterLayer):
-            return gdal_source(layer), ""
+            return gdal_source(layer, self.scratch()), ""
         return vector_source(self, parameters, self.LABELS, context) or ("", "")

@@ -14,6 +14,7 @@ from qgis.core import (
     QgsProcessingParameterBoolean,
     QgsProcessingParameterEnum,
     QgsProcessingParameterString,
+    QgsVectorLayer,
 )
 
 from ..core.arguments import Argument
@@ -213,17 +214,19 @@ def vector_source(
 ) -> tuple[str, str] | None:
     """Return path and layer name of a vector parameter as OGR opens it.
 
-    A memory layer, a selection or a filtered layer is written to a temporary file first:
-    the user's own layer is never changed.
+    A memory layer, a selection, a filtered layer and whatever else QGIS shows otherwise than its
+    file holds it is written to a temporary file first: the user's own layer is never changed.
     """
     if parameters.get(name) in (None, ""):
         return None
+    layer = tool.parameterAsVectorLayer(parameters, name, context)
+    as_it_is = [] if layer is not None and _differs(layer) else ["gpkg", "shp", "geojson", "fgb"]
     # QGIS crashes when it must write a temporary file and has no feedback to tell it to.
-    path, layer = tool.parameterAsCompatibleSourceLayerPathAndLayerName(
+    path, table = tool.parameterAsCompatibleSourceLayerPathAndLayerName(
         parameters,
         name,
         context,
-        ["gpkg", "shp", "geojson", "fgb"],
+        as_it_is,
         "gpkg",
         feedback or QgsProcessingFeedback(),
     )
@@ -231,4 +234,19 @@ def vector_source(
         raise InputError(
             f"'{parameters[name]}' cannot be opened as a vector layer. Choose an existing one."
         )
-    return path, layer
+    return path, table
+
+
+def _differs(layer: QgsVectorLayer) -> bool:
+    """Return whether QGIS shows more of a layer than its file holds, or another table of it.
+
+    That is, edits that are not saved, joined and virtual fields, and a chosen coordinate
+    reference system.
+    """
+    provider = layer.dataProvider()
+    return (
+        layer.isModified()
+        or layer.fields().count() != provider.fields().count()
+        or layer.crs() != provider.crs()
+        or "|layerid=" in layer.source()
+    )

@@ -23,7 +23,7 @@ from ..core.geo.crs import Bounds
 from ..core.progress import Progress
 from .base import GeoDLAlgorithm
 from .parameters import enum
-from .raster_sources import fetch, is_file, outline
+from .raster_sources import fetch, in_chosen_crs, is_file, outline
 
 INPUT = "INPUT"
 INPUT_FOLDER = "INPUT_FOLDER"
@@ -164,7 +164,7 @@ def read_layers(
     sources = []
     for layer in layers:
         if not isinstance(layer, QgsRasterLayer) or is_file(layer):
-            sources.append(gdal_source(layer))
+            sources.append(gdal_source(layer, tool.scratch()))
         elif not pixels:
             sources.append(outline(layer, tool.scratch()))
         else:
@@ -174,14 +174,22 @@ def read_layers(
     return sources
 
 
-def gdal_source(layer: QgsMapLayer) -> str:
-    """Return what GDAL opens for a raster layer; raise :class:`RasterError` for other layers."""
+def gdal_source(layer: QgsMapLayer, folder: Path) -> str:
+    """Return what GDAL opens for a raster layer.
+
+    Args:
+        layer: of a file.
+        folder: for a file beside it, where QGIS was told another coordinate reference system.
+
+    Raises:
+        RasterError: for other layers.
+    """
     if layer.providerType() != "gdal":
         raise RasterError(
             f"'{layer.name()}' is a layer of the provider '{layer.providerType()}', which GDAL "
             "does not read. Save it as a GeoTIFF first."
         )
-    return layer.source()
+    return in_chosen_crs(layer, folder)
 
 
 def _first(value: Any) -> Any:

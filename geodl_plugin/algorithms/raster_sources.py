@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 
 import numpy as np
+from osgeo import gdal
 from qgis.core import (
     Qgis,
     QgsApplication,
@@ -31,6 +32,7 @@ from qgis.PyQt.QtCore import Qt
 from qgis.PyQt.QtNetwork import QNetworkReply
 
 from ..core.errors import InputError, RasterError
+from ..core.geo.gdal_calls import attempt, last_error
 from ..core.geo.grid import GeoTransform, Window
 from ..core.geo.image_writer import ImageLayout, ImageWriter, write_placeholder
 from ..core.progress import Phase, Progress
@@ -89,6 +91,22 @@ class Grid:
 def is_file(layer: QgsRasterLayer) -> bool:
     """Return whether GDAL opens what a layer shows."""
     return layer.providerType() == "gdal"
+
+
+def in_chosen_crs(layer: QgsRasterLayer, folder: Path) -> str:
+    """Return what GDAL opens for a layer of a file, in the reference system chosen in QGIS.
+
+    The file itself stays as it is: where its system is another one, or it has none, a VRT in
+    ``folder`` says so.
+    """
+    chosen = layer.crs()
+    if not chosen.isValid() or chosen == layer.dataProvider().crs():
+        return layer.source()
+    path = _free_path(folder, layer.name(), ".vrt")
+    options = gdal.TranslateOptions(format="VRT", outputSRS=_text(chosen))
+    if attempt(gdal.Translate, str(path), layer.source(), options=options) is None:
+        raise RasterError(f"'{layer.source()}' cannot be opened: {last_error()}.")
+    return str(path)
 
 
 def fetch(

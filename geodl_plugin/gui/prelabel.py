@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qgis.core import QgsCoordinateTransform, QgsProject, QgsRasterLayer, QgsSettings
@@ -46,6 +48,7 @@ class Prelabelling(QObject):
         self._samples: SampleLayer | None = None
         self._model: ModelDefinition | None = None
         self._warnings: list[str] = []
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
         panel.find_button.clicked.connect(self.find)
         panel.cancel_button.clicked.connect(self.cancel)
 
@@ -70,8 +73,9 @@ class Prelabelling(QObject):
         if field.definition is None:
             raise InputError(field.problem or "No model is chosen. Choose one that finds objects.")
         self._model, self._samples = field.definition, samples
+        self._folder = tempfile.TemporaryDirectory(prefix="geodl-prelabel-")
         options = DetectionOptions(
-            sources=[gdal_source(raster)],
+            sources=[gdal_source(raster, Path(self._folder.name))],
             model=field.text(),
             output="",
             extent=self._extent(raster) if self._panel.area.currentIndex() == VISIBLE else None,
@@ -148,6 +152,9 @@ class Prelabelling(QObject):
 
     def _end(self) -> None:
         self._thread = None
+        if self._folder is not None:
+            self._folder.cleanup()
+        self._folder = None
         self._panel.show_busy(False)
 
     def _extent(self, raster: QgsRasterLayer) -> list[float]:

@@ -1,0 +1,124 @@
+"""What a tool takes of a layer is what QGIS shows of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from osgeo import gdal, ogr
+from qgis.core import (
+    QgsCoordinateReferenceSystem,
+    QgsField,
+    QgsProcessingContext,
+    QgsProcessingFeedback,
+    QgsProcessingOutputLayerDefinition,
+    QgsProject,
+    QgsRasterLayer,
+    QgsVectorLayer,
+)
+from qgis.PyQt.QtCore import QVariant
+
+UTM = "EPSG:32612"
+
+
+def write_squares(path: Path, **counts: int) -> None:
+    """Write a table of squares for each count, without a coordinate reference system."""
+    driver = ogr.GetDriverByName("GPKG" if path.suffix == ".gpkg" else "ESRI Shapefile")
+    dataset = driver.CreateDataSource(str(path))
+    for table, count in counts.items():
+        layer = dataset.CreateLayer(table, None, ogr.wkbPolygon)
+        layer.CreateField(ogr.FieldDefn("kind", ogr.OFTString))
+        for index in range(count):
+            x = 500000 + 10 * index
+            feature = ogr.Feature(layer.GetLayerDefn())
+            feature.SetField("kind", "oak")
+            ring = f"{x} 10, {x + 5} 10, {x + 5} 15, {x} 15, {x} 10"
+            feature.SetGeometry(ogr.CreateGeometryFromWkt(f"POLYGON (({ring}))"))
+            layer.CreateFeature(feature)
+
+
+def squares(path: Path, count: int) -> QgsVectorLayer:
+    """Return a layer of squares, to which QGIS gives a coordinate reference system."""
+    write_squares(path, **{path.stem: count})
+    found = QgsVectorLayer(str(path), path.stem, "ogr")
+    found.setCrs(QgsCoordinateReferenceSystem(UTM))
+    QgsProject.instance().addMapLayer(found)
+    return found
+
+
+def test_edits_that_are_not_saved_count(run: Any, tmp_path: Path, qgis_new_project: None) -> None:
+    layer = squares(tmp_path / "a ü.gpkg", 3)
+    layer.startEditing()
+    layer.deleteFeatures([next(layer.getFeatures()).id()])
+    result = run("labelobjects", FEATURES=layer, OUTPUT=str(tmp_path / "out.gpkg"))
+    assert result["SAMPLE_COUNT"] == 2
+    layer.rollBack()
+    assert layer.featureCount() == 3
+
+
+def test_virtual_fields_are_fields(run: Any, tmp_path: Path, qgis_new_project: None) -> None:
+    layer = squares(tmp_path / "a.gpkg", 2)
+    text = QgsField("virtual", QVariant.String)  # noqa: QGS402
+    layer.addExpressionField("'big ' || kind", text)
+    output = str(tmp_path / "out.gpkg")
+    run("labelobjects", FEATURES=layer, CLASS_FIELD="virtual", OUTPUT=output)
+    names = {each["Classname"] for each in QgsVectorLayer(output, "out", "ogr").getFeatures()}
+    assert names == {"big oak"}
+
+
+def test_a_table_is_chosen_by_its_number(run: Any, tmp_path: Path, qgis_new_project: None) -> None:
+    write_squares(tmp_path / "two.gpkg", first=3, second=1)
+    source = f"{tmp_path / 'two.gpkg'}|layerid=1"
+    result = run("labelobjects", FEATURES=source, OUTPUT=str(tmp_path / "out.gpkg"))
+    assert result["SAMPLE_COUNT"] == 1
+
+
+@pytest.mark.parametrize("suffix", [".gpkg", ".shp"])
+def test_the_chosen_coordinate_reference_system_counts(
+    run: Any, tmp_path: Path, suffix: str, qgis_new_project: None
+) -> None:
+    layer = squares(tmp_path / f"a{suffix}", 1)
+    path = str(tmp_path / "no crs.tif")
+    raster = gdal.GetDriverByName("GTiff").Create(path, 64, 64, 1)
+    raster.SetGeoTransform((500000 - 10, 1, 0, 50, 0, -1))
+    raster.GetRasterBand(1).Fill(7)
+    raster = None
+    shown = QgsRasterLayer(path, "no crs")
+    shown.setCrs(QgsCoordinateReferenceSystem(UTM))
+    QgsProject.instance().addMapLayer(shown)
+    result = run(
+        "exporttrainingdata",
+        INPUT=[shown],
+        LABELS=layer,
+        CLASS_FIELD="kind",
+        TILE_SIZE_X=64,
+        TILE_SIZE_Y=64,
+        OUTPUT=str(tmp_path / "chips"),
+    )
+    assert (result["CHIP_COUNT"], result["FEATURE_COUNT"]) == (1, 1)
+    (chip,) = (tmp_path / "chips" / "images").glob("*.tif")
+    assert "32612" in gdal.Open(str(chip)).GetProjection()
+
+
+@pytest.mark.parametrize(("given", "name"), [("", "Training samples"), ("My trees", "My trees")])
+def test_a_result_has_the_name_that_was_given(
+    provider: Any, tmp_path: Path, given: str, name: str, qgis_new_project: None
+) -> None:
+    layer, project = squares(tmp_path / "a.gpkg", 1), QgsProject.instance()
+    output = QgsProcessingOutputLayerDefinition(str(tmp_path / "out.gpkg"), project)
+    output.destinationName = given
+    context, feedback = QgsProcessingContext(), QgsProcessingFeedback()
+    context.setProject(project)
+    tool = provider.algorithm("labelobjects").create()
+    _, fine = tool.run({"FEATURES": layer.source(), "OUTPUT": output}, context, feedback)
+    assert fine
+    (details,) = context.layersToLoadOnCompletion().values()
+    assert details.name == name and details.postProcessor() is not None
+
+
+def test_the_dialogs_offer_what_the_tools_write(provider: Any) -> None:
+    assert set(provider.supportedOutputRasterLayerExtensions()) == {"tif", "tiff"}
+    vectors = provider.supportedOutputVectorLayerExtensions()
+    assert "gpkg" in vectors and "dxf" not in vectors
+    assert provider.defaultVectorFileExtension(True) in vectors
