@@ -378,7 +378,9 @@ class _Fetcher:
         ):
             self._failed[address] = "the server does not answer in time"
         else:
-            self._failed[address] = reply.errorString() or f"network error {int(error)}"
+            self._failed[address] = (
+                reply.errorString() or f"network error {getattr(error, 'value', error)}"
+            )
 
     def _told(self, message: str, tag: str, level: Qgis.MessageLevel) -> None:
         serious = (Qgis.MessageLevel.Warning, Qgis.MessageLevel.Critical)
