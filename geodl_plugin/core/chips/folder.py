@@ -156,7 +156,7 @@ def open_folder(path: str | Path) -> ChipFolder:
     keyword = _keyword(path, definition)
     form = chip_format(keyword)
     schema = _schema(definition, form(path))
-    reader = form(path, schema)
+    reader = form(path, schema, bool(_entries(definition)))
     chips = tuple(reader.chips())
     if not chips:
         raise TrainingDataError(
@@ -229,9 +229,15 @@ def _statistics(path: Path) -> dict[str, Any]:
     return values if isinstance(values, dict) else {}
 
 
-def _schema(definition: CaselessDict, reader: ChipFormat) -> Schema:
+def _entries(definition: CaselessDict) -> list[Any]:
+    """Return the classes that a definition gives, none without one."""
     entries = definition.get("Classes")
-    if isinstance(entries, list) and entries:
+    return entries if isinstance(entries, list) else []
+
+
+def _schema(definition: CaselessDict, reader: ChipFormat) -> Schema:
+    entries = _entries(definition)
+    if entries:
         return Schema.of(class_of_json(entry, place) for place, entry in enumerate(entries))
     names = reader.class_names()
     if names and all(name.isdigit() for name in names):

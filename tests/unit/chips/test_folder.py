@@ -5,10 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from geodl_plugin.core.chips.export import export_chips
 from geodl_plugin.core.chips.folder import open_folder
+from geodl_plugin.core.chips.options import ExportOptions
 from geodl_plugin.core.errors import TrainingDataError
 from geodl_plugin.core.geo.grid import GeoTransform
 from geodl_plugin.core.geo.raster_writer import write_chip
+from geodl_plugin.core.progress import Progress
 
 PIXELS = GeoTransform()
 
@@ -57,6 +60,47 @@ def test_arcgis_spellings_are_read(foreign):
     )
     folder = open_folder(foreign)
     assert folder.read_label(folder.chips[0]).values.tolist() == [7, 2]
+
+
+@pytest.mark.parametrize(
+    ("keyword", "stride"),
+    [
+        ("PASCAL_VOC_rectangles", 300),
+        ("KITTI_rectangles", 300),
+        ("Labeled_Tiles", 0),
+        ("MultiLabeled_Tiles", 0),
+        ("COCO", 300),
+        ("YOLO", 300),
+        ("RCNN_Masks", 300),
+        ("Imagenet", 0),
+    ],
+)
+def test_classes_that_are_called_by_numbers_keep_their_names(scene, keyword, stride):
+    boxes = [[10, 10, 40, 40], [70, 10, 100, 40], [130, 10, 160, 40]]
+    scene.paint(shape=(3, 300, 300)).label(boxes, ["0", "1", "2"])
+    size = stride or 32
+    options = ExportOptions(
+        rasters=(scene.raster,),
+        labels=scene.labels,
+        folder=str(scene.folder / "chips"),
+        class_field="kind",
+        format=keyword,
+        width=size,
+        height=size,
+        stride_x=stride,
+        stride_y=stride,
+    )
+    folder = open_folder(export_chips(options, Progress()).folder)
+    values = [int(value) for chip in folder.chips for value in folder.read_label(chip).values]
+    assert [folder.schema.by_value(value).name for value in values] == ["0", "1", "2"]
+
+
+def test_names_that_are_numbers_are_names_without_a_definition(foreign):
+    voc(foreign / "labels" / "a.xml", [("2", (1, 2, 10, 12)), ("car", (5, 5, 20, 20))])
+    folder = open_folder(foreign)
+    label = folder.read_label(folder.chips[0])
+    found = [folder.schema.by_value(int(value)).name for value in label.values]
+    assert found == ["2", "car"]
 
 
 @pytest.mark.parametrize(

@@ -69,6 +69,11 @@ class ChipFormat:
         second_image: "", "optional" or "required": a second raster's chips.
         suffix: of the label files.
         sides: folders inside the folder that describe themselves, too.
+
+    Args:
+        folder: that is written or read.
+        schema: its classes.
+        defined: whether a definition in the folder gives them; labels have values then.
     """
 
     keyword: ClassVar[str] = ""
@@ -78,9 +83,10 @@ class ChipFormat:
     suffix: ClassVar[str] = ""
     sides: ClassVar[tuple[str, ...]] = ()
 
-    def __init__(self, folder: Path, schema: Schema | None = None) -> None:
+    def __init__(self, folder: Path, schema: Schema | None = None, defined: bool = False) -> None:
         self.folder = folder
         self.schema = schema or Schema(())
+        self.defined = defined
 
     @classmethod
     def recognises(cls, folder: Path) -> bool:  # noqa: ARG003
@@ -147,15 +153,21 @@ def label_of(chip: Chip) -> Path:
     return chip.label
 
 
-def value_of(name: str, schema: Schema, where: Path) -> int:
+def value_of(name: str, schema: Schema, where: Path, values_first: bool = False) -> int:
     """Return the class value that a label names by value or by name.
+
+    Args:
+        name: what the label says.
+        schema: the classes of the folder.
+        where: the label, for the message.
+        values_first: take a number for a value even where it is a class's name, too.
 
     Raises:
         TrainingDataError: when the folder has no such class.
     """
-    known = schema.by_name(name)
-    if known is None and name.lstrip("-").isdigit():
-        known = schema.by_value(int(name))
+    named = schema.by_name(name)
+    numbered = schema.by_value(int(name)) if name.lstrip("-").isdigit() else None
+    known = (numbered or named) if values_first else (named or numbered)
     if known is None:
         raise UnknownClassError(
             f"'{where}' has the class '{name}', which the folder does not know. "

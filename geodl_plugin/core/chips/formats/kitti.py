@@ -46,7 +46,7 @@ class Kitti(ChipFormat):
         for name, box in _rows(path):
             if name != "DontCare":  # KITTI's own word for regions that nobody labelled
                 boxes.append(box)
-                values.append(value_of(name, self.schema, path))
+                values.append(value_of(name, self.schema, path, self.defined))
         return BoxLabel(np.array(boxes, np.float32).reshape(-1, 4), np.array(values, np.int64))
 
     def class_names(self) -> set[str]:

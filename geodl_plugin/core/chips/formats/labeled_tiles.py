@@ -28,7 +28,8 @@ class LabeledTiles(ChipFormat):
         path = label_of(chip)
         for name, _ in xml.objects(path):
             parts = self._parts(name)
-            return ClassLabel(tuple(value_of(part, self.schema, path) for part in parts))
+            values = (value_of(part, self.schema, path, self.defined) for part in parts)
+            return ClassLabel(tuple(values))
         raise TrainingDataError(f"'{path}' names no class.")
 
     def class_names(self) -> set[str]:

@@ -56,7 +56,7 @@ class PascalVoc(ChipFormat):
     def read(self, chip: Chip) -> BoxLabel:
         path = label_of(chip)
         found = [
-            (xml.box_of(entry, path), value_of(name, self.schema, path))
+            (xml.box_of(entry, path), value_of(name, self.schema, path, self.defined))
             for name, entry in xml.objects(path)
         ]
         return BoxLabel(
