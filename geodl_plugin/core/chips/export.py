@@ -31,6 +31,7 @@ from .formats import ChipFormat, WrittenChip, chip_format
 from .groups import cutters_of, tell
 from .identifiers import IdentifierSet
 from .labels import MaskLabel, PanopticLabel
+from .no_data import marked
 from .options import ExportOptions
 from .plan import Place
 from .statistics import ChipStatistics
@@ -233,17 +234,16 @@ def _place(scratch: Path) -> Path:
 
 def _write_images(images: Sequence[_Image], image_format: str, raster: Raster) -> None:
     for path, block, frame in images:
-        # A block without data is 0 whatever marked it in the raster. A whole chip has no
-        # such value, so that its black pixels stay pixels.
-        nodata = None if block.valid.all() else 0
+        image = marked(block, image_format, raster.nodata)
         write_chip(
             path,
-            block.pixels,
+            image.pixels,
             frame.geotransform,
             raster.crs,
             image_format,
-            nodata,
+            image.nodata,
             raster.band_names,
+            image.valid,
         )
 
 

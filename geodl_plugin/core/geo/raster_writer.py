@@ -56,6 +56,7 @@ def write_chip(
     image_format: str = "TIFF",
     nodata: float | None = None,
     band_names: Sequence[str] = (),
+    valid: np.ndarray | None = None,
 ) -> None:
     """Write a small georeferenced image.
 
@@ -66,6 +67,7 @@ def write_chip(
         image_format: a key of :data:`IMAGE_DRIVERS`.
         nodata: the value of pixels without data, if any.
         band_names: descriptions of the bands; GeoTIFF only.
+        valid: ``(rows, cols)``, where the image has data, as a mask; ``None`` for none.
 
     Raises:
         RasterError: when the file cannot be written, on a full disk for example.
@@ -76,6 +78,8 @@ def write_chip(
         target = _created(str(path), pixels, place, band_names)
     else:
         target = _copied(str(path), driver, pixels, place)
+    if target is not None and valid is not None:
+        target = _masked(target, valid)
     if target is None or attempt(target.FlushCache) not in (None, 0) or last_error():
         raise RasterError(f"'{path}' cannot be written: {last_error() or 'unknown error'}.")
     world_file = WORLD_FILES.get(Path(path).suffix)
@@ -132,3 +136,14 @@ def _copied(path: str, driver: str, pixels: np.ndarray, place: _Place) -> gdal.D
     return attempt(
         gdal.GetDriverByName(driver).CreateCopy, path, memory, options=CHIP_OPTIONS[driver]
     )
+
+
+def _masked(target: gdal.Dataset, valid: np.ndarray) -> gdal.Dataset | None:
+    """Add a mask to a written image: in the file or beside it, as its format has it."""
+    # Written after the image: GDAL's own copy of a mask is lost in most of the formats.
+    if attempt(target.FlushCache) not in (None, 0) or last_error():
+        return None
+    if attempt(target.CreateMaskBand, gdal.GMF_PER_DATASET) != 0:
+        return None
+    mask = target.GetRasterBand(1).GetMaskBand()
+    return target if attempt(mask.WriteArray, valid.astype(np.uint8) * 255) == 0 else None

@@ -18,14 +18,17 @@ from geodl_plugin.core.chips.export import export_chips
 from geodl_plugin.core.chips.folder import open_folder
 from geodl_plugin.core.chips.options import ExportOptions
 from geodl_plugin.core.errors import CancelledError, GeoDLError
+from geodl_plugin.core.geo.crs import spatial_reference
 from geodl_plugin.core.geo.grid import GeoTransform
 from geodl_plugin.core.geo.raster import Raster
+from geodl_plugin.core.geo.raster_writer import write_chip
 from geodl_plugin.core.geo.sampling import read_frame
 from geodl_plugin.core.geo.vector_writer import VectorWriter
 from geodl_plugin.core.progress import Progress
 
 BOXES = [[10, 20, 50, 60], [100, 120, 140, 150], [350, 250, 395, 295]]
 CLASSES = ["oak", "pine", "oak"]
+UTM = spatial_reference("EPSG:32612").ExportToWkt()
 
 
 def export(scene, progress=None, **changes):
@@ -156,6 +159,46 @@ def test_no_data_stays_no_data_and_empty_places_make_no_chips(scene):
     scene.paint(empty=(slice(None), slice(0, 128))).label(BOXES, CLASSES)
     again = export(scene, empty_tiles=True, folder=str(scene.folder / "again"))
     assert again.chips == 9  # of 12: the first column has no data
+
+
+@pytest.mark.parametrize(
+    ("kind", "shape", "own", "image_format", "taken"),
+    [
+        (np.int16, (1, 128, 128), -32768, "TIFF", []),
+        (np.int16, (1, 128, 128), -9999, "MRF", []),
+        (np.float32, (2, 128, 128), None, "TIFF", []),
+        (np.uint8, (3, 128, 128), 7, "PNG", []),
+        (np.uint16, (1, 128, 128), None, "TIFF", [65535]),
+        (np.uint8, (3, 128, 128), None, "PNG", [255]),
+        (np.uint8, (1, 128, 128), None, "MRF", [255]),
+        (np.uint8, (3, 128, 128), None, "JPEG", [255]),
+    ],
+)
+def test_zeros_beside_no_data_stay_pixels(scene, kind, shape, own, image_format, taken):
+    scene.paint(shape=shape, dtype=kind)
+    scene.pixels[scene.pixels == 7] = 8
+    for row, value in enumerate([0, *taken]):
+        scene.pixels[:, 30 + row, 60:90] = value
+    valid = np.ones(shape[1:], bool)
+    valid[:20, :40] = False
+    values = np.where(valid, scene.pixels, kind(0 if own is None else own))
+    mask = valid if own is None else None
+    write_chip(scene.raster, values, scene.geotransform, UTM, nodata=own, valid=mask)
+    scene.label([[50, 10, 120, 90]], ["sea"])
+    folder = open_folder(export(scene, image_format=image_format).folder)
+    (chip,) = folder.chips
+    block = folder.read_image(chip)
+    assert (block.valid == valid).all()
+    if image_format != "JPEG":
+        assert (block.pixels == np.where(valid, scene.pixels, 0)).all()
+
+
+def test_no_data_is_0_where_no_pixel_is(scene):
+    scene.paint(empty=(slice(0, 100), slice(0, 128))).label(BOXES, CLASSES)
+    folder = open_folder(export(scene).folder)
+    with Raster.open(folder.chips[0].image) as image:
+        assert image.nodata == 0
+    assert not list((folder.path / "images").glob("*.msk"))
 
 
 def test_a_raster_smaller_than_a_chip_is_padded(scene):

@@ -28,6 +28,22 @@ def test_chips_keep_their_place(tmp_path, kind, suffix):
         assert np.abs(chip.read(chip.window).pixels.astype(int) - 120).max() <= 1
 
 
+@pytest.mark.parametrize(
+    ("kind", "suffix"),
+    [("TIFF", ".tif"), ("PNG", ".png"), ("JPEG", ".jpg"), ("MRF", ".mrf")],
+)
+def test_a_mask_is_kept_beside_every_value(tmp_path, kind, suffix):
+    path = tmp_path / f"chip{suffix}"
+    pixels = np.random.default_rng(3).integers(0, 256, (3, 16, 20)).astype(np.uint8)
+    valid = np.ones((16, 20), bool)
+    valid[3:9, :5] = False
+    write_chip(path, pixels, PLACE, UTM, kind, valid=valid)
+    with Raster.open(path) as chip:
+        block = chip.read(chip.window)
+    assert (block.valid == valid).all()
+    assert kind == "JPEG" or (block.pixels == np.where(valid, pixels, 0)).all()
+
+
 def test_a_chip_that_cannot_be_written_says_so(tmp_path):
     with pytest.raises(RasterError, match="cannot be written"):
         write_chip(tmp_path / "no folder" / "a.tif", np.ones((1, 4, 4), np.uint8), PLACE, "")
