@@ -13,6 +13,28 @@ from .raster import Block, Raster
 from .shapes import bounds_window, window_bounds
 
 
+def shared_window(first: Raster, second: Raster) -> Window:
+    """Return the window of the first raster that the second one reaches.
+
+    Raises:
+        RasterError: when they have different systems or do not overlap.
+    """
+    if bool(first.crs) and bool(second.crs) and not same_crs(first.crs, second.crs):
+        raise RasterError(
+            f"'{first.name}' and '{second.name}' have different coordinate reference systems. "
+            "Warp the second one to the system of the first."
+        )
+    reach = bounds_window(
+        window_bounds(second.window, second.geotransform), first.geotransform, first.window
+    )
+    if reach is None:
+        raise RasterError(
+            f"'{first.name}' and '{second.name}' do not overlap. Choose two rasters of the "
+            "same place."
+        )
+    return reach
+
+
 class RasterPair:
     """Two rasters on the grid of the first; the bands of the second follow its own.
 
@@ -24,20 +46,7 @@ class RasterPair:
     """
 
     def __init__(self, first: Raster, second: Raster) -> None:
-        if bool(first.crs) and bool(second.crs) and not same_crs(first.crs, second.crs):
-            raise RasterError(
-                f"'{first.name}' and '{second.name}' have different coordinate reference systems. "
-                "Warp the second one to the system of the first."
-            )
-        reach = bounds_window(
-            window_bounds(second.window, second.geotransform), first.geotransform, first.window
-        )
-        if reach is None:
-            raise RasterError(
-                f"'{first.name}' and '{second.name}' do not overlap. Choose two rasters of the "
-                "same place."
-            )
-        self._reach = reach
+        self._reach = shared_window(first, second)
         self._originals = (first, second)
         same = second.geotransform == first.geotransform and second.window == first.window
         if not same:

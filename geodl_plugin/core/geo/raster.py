@@ -38,7 +38,7 @@ class Block:
 MANY_BANDS = 128  # from which GDAL reads pixel-interleaved files anew for each band
 SAME_CELLS = 1e-3  # relative difference of cell sizes that are one
 
-Recipe = tuple[tuple[str, ...], GeoTransform, int, int]  # of a resampled raster
+Recipe = tuple[tuple[str, ...], GeoTransform, int, int, bool]  # of a resampled raster
 
 
 class Raster:
@@ -120,13 +120,19 @@ class Raster:
             return Raster.open(self.sources)
         return Raster(_warped(*self._recipe), self.sources, self._recipe)
 
-    def on_grid(self, geotransform: GeoTransform, width: int, height: int) -> Raster:
+    def on_grid(
+        self, geotransform: GeoTransform, width: int, height: int, bounded: bool = False
+    ) -> Raster:
         """Return this raster resampled bilinearly, while reading, to another grid of its system.
+
+        Args:
+            geotransform, width, height: of the grid.
+            bounded: have no data, rather than 0, where this raster does not reach.
 
         Raises:
             RasterError: when GDAL cannot, with a turned grid for example.
         """
-        recipe = (self.sources, geotransform, width, height)
+        recipe = (self.sources, geotransform, width, height, bounded)
         return Raster(_warped(*recipe), self.sources, recipe)
 
     def with_cells(self, size: float) -> Raster:
@@ -314,7 +320,7 @@ def _geotransform(dataset: gdal.Dataset) -> GeoTransform:
 
 
 def _warped(
-    sources: tuple[str, ...], geotransform: GeoTransform, width: int, height: int
+    sources: tuple[str, ...], geotransform: GeoTransform, width: int, height: int, bounded: bool
 ) -> gdal.Dataset:
     source = Raster.open(sources)
     if geotransform.row_x or geotransform.col_y or source.geotransform.row_x:
@@ -331,7 +337,7 @@ def _warped(
         width=width,
         height=height,
         resampleAlg="bilinear",
-        dstAlpha=source.has_declared_mask and source.nodata is None,
+        dstAlpha=source.nodata is None and (bounded or source.has_declared_mask),
     )
     target = f"/vsimem/geodl-{uuid.uuid4().hex}.vrt"
     dataset = attempt(gdal.Warp, target, source._dataset, options=options)

@@ -13,6 +13,7 @@ from geodl_plugin.core.chips.export import export_chips
 from geodl_plugin.core.chips.folder import open_folder
 from geodl_plugin.core.chips.options import ExportOptions
 from geodl_plugin.core.errors import GeoDLError
+from geodl_plugin.core.geo.crs import spatial_reference
 from geodl_plugin.core.geo.grid import GeoTransform
 from geodl_plugin.core.geo.raster import Raster
 from geodl_plugin.core.geo.raster_writer import write_chip
@@ -113,6 +114,62 @@ def test_a_second_raster_makes_pairs_on_one_grid(scene, export):
         with Raster.open(chip.second) as second:
             pixels = second.read(second.window).pixels
         assert (pixels == 255 - folder.read_image(chip).pixels).all()
+
+
+@pytest.mark.parametrize(("kind", "bands"), [(np.uint8, 3), (np.uint16, 1), (np.float32, 4)])
+def test_where_the_second_raster_does_not_reach_is_no_data(scene, export, kind, bands):
+    shape = (bands, 128, 192)
+    scene.paint(shape=shape, dtype=kind).label([[0, 0, 192, 128]], [3])
+    part = scene.folder / "part.tif"
+    place = GeoTransform(1000.0, 0.5, 0.0, 4995.0, 0.0, -0.5)
+    write_chip(part, scene.pixels[:, 10:, :100], place, scene_crs(scene))
+    folder = export(format="Classified_Tiles", second=(str(part),))
+    assert len(folder.chips) == 4  # of 6: the last column has no second image
+    reached = np.zeros((128, 192), bool)
+    reached[10:, :100] = True
+    for chip, (row, col) in zip(folder.chips, [(0, 0), (0, 64), (64, 0), (64, 64)]):
+        window = np.s_[row : row + 64, col : col + 64]
+        block = folder.read_dates(chip)
+        assert (block.valid == reached[window]).all()
+        expected = np.where(reached, scene.pixels, 0)[(slice(None), *window)]
+        assert (block.pixels[bands:] == expected).all()
+        assert folder.read_image(chip).valid.all()
+
+
+def test_turned_chips_have_no_data_where_the_second_raster_does_not_reach(scene, export):
+    scene.paint(shape=(1, 256, 256)).label([[0, 0, 256, 256]], [3])
+    part = scene.folder / "part.tif"
+    write_chip(part, scene.pixels[:, :, :128], scene.geotransform, scene_crs(scene))
+    folder = export(format="Classified_Tiles", second=(str(part),), rotation=45.0)
+    shares = set()
+    for chip in folder.chips:
+        with Raster.open(chip.second) as second:
+            block = second.read(second.window)
+            grid = second.geotransform
+        rows, cols = np.indices(block.valid.shape)
+        centres = np.stack([cols.ravel() + 0.5, rows.ravel() + 0.5], axis=1)
+        across = scene.geotransform.to_pixels(grid.to_map(centres))[:, 0].reshape(rows.shape)
+        clear = np.abs(across - 128) > 0.01
+        assert (block.valid == (across < 128))[clear].all()
+        shares.add(block.valid.mean())
+    assert len(shares) > 3
+
+
+@pytest.mark.parametrize(
+    ("crs", "easting", "message"),
+    [
+        ("EPSG:32613", 1000.0, "different coordinate reference systems. Warp the second one"),
+        ("EPSG:32612", 90000.0, "do not overlap. Choose two rasters of the same place"),
+    ],
+)
+def test_a_second_raster_of_another_place_is_refused(scene, export, crs, easting, message):
+    scene.paint(shape=(3, 128, 192)).label([[40, 60, 100, 120]], ["oak"])
+    other = str(scene.folder / "other.tif")
+    place = GeoTransform(easting, 0.5, 0.0, 5000.0, 0.0, -0.5)
+    write_chip(other, scene.pixels, place, spatial_reference(crs).ExportToWkt())
+    with pytest.raises(GeoDLError, match=message):
+        export(format="Classified_Tiles", second=(other,))
+    assert not (scene.folder / "chips").exists()
 
 
 def test_two_looks_of_one_place_explain_themselves(scene, export):
