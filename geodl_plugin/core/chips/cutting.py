@@ -21,7 +21,7 @@ from .labelling import ChipScene
 from .labels import ClassLabel, Label, NoLabel
 from .options import ExportOptions
 from .plan import Place, Plan
-from .source import LabelledShape, LabelSource
+from .source import LabelledShape, LabelSource, share_classes
 from .statistics import BandStatistics
 
 RASTER_LABELS = {".tif", ".tiff", ".vrt", ".img", ".jp2", ".png", ".mrf"}
@@ -81,6 +81,7 @@ class Cutter:
                 options.instances, options.instances_layer, scratch / "instances.gpkg"
             )
             self.instances = LabelSource(path, layer, self.raster, options.instance_field)
+            share_classes(self.source, self.instances)
         self.plan = Plan(options, self.raster, self.source)
         self.stopped = threading.Event()
         self._local = threading.local()

@@ -15,6 +15,7 @@ from ..geo.sampling import Frame
 from ..geo.shapes import area_of, rectangle, repaired, to_pixel_space, window_bounds
 from ..geo.vector import Feature, Geometry, VectorReader
 from ..samples.classes import Classes, read_classes, require_overlap
+from ..samples.schema import Schema
 
 Box = tuple[float, float, float, float]  # (xmin, ymin, xmax, ymax)
 
@@ -162,6 +163,29 @@ class LabelSource:
 
     def _features(self, bounds: Box) -> Iterator[Feature]:
         return self.layer.features(bounds, self.raster.crs, self.classes.fields, self.buffer)
+
+
+def share_classes(one: LabelSource, other: LabelSource) -> None:
+    """Let two layers that label the same chips have the same classes.
+
+    Where both name them by text, the names of both are numbered together.
+
+    Raises:
+        InputError: when a class of one layer contradicts one of the other.
+    """
+    sources = (one, other)
+    if all(each.layer.fields.get(each.classes.field) == "text" for each in sources):
+        joint = Schema.from_names(one.classes.schema.names + other.classes.schema.names)
+        for each in sources:
+            each.classes = read_classes(each.layer, each.classes.field, joint)
+    for first in one.classes.schema.classes:
+        for second in other.classes.schema.classes:
+            if (first.value == second.value) != (first.name == second.name):
+                raise InputError(
+                    f"The class {first.value} '{first.name}' of '{one.layer.name}' contradicts "
+                    f"{second.value} '{second.name}' of '{other.layer.name}'. Give both layers "
+                    "the same values and names, or choose text fields for both."
+                )
 
 
 def _meet(envelopes: np.ndarray, bounds: np.ndarray) -> np.ndarray:

@@ -242,6 +242,46 @@ def test_panoptic_takes_classes_and_objects_from_two_layers(scene, export):
     assert folder.schema.values == (2, 5)
 
 
+def of_two_layers(scene, ground, objects):
+    """Label the scene with two boxes for the ground and one for an object in each of them."""
+    scene.paint(shape=(3, 128, 128)).label([[0, 0, 64, 128], [64, 0, 128, 128]], ground)
+    first = scene.labels
+    scene.labels = str(scene.folder / "objects.gpkg")
+    scene.label([[10, 10, 30, 30], [80, 10, 100, 30]], objects)
+    second, scene.labels = scene.labels, first
+    return {
+        "format": "Panoptic_Segmentation",
+        "instances": second,
+        "instance_field": "kind",
+        "width": 128,
+        "height": 128,
+    }
+
+
+def test_texts_of_two_layers_are_different_classes(scene, export):
+    folder = export(**of_two_layers(scene, ["building", "road"], ["car", "road"]))
+    assert folder.schema.names == ("building", "car", "road")
+    label = folder.read_label(folder.chips[0])
+    names = [folder.schema.by_value(int(label.mask.values[50, col])).name for col in (50, 100)]
+    assert names == ["building", "road"]
+    found = [folder.schema.by_value(int(value)).name for value in label.instances.values]
+    assert found == ["car", "road"]
+
+
+@pytest.mark.parametrize(
+    ("ground", "objects", "message"),
+    [
+        ([1, 2], ["car", "road"], "class 1 '1' of 'labels' contradicts 1 'car' of 'objects'"),
+        (["2", "3"], [2, 7], "class 1 '2' of 'labels' contradicts 2 '2' of 'objects'"),
+    ],
+)
+def test_classes_of_two_layers_that_contradict_are_refused(scene, export, ground, objects, message):
+    changes = of_two_layers(scene, ground, objects)
+    with pytest.raises(GeoDLError, match=message):
+        export(**changes)
+    assert not (scene.folder / "chips").exists()
+
+
 def test_300_bands_of_float_survive_in_mrf_and_tiff(scene, export):
     scene.paint(shape=(300, 64, 64), dtype=np.float32).label([[4, 6, 30, 32]], ["oak"])
     for kind in ("MRF", "TIFF"):
