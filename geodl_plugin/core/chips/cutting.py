@@ -111,8 +111,10 @@ class Cutter:
         if frame.window is not None and raster.is_empty(frame.window):
             return None
         labelled = shapes is not None
-        shapes = [each for each in shapes or () if each.share >= self.options.min_overlap]
+        shapes = [each for each in shapes or () if self._counts(each, place)]
         if labelled and not shapes and not self._wants_empty(place):
+            return None
+        if place.fid is not None and all(each.fid != place.fid for each in shapes):
             return None
         block = read_frame(raster, frame)
         if not block.valid.any():
@@ -148,6 +150,10 @@ class Cutter:
             progress.warn(
                 f"'{self.raster.name}' is smaller than a chip: the rest is filled with no data."
             )
+
+    def _counts(self, shape: LabelledShape, place: Place) -> bool:
+        """Return whether enough of a feature lies on a chip, which its own always does."""
+        return shape.fid == place.fid or shape.share >= self.options.min_overlap
 
     def _wants_empty(self, place: Place) -> bool:
         own = place.fid is not None or self.format.label is ClassLabel

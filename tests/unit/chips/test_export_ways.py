@@ -17,6 +17,8 @@ from geodl_plugin.core.geo.crs import spatial_reference
 from geodl_plugin.core.geo.grid import GeoTransform
 from geodl_plugin.core.geo.raster import Raster
 from geodl_plugin.core.geo.raster_writer import write_chip
+from geodl_plugin.core.geo.shapes import rectangle
+from geodl_plugin.core.geo.vector_writer import VectorWriter
 from geodl_plugin.core.progress import Progress
 
 BOXES = [[40, 60, 100, 120], [150, 100, 210, 160]]
@@ -101,6 +103,27 @@ def test_a_chip_is_as_large_as_its_feature_and_black_around(scene, export, keywo
     expected[:, 15:65, 10:70] = scene.pixels[:, 60:110, 40:100]
     assert (pixels == expected).all()
     assert black.definition["BlackenAroundFeature"] is True
+
+
+@pytest.mark.parametrize("keyword", ["Labeled_Tiles", "Imagenet", "MultiLabeled_Tiles"])
+def test_a_chip_of_a_large_feature_shows_that_feature(scene, export, keyword):
+    scene.paint().label([[20, 20, 280, 280], [140, 140, 160, 160]], ["field", "tree"])
+    folder = export(format=keyword, stride_x=0, stride_y=0, min_overlap=0.5)
+    found = [
+        folder.schema.by_value(folder.read_label(chip).values[0]).name for chip in folder.chips
+    ]
+    assert sorted(found) == ["field", "tree"]
+
+
+def test_a_feature_around_its_chip_does_not_make_one_of_another_class(scene, export):
+    scene.paint()
+    ring = rectangle(1010, 4860, 1140, 4990).Difference(rectangle(1050, 4900, 1100, 4950))
+    with VectorWriter(scene.labels, scene_crs(scene), {"kind": str}) as writer:
+        writer.write(ring, {"kind": "hedge"})
+        writer.write(rectangle(1072, 4923, 1077, 4928), {"kind": "tree"})
+    folder = export(format="Labeled_Tiles", stride_x=0, stride_y=0)
+    (chip,) = folder.chips
+    assert folder.schema.by_value(folder.read_label(chip).values[0]).name == "tree"
 
 
 def test_a_second_raster_makes_pairs_on_one_grid(scene, export):
