@@ -148,7 +148,9 @@ class LabelSource:
     def _labelled(self, feature: Feature) -> _Labelled | None:
         value = self.classes.of(feature.attributes)
         geometry = repaired(feature.geometry)
-        if value is None or geometry is None:
+        # A polygon without an area is repaired to a line or a point, which no buffer would mend.
+        shrunk = geometry is not None and geometry.GetDimension() < feature.geometry.GetDimension()
+        if value is None or geometry is None or shrunk:
             self.skipped.add(feature.fid)
             return None
         if geometry is not feature.geometry:

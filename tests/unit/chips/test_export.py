@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from osgeo import gdal
+from osgeo import gdal, ogr
 
 from geodl_plugin.core.chips import cutting
 from geodl_plugin.core.chips.export import export_chips
@@ -23,6 +23,7 @@ from geodl_plugin.core.geo.grid import GeoTransform
 from geodl_plugin.core.geo.raster import Raster
 from geodl_plugin.core.geo.raster_writer import write_chip
 from geodl_plugin.core.geo.sampling import read_frame
+from geodl_plugin.core.geo.shapes import rectangle
 from geodl_plugin.core.geo.vector_writer import VectorWriter
 from geodl_plugin.core.progress import Progress
 
@@ -298,6 +299,33 @@ def test_wrong_input_is_one_sentence_and_nothing_is_written(scene, changes, mess
     with pytest.raises(GeoDLError, match=message):
         export(scene, **changes)
     assert sorted(each.name for each in scene.folder.iterdir()) == ["labels.gpkg", "ortho ü.tif"]
+
+
+@pytest.mark.parametrize(
+    "ring", ["1040 4950, 1045 4955, 1040 4950, 1040 4950", "1040 4950, 1040 4950, 1040 4950"]
+)
+@pytest.mark.parametrize("keyword", ["PASCAL_VOC_rectangles", "Classified_Tiles"])
+def test_a_polygon_without_an_area_is_left_out(scene, keyword, ring):
+    scene.paint()
+    with VectorWriter(scene.labels, UTM, {"kind": str}) as writer:
+        writer.write(rectangle(1010, 4970, 1030, 4990), {"kind": "oak"})
+        writer.write(ogr.CreateGeometryFromWkt(f"POLYGON (({ring}))"), {"kind": "oak"})
+    warnings = []
+
+    class Listening(Progress):
+        def warn(self, message):
+            warnings.append(message)
+
+    assert export(scene, Listening(), format=keyword).features == 1
+    assert any("1 features of 'labels' have no class or no usable geometry" in w for w in warnings)
+
+
+def test_points_without_a_buffer_are_refused(scene):
+    scene.paint()
+    with VectorWriter(scene.labels, UTM, {"kind": str}) as writer:
+        writer.write(ogr.CreateGeometryFromWkt("POINT (1040 4950)"), {"kind": "oak"})
+    with pytest.raises(GeoDLError, match="points or lines, which cover no pixels"):
+        export(scene)
 
 
 def test_labels_that_miss_the_raster_are_refused(scene):
