@@ -11,6 +11,7 @@ from ..errors import RasterError
 from .crs import spatial_reference
 from .gdal_calls import attempt, last_error
 from .grid import GeoTransform
+from .shapes import straight
 
 
 def burn(
@@ -50,7 +51,7 @@ def burn(
     for geometry, value in shapes:
         feature = ogr.Feature(layer.GetLayerDefn())
         feature.SetField(0, int(value))
-        feature.SetGeometry(geometry)
+        feature.SetGeometry(straight(geometry))  # of arcs GDAL burns nothing, and says nothing
         layer.CreateFeature(feature)
         count += 1
     if count:

@@ -30,17 +30,15 @@ def area_of(geometry: ogr.Geometry | None) -> float:
     return float(geometry.GetArea())
 
 
+def straight(geometry: ogr.Geometry) -> ogr.Geometry:
+    """Return a geometry whose arcs are short straight lines; itself when it has none."""
+    return geometry.GetLinearGeometry() if geometry.HasCurveGeometry() else geometry
+
+
 def to_pixel_space(geometry: ogr.Geometry, geotransform: GeoTransform) -> ogr.Geometry:
     """Return a copy of a geometry whose coordinates are (col, row) positions."""
-    flat = geometry.Clone()
+    flat = straight(geometry).Clone()
     flat.FlattenTo2D()
-    if flat.GetGeometryName() in (
-        "CURVEPOLYGON",
-        "MULTISURFACE",
-        "COMPOUNDCURVE",
-        "CIRCULARSTRING",
-    ):
-        flat = flat.GetLinearGeometry()
     _transform(flat, geotransform)
     return flat
 
@@ -86,6 +84,7 @@ def polygon_of_rings(rings: Sequence[np.ndarray]) -> ogr.Geometry:
 
 def rings_of(geometry: ogr.Geometry) -> tuple[np.ndarray, ...]:
     """Return the rings ``(n, 2)`` of an areal geometry, outer ones and holes, not closed."""
+    geometry = straight(geometry)
     if geometry.GetGeometryName() == "LINEARRING":
         return (np.array(geometry.GetPoints())[:-1, :2],)
     if geometry.GetDimension() < 2:

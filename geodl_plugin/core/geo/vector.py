@@ -13,6 +13,7 @@ from osgeo import gdal, ogr, osr
 from ..errors import VectorError
 from .crs import Bounds, bounds_through, transformation
 from .gdal_calls import attempt, last_error
+from .shapes import straight
 
 FIELD_KINDS = {
     ogr.OFTInteger: "integer",
@@ -223,7 +224,8 @@ def geometry_of(wkb: bytes) -> ogr.Geometry:
 
 
 def vertices(geometry: ogr.Geometry) -> np.ndarray:
-    """Return all vertices ``(n, 2)`` of a geometry, whatever its type."""
+    """Return all vertices ``(n, 2)`` of a geometry, whatever its type; of arcs, enough of them."""
+    geometry = straight(geometry)
     parts = [vertices(geometry.GetGeometryRef(i)) for i in range(geometry.GetGeometryCount())]
     own = [point[:2] for point in geometry.GetPoints() or ()] if not parts else []
     return np.concatenate([np.array(own, float).reshape(-1, 2), *parts])

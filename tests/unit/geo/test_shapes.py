@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from osgeo import gdal, ogr
 
-from geodl_plugin.core.geo.shapes import area_of, rectangle
+from geodl_plugin.core.geo.shapes import area_of, rectangle, rings_of
+from geodl_plugin.core.geo.vector import vertices
 
 
 @pytest.mark.parametrize(
@@ -30,3 +31,12 @@ def test_parts_without_area_count_nothing():
     mixed = "GEOMETRYCOLLECTION (POLYGON ((0 0, 1 0, 1 1, 0 1, 0 0)), LINESTRING (2 2, 3 3))"
     gdal.ErrorReset()
     assert area_of(ogr.CreateGeometryFromWkt(mixed)) == 1
+
+
+def test_arcs_have_rings_and_the_vertices_between_which_they_lie():
+    circle = "CURVEPOLYGON (CIRCULARSTRING (0 1, 1 2, 1.6 0.2, 0.4 0.2, 0 1))"
+    shape = ogr.CreateGeometryFromWkt(circle)
+    for points in (vertices(shape), rings_of(shape)[0]):
+        assert points.min(axis=0) == pytest.approx([0, 0], abs=2e-3)
+        assert points.max(axis=0) == pytest.approx([2, 2], abs=2e-3)
+    assert rings_of(ogr.CreateGeometryFromWkt("CIRCULARSTRING (0 1, 1 2, 2 1)")) == ()
