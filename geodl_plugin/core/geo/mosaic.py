@@ -23,10 +23,10 @@ def join(paths: tuple[str, ...]) -> gdal.Dataset:
         RasterError: when they do not fit together.
     """
     first = Raster.open(paths[0])
-    alphas = [first.has_alpha]
+    gaps = [_gaps_of(first)]
     for path in paths[1:]:
         with Raster.open(path) as other:
-            alphas.append(other.has_alpha)
+            gaps.append(_gaps_of(other))
             if other.band_count != first.band_count:
                 raise RasterError(
                     f"'{first.name}' has {first.band_count} bands and '{other.name}' has "
@@ -37,13 +37,11 @@ def join(paths: tuple[str, ...]) -> gdal.Dataset:
                     f"'{first.name}' and '{other.name}' have different coordinate reference "
                     "systems. Warp them to one before joining them."
                 )
-    # A source without an alpha band beside one with it would be left out.
-    sources = [
-        _with_alpha(path, first.band_count) if any(alphas) and not alpha else path
-        for path, alpha in zip(paths, alphas)
-    ]
+    # GDAL asks the first source alone how gaps are told: all must tell theirs in one way.
+    alike = len(set(gaps)) == 1
+    sources = [path if alike else _with_mask(path) for path in paths]
     # Gaps between rasters that have no data value of their own are told by an alpha band.
-    add = not any(alphas) and not first.has_declared_mask
+    add = alike and not first.has_declared_mask
     options = gdal.BuildVRTOptions(resolution="highest", addAlpha=add)
     target = f"/vsimem/geodl-{uuid.uuid4().hex}.vrt"
     dataset = attempt(gdal.BuildVRT, target, sources, options=options)
@@ -61,16 +59,44 @@ def join(paths: tuple[str, ...]) -> gdal.Dataset:
     return dataset
 
 
-def _with_alpha(path: str, bands: int) -> str:
-    """Return a raster that has the mask of another one as a band."""
+def _gaps_of(raster: Raster) -> str:
+    """Return how a raster tells where it has no data: by a band, a mask, a value or not at all."""
+    if raster.has_alpha:
+        return "alpha"
+    return str(raster.nodata if raster.has_declared_mask else "none")
+
+
+def _with_mask(path: str) -> str:
+    """Return the bands of a raster with one mask for all, whatever tells it in the file."""
+    source = open_dataset(path)
+    bands = [source.GetRasterBand(index + 1) for index in range(source.RasterCount)]
+    alpha = [band for band in bands if band.GetColorInterpretation() == gdal.GCI_AlphaBand]
+    image = [band.GetBand() for band in bands if band not in alpha]
     target = f"/vsimem/geodl-{uuid.uuid4().hex}.vrt"
-    options = gdal.TranslateOptions(format="VRT", bandList=[*range(1, bands + 1), "mask"])
-    dataset = attempt(gdal.Translate, target, open_dataset(path), options=options)
+    options = gdal.TranslateOptions(
+        format="VRT",
+        bandList=image,
+        maskBand=str(alpha[0].GetBand()) if alpha else f"mask,{image[0]}",
+        noData="none",
+    )
+    dataset = attempt(gdal.Translate, target, source, options=options)
     if dataset is None:
         raise RasterError(f"'{Path(path).name}' cannot be joined to others: {last_error()}.")
-    dataset.GetRasterBand(bands + 1).SetColorInterpretation(gdal.GCI_AlphaBand)
+    if not alpha and bands[0].GetMaskFlags() & gdal.GMF_NODATA:
+        # A pixel that has no data in one band only is still a pixel.
+        mask = dataset.GetRasterBand(1).GetMaskBand()
+        for number in image[1:]:
+            mask.SetMetadataItem(f"source_{number}", _seen_in(path, number), "new_vrt_sources")
     dataset = None  # writes the description
     return target
+
+
+def _seen_in(path: str, number: int) -> str:
+    """Return the source of a mask that adds the pixels which have data in a band."""
+    return (
+        f'<ComplexSource><SourceFilename relativeToVRT="0">{escape(path)}</SourceFilename>'
+        f"<SourceBand>mask,{number}</SourceBand><NODATA>0</NODATA></ComplexSource>"
+    )
 
 
 def _text_of(dataset: gdal.Dataset) -> str:

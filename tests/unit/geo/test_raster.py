@@ -144,6 +144,57 @@ def test_no_raster_of_a_mosaic_is_left_out(tmp_path):
         Raster.open([other, deep])
 
 
+def write_masked(path, array, rows, origin=(0, 0)):
+    write(path, array, origin=origin)
+    dataset = gdal.Open(str(path), gdal.GA_Update)
+    dataset.CreateMaskBand(gdal.GMF_PER_DATASET)
+    mask = np.full(array.shape[1:], 255, np.uint8)
+    mask[rows] = 0
+    dataset.GetRasterBand(1).GetMaskBand().WriteArray(mask)
+    return str(path)
+
+
+@pytest.mark.parametrize("bands", [1, 2, 3, 5])
+@pytest.mark.parametrize("kind", [np.uint8, np.float32])
+def test_gaps_of_every_raster_of_a_mosaic_are_known(tmp_path, bands, kind):
+    grey = np.full((bands, 30, 40), 9, kind)
+    holes = np.where(np.arange(30)[:, None] < 10, 255, grey + 1).astype(kind)
+    plain = write(tmp_path / "plain.tif", grey)
+    valued = write(tmp_path / "valued.tif", holes, 255, (40, 0))
+    masked = write_masked(tmp_path / "masked.tif", grey + 2, slice(0, 5), (80, 0))
+    for paths in ([plain, valued, masked], [masked, valued, plain], [valued, plain, masked]):
+        with Raster.open(paths) as mosaic:
+            block = mosaic.read(mosaic.window)
+            assert mosaic.band_count == bands
+        values, counts = np.unique(block.pixels[-1][block.valid], return_counts=True)
+        assert dict(zip(values, counts)) == {9: 1200, 10: 800, 11: 1000}
+    # What has no data covers nothing, wherever it lies in the pile.
+    over = write(tmp_path / "over.tif", holes, 255)
+    for paths, above in (([plain, over], 10), ([over, plain], 9)):
+        with Raster.open(paths) as mosaic:
+            block = mosaic.read(mosaic.window)
+        assert block.valid.all()
+        assert (block.pixels[:, :10] == 9).all() and (block.pixels[:, 10:] == above).all()
+
+
+def test_values_without_data_of_one_raster_are_data_of_another(tmp_path):
+    black = np.zeros((2, 30, 40), np.uint8)
+    white = np.full((2, 30, 40), 255, np.uint8)
+    white[0, 3, 4] = 7  # data in the first band alone
+    black[1, 5, 6] = 7  # and in the second
+    paths = [
+        write(tmp_path / "white.tif", black, 255),
+        write(tmp_path / "black.tif", white, 0, (40, 0)),
+        write(tmp_path / "none.tif", black, 0, (80, 0)),
+        write(tmp_path / "void.tif", white, 255, (120, 0)),
+    ]
+    with Raster.open(paths) as mosaic:
+        block = mosaic.read(mosaic.window)
+    assert block.valid[:, :80].all() and block.valid[:, 80:].sum() == 2
+    assert block.pixels[:, 5, 86].tolist() == [0, 7]
+    assert block.pixels[:, 3, 124].tolist() == [7, 255]
+
+
 def test_a_missing_file_and_a_text_are_named(tmp_path):
     with pytest.raises(RasterError, match="There is no file"):
         Raster.open(str(tmp_path / "no.tif"))
