@@ -11,6 +11,7 @@ from .detections import BOTTOM, LEFT, RIGHT, TOP, Detections, tile_number
 from .pieces import join_cut
 
 RIM_SHARE = 0.02  # of a tile's side: a box that ends so near its rim is taken for cut
+USUAL_SIDE = 512  # pixels, from which on wider tiles do not make boxes less exact
 COVERED = 0.5  # share of a cut box that lies in another one, from which it is a part of that
 SAME_OBJECT = 0.5  # IoU from which two tiles' boxes are one object, whatever may overlap
 
@@ -56,7 +57,7 @@ def place(found: Detections, tile: Tile, raster: Window) -> Detections:
 
 def rim_tolerance(size: int) -> float:
     """Return how near a box's side comes to the rim of a tile that cuts it, in pixels."""
-    return max(1.0, RIM_SHARE * size)
+    return max(1.0, RIM_SHARE * min(size, USUAL_SIDE))
 
 
 def inside(points: np.ndarray, window: Window, margin: float = 0.0) -> np.ndarray:

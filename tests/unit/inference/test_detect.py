@@ -135,6 +135,15 @@ def test_objects_larger_than_the_overlap_are_put_together(tmp_path: Path, paddin
     assert boxes == [[10, 200, 290, 260], [40, 30, 200, 170]]
 
 
+def test_objects_that_touch_stay_apart_where_wide_tiles_meet(tmp_path: Path) -> None:
+    pixels = np.zeros((1, 60, 3000), np.uint16)
+    for number, col in enumerate(range(0, 2972, 28)):
+        pixels[0, 16:44, col : col + 28] = number + 1
+    found = find(write_raster(tmp_path / "a.tif", pixels), tmp_path, padding=16, tile_size=1024)
+    boxes = sorted(pixel_box(each, NORTH_UP) for each in found)
+    assert boxes == [[col, 16, col + 28, 44] for col in range(0, 2972, 28)]
+
+
 def test_a_detector_of_the_project_looks_at_wide_tiles(tmp_path: Path) -> None:
     """Of tiles of 512 with a padding of 128, three quarters are seen by several."""
     network, sides = FindNumbers(), set()

@@ -20,6 +20,7 @@ from geodl_plugin.core.inference.merge import (
     Merger,
     join_cut,
     place,
+    rim_tolerance,
     suppress,
 )
 
@@ -143,6 +144,11 @@ def test_a_tile_marks_what_its_rim_cuts() -> None:
     assert at(NEXT, 128, 100, 300, 120).cut.tolist() == [LEFT]
     corner = Tile(Window(0, 64, 192, 128), Window(0, 32, 256, 256))
     assert at(corner, 0, 32, 9, 100).cut.tolist() == [TOP]  # the raster's own edge cuts nothing
+
+
+@pytest.mark.parametrize(("size", "near"), [(32, 1), (64, 1.28), (512, 10.24), (1024, 10.24)])
+def test_how_near_the_rim_a_box_is_cut(size: int, near: float) -> None:
+    assert rim_tolerance(size) == pytest.approx(near)
 
 
 def test_a_piece_in_the_padding_is_left_to_the_tile_that_sees_its_end() -> None:
