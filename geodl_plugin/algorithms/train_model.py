@@ -248,7 +248,8 @@ class TrainModel(GeoDLAlgorithm):
             self._number(CHIP_SIZE, self.tr("Chip size (pixels)"), _INTEGER, 0),
             self.tr(
                 "Side of what the network sees, a multiple of 32; larger chips are cropped "
-                "at random. 0 takes the chips' own size."
+                "at random, chips as large as their feature are scaled to it. 0 takes the chips' "
+                "own size."
             ),
             advanced=True,
         )

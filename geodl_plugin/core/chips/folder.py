@@ -60,6 +60,11 @@ class ChipFolder:
         """Whether the chips have second images, of another date for example."""
         return any(chip.second for chip in self.chips)
 
+    @property
+    def variable_size(self) -> bool:
+        """Whether each chip is as large as its object (CROP_MODE=BOUNDING_BOX)."""
+        return str(self.definition.get("CropTileMode")).lower() == "variable_size"
+
     def read_image(self, chip: Chip) -> Block:
         """Read the pixels of a chip.
 

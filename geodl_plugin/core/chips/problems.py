@@ -101,8 +101,11 @@ def check_classes(folder: ChipFolder, schema: Schema) -> None:
 
 
 def check_size(folder: ChipFolder) -> None:
-    """Raise :class:`TrainingDataError` when the chips are smaller than a network sees."""
-    if min(folder.width, folder.height) < LEAST_SIDE:
+    """Raise :class:`TrainingDataError` when the chips are smaller than a network sees.
+
+    Those that are as large as their object are enlarged.
+    """
+    if not folder.variable_size and min(folder.width, folder.height) < LEAST_SIDE:
         raise TrainingDataError(
             f"The chips of '{folder.path.name}' are {folder.width} by {folder.height} pixels. "
             f"Networks need {LEAST_SIDE} at least: export larger ones."

@@ -34,6 +34,7 @@ class Survey:
         size_bins: how many objects have a size between ``2 ** (bin / BINS_PER_OCTAVE)`` and
             that of the next bin.
         bands: of all valid pixels.
+        shapes: how many chips have so many rows and columns.
         classes: the class values on each chip, ``None`` where it cannot be read.
     """
 
@@ -45,6 +46,7 @@ class Survey:
     sizes: defaultdict[int, Tally] = field(default_factory=lambda: defaultdict(Tally))
     size_bins: Counter[int] = field(default_factory=Counter)
     bands: BandStatistics = field(default_factory=BandStatistics)
+    shapes: Counter[tuple[int, int]] = field(default_factory=Counter)
     classes: list[tuple[int, ...] | None] = field(default_factory=list)
 
     @property
@@ -111,7 +113,7 @@ class _Surveyor:
         self.paired = folder.reader.second_image == "required" or any(
             chip.second for chip in folder.chips
         )
-        self.one_size = folder.definition.get("CropTileMode") != "Variable_Size"
+        self.one_size = not folder.variable_size
         self.by_size: defaultdict[str, list[Chip]] = defaultdict(list)
         self.by_type: defaultdict[str, list[Chip]] = defaultdict(list)
         self.first_with: dict[bytes, tuple[Chip, bytes]] = {}
@@ -178,6 +180,7 @@ class _Surveyor:
 
     def _look_at_image(self, chip: Chip, block: Block, label: Label | None) -> None:
         rows, cols = block.valid.shape
+        self.result.shapes[rows, cols] += 1
         self.by_size[f"{cols} by {rows} pixels"].append(chip)
         self.by_type[block.pixels.dtype.name].append(chip)
         whole = block.valid.all()  # picking the valid pixels costs more than counting them

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.nn import functional
 
+from ..models.images import fit
 from ..progress import Phase, Progress
 from .checks import Job
 from .crops import CropReader, Subject, WholeReader
@@ -179,16 +179,3 @@ def several_above(threshold: float) -> Decode:
         return answers
 
     return decode
-
-
-def fit(image: np.ndarray, side: int) -> np.ndarray:
-    """Return an image ``(bands, rows, cols)`` brought to ``side`` × ``side`` pixels."""
-    if image.shape[1:] == (side, side):
-        return image
-    batch = torch.from_numpy(image.astype(np.float32, copy=False))[None]
-    scaled = functional.interpolate(
-        batch, (side, side), mode="bilinear", align_corners=False, antialias=True
-    )
-    result = scaled[0].numpy()
-    # Functions take the raster's own data type.
-    return result if image.dtype == np.float32 else np.rint(result).astype(image.dtype)

@@ -31,6 +31,7 @@ def make_datasets(preparation: Preparation) -> tuple[CropDataset, CropDataset]:
         "normalization": preparation.normalization,
         # An object fills its chip: a random part of it might not show the object.
         "centred": preparation.kind.task is Task.OBJECTS,
+        "whole": preparation.own_sizes,
         "label_count": len(preparation.schema) if preparation.several_labels else 0,
     }
     augmentation = make_augmentation(preparation.augmentation)

@@ -18,6 +18,7 @@ from ..chips.folder import ChipFolder
 from ..chips.labels import BoxLabel, InstanceLabel, Label, MaskLabel, PanopticLabel
 from ..chips.problems import check_fit
 from ..geo.grid import positions
+from ..models.images import fit
 from .losses import IGNORED
 from .normalization import Normalization
 from .order import Draw, seeded
@@ -221,6 +222,8 @@ class CropDataset(Dataset):
         zoom: by how much a crop may be enlarged at most.
         zoomed: probability that it is enlarged at all.
         label_count: of chips with several labels; 0 where each has one.
+        whole: whether each chip is brought to the side as at inference, instead of cut; for
+            chips that are one object, too.
     """
 
     def __init__(
@@ -235,8 +238,10 @@ class CropDataset(Dataset):
         zoom: float = 1.0,
         zoomed: float = 1.0,
         label_count: int = 0,
+        whole: bool = False,
     ) -> None:
         self.centred = centred
+        self.whole = whole
         self.zoom = zoom
         self.zoomed = zoomed
         self.label_count = label_count
@@ -247,7 +252,9 @@ class CropDataset(Dataset):
         self.places: list[tuple[int, tuple[int, int] | None]] = []
         for position in chosen:
             rows, cols = store.facts(position).shape
-            if centred:
+            if whole:
+                self.places.append((position, (0, 0)))
+            elif centred:
                 self.places.append((position, ((cols - side) // 2, (rows - side) // 2)))
             elif random:
                 self.places += [(position, None)] * crops_per_chip(rows, cols, side)
@@ -284,9 +291,13 @@ class CropDataset(Dataset):
 
     def _cut(self, sample: Sample, col: int, row: int, width: int) -> tuple[Tensor, Any]:
         """Return the image ``(bands, side, side)`` and the target of one window."""
-        valid = _window(sample.valid, col, row, width, False)
-        pixels = _window(sample.pixels, col, row, width, 0)
-        image = Image(torch.from_numpy(self.normalization.apply(pixels, valid)))
+        if self.whole:
+            valid, values = self._fitted(sample, width)
+        else:
+            valid = _window(sample.valid, col, row, width, False)
+            pixels = _window(sample.pixels, col, row, width, 0)
+            values = self.normalization.apply(pixels, valid)
+        image = Image(torch.from_numpy(values))
         if sample.mask is not None:
             mask = _window(sample.mask, col, row, width, IGNORED).copy()
             mask[~valid] = IGNORED
@@ -315,6 +326,19 @@ class CropDataset(Dataset):
             several[torch.from_numpy(sample.labels)] = 1
             return image, several
         return image, torch.tensor(int(sample.labels[0]))
+
+    def _fitted(self, sample: Sample, width: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return where a chip has data and its image, both at the crop's side.
+
+        For a zoom it is the middle of the chip, whose share of it is ``width`` of the side.
+        """
+        rows, cols = sample.valid.shape
+        height, width = (max(round(each * width / self.side), 1) for each in (rows, cols))
+        top, left = (rows - height) // 2, (cols - width) // 2
+        valid = sample.valid[top : top + height, left : left + width]
+        pixels = sample.pixels[:, top : top + height, left : left + width]
+        image = fit(self.normalization.apply(pixels, valid), self.side)
+        return fit(valid[None].astype(np.float32), self.side)[0] > 0, image
 
     def _move(self, valid: np.ndarray, *parts: Any) -> list[Tensor]:
         """Return image, label and validity, enlarged to the crop's side and augmented alike.

@@ -150,8 +150,7 @@ def describe(outcome: Outcome, weights_name: str) -> dict[str, Any]:
     if isinstance(rasters, dict) and "RasterCount" in rasters:
         definition["RasterCount"] = rasters["RasterCount"]
     if preparation.kind.task is Task.OBJECTS:
-        variable = folder.definition.get("CropTileMode") == "Variable_Size"
-        definition["CropSizeFixed"] = int(not variable)
+        definition["CropSizeFixed"] = int(not preparation.own_sizes)
     if spec.resize_to:
         definition["resize_to"] = spec.resize_to
     definition.update(_scores(outcome))
@@ -200,6 +199,7 @@ def _own(outcome: Outcome) -> dict[str, Any]:
     """Return what GeoDL needs to rebuild the network exactly, and how it came about."""
     preparation, options = outcome.preparation, outcome.options
     folder, spec, split = preparation.folder, preparation.spec, preparation.split
+    mode = str(folder.definition.get("CropTileMode") or "Fixed_Size")
     return {
         "version": FORMAT_VERSION,
         "architecture": spec.model_type,
@@ -218,7 +218,7 @@ def _own(outcome: Outcome) -> dict[str, Any]:
         METRES: folder.cell_metres(),
         "crs": folder.crs(),
         "crop": {
-            "mode": str(folder.definition.get("CropTileMode") or "Fixed_Size"),
+            "mode": "Variable_Size" if preparation.own_sizes else mode,
             "blacken": bool(folder.definition.get("BlackenAroundFeature") or False),
         },
         "several_labels": preparation.several_labels,

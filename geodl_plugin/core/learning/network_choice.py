@@ -75,6 +75,7 @@ def choose_network(
     band_count: int,
     class_count: int,
     sizes: np.ndarray,
+    whole_side: int = 0,
 ) -> tuple[NetworkSpec, list[str]]:
     """Return the network's shape, and sentences for the user.
 
@@ -85,6 +86,7 @@ def choose_network(
         pretrained: a model to go on from.
         band_count, class_count: that the network takes and tells.
         sizes: of the objects, ``(n, 2)`` in pixels.
+        whole_side: to which chips of their own sizes are brought; 0 where chips are cut.
 
     Raises:
         InputError: when an option does not fit the data or the model to go on from.
@@ -95,7 +97,7 @@ def choose_network(
             f"RESIZE_TO={resize_to} is not for {kind.name}, whose outlines would be coarse. "
             "Export larger or smaller chips instead."
         )
-    side, notes = _side(options, folder, bool(resize_to))
+    side, notes = _side(options, folder, bool(resize_to), whole_side)
     arguments = _arguments(options, kind, pretrained, side)
     if pretrained is not None and arguments.get("sigmoid") and class_count > 1:
         arguments["sigmoid"] = False
@@ -156,13 +158,15 @@ def _arguments(
     return known
 
 
-def _side(options: TrainingOptions, folder: ChipFolder, scaled: bool) -> tuple[int, list[str]]:
+def _side(
+    options: TrainingOptions, folder: ChipFolder, scaled: bool, whole_side: int
+) -> tuple[int, list[str]]:
     """Return the side of what the network sees: a multiple of 32, the chips' own by default.
 
     Where chips are scaled afterwards, any side will do.
     """
     check_size(folder)
-    smallest = min(folder.width, folder.height)
+    smallest = whole_side or min(folder.width, folder.height)
     wanted = options.chip_size or smallest
     side = wanted // LEAST_SIDE * LEAST_SIDE
     if side == wanted or scaled:

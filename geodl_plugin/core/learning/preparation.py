@@ -22,6 +22,7 @@ from .dataset import ChipStore
 from .network_choice import choose_kind, choose_network
 from .normalization import Normalization, measure
 from .options import TrainingOptions
+from .own_sizes import of_own_sizes, usual_side
 from .places import Places, find_places
 from .pretrained import Pretrained, read_pretrained
 from .split import Split, split_apart, split_chips
@@ -42,6 +43,7 @@ class Preparation:
         notes: sentences for the user.
         class_weights: of the network's outputs, none where all weigh alike.
         pretrained: the model to go on from, if there is one.
+        own_sizes: whether each chip is an object of its own size, seen as a whole.
     """
 
     folder: ChipFolder
@@ -55,6 +57,7 @@ class Preparation:
     notes: tuple[str, ...]
     class_weights: tuple[float, ...] | None = None
     pretrained: Pretrained | None = None
+    own_sizes: bool = False
 
     @property
     def bands(self) -> tuple[int, ...]:
@@ -110,7 +113,12 @@ def prepare(options: TrainingOptions, phase: Phase) -> Preparation:
     amounts = sum(_padded(each.counts, len(outputs)) for each in facts)
     class_weights = weights_of(options.class_weights, amounts, outputs, kind.task)
     sizes = np.concatenate([each.sizes for each in facts])
-    spec, notes = choose_network(options, folder, kind, pretrained, len(bands), len(schema), sizes)
+    all_shapes = [store.facts(position).shape for position in range(len(folder.chips))]
+    own_sizes = of_own_sizes(folder, kind.task, all_shapes)
+    side = usual_side([each.shape for each in facts]) if own_sizes else 0
+    spec, notes = choose_network(
+        options, folder, kind, pretrained, len(bands), len(schema), sizes, side
+    )
     if class_weights is not None:
         weighed = ", ".join(f"{name} {w:.3g}" for name, w in zip(outputs, class_weights))
         notes.append(f"Class weights: {weighed}.")
@@ -134,6 +142,7 @@ def prepare(options: TrainingOptions, phase: Phase) -> Preparation:
         notes=(split.describe(), *places.notes, *notes),
         class_weights=class_weights,
         pretrained=pretrained,
+        own_sizes=own_sizes,
     )
 
 

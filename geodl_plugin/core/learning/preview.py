@@ -24,6 +24,7 @@ from .augmentation_settings import settings_of
 from .classes import SEVERAL_LABELS
 from .dataset import ChipStore, CropDataset
 from .normalization import Normalization
+from .own_sizes import of_own_sizes, usual_side
 
 
 def run(options: InspectionOptions, progress: Progress) -> dict[str, Any]:
@@ -69,7 +70,11 @@ def augmented(found: Survey, task: Task, seed: int, settings: Mapping[str, Any])
     folder = found.folder
     values = np.array(teachable(folder).values, np.int64)
     store = ChipStore(folder, values, task is Task.INSTANCES, task is Task.CHANGE)
+    shapes = list(found.shapes.elements())
+    whole = of_own_sizes(folder, task, shapes)
     side = min(folder.width, folder.height) // LEAST_SIDE * LEAST_SIDE
+    if whole:
+        side = usual_side(shapes)
     deviation = np.where(found.bands.deviation > 0, found.bands.deviation, 1.0)
     normalization = Normalization(tuple(found.bands.mean.tolist()), tuple(deviation.tolist()))
 
@@ -85,6 +90,7 @@ def augmented(found: Survey, task: Task, seed: int, settings: Mapping[str, Any])
             centred=task is Task.OBJECTS,
             zoom=settings["zoom"],
             zoomed=settings["probability"],
+            whole=whole,
             label_count=len(values) if folder.format == SEVERAL_LABELS else 0,
         )
         image, target = crops[0]
