@@ -105,15 +105,16 @@ class ChipFolder:
                 f"The label of '{chip.image}' cannot be read: {error}."
             ) from error
 
-    def footprint(self, chip: Chip) -> tuple[Bounds, str]:
-        """Return the map bounds of a chip and their coordinate reference system.
+    def footprint(self, chip: Chip) -> tuple[Bounds, str, bool]:
+        """Return the map bounds of a chip, their coordinate reference system and if it has a place.
 
-        Without a georeference these are pixels, and there is no system.
+        Without a georeference these are pixels, there is no system, and the chip has no place.
         """
         with self._open(chip.image) as raster:
             corners = raster.geotransform.box_corners([[0, 0, raster.width, raster.height]])[0]
             (xmin, ymin), (xmax, ymax) = corners.min(axis=0), corners.max(axis=0)
-            return (float(xmin), float(ymin), float(xmax), float(ymax)), raster.crs
+            bounds = (float(xmin), float(ymin), float(xmax), float(ymax))
+            return bounds, raster.crs if raster.has_place else "", raster.has_place
 
     def cell_size(self) -> tuple[float, float]:
         """Return the lengths of a pixel's sides in the first chip, in map units."""

@@ -45,25 +45,31 @@ class Places:
 
 
 def find_places(
-    footprints: Sequence[Bounds], systems: Sequence[str], folders: Sequence[Path]
+    footprints: Sequence[Bounds],
+    systems: Sequence[str],
+    folders: Sequence[Path],
+    placed: Sequence[bool] | None = None,
 ) -> Places:
     """Compare where chips lie.
 
     Chips of one coordinate reference system are compared as they are, others in a common one.
-    Chips without a system share ground with those of the same folder only.
+    Chips without a system share ground with those of the same folder only, and chips without a
+    place, as photos are, with none.
 
     Args:
         footprints: bounds of the chips, each in its own system.
         systems: of the chips, as well-known text; empty where unknown.
         folders: of the chips.
+        placed: whether they have a place; all have where not given.
     """
+    loose = np.zeros(len(footprints), bool) if placed is None else ~np.array(placed, bool)
     bounds = np.array(footprints, float).reshape(-1, 4)
     merged = _merge(systems)
     known = [text for text in dict.fromkeys(merged) if text]
     common, strange = _in_common(bounds, merged) if len(known) > 1 else (bounds, set())
     groups = _groups(merged, strange, folders)
-    apart = [_apart_without_georeference(common[group]) for group in groups]
-    pairs = [_pairs(group, placed) for group, placed in zip(groups, apart)]
+    apart = [_without_place_apart(common[group], loose[group]) for group in groups]
+    pairs = [_pairs(group, each) for group, each in zip(groups, apart)]
     if len(known) > 1:
         # In another system neighbours would overlap a little: those of one are compared in it.
         names = np.array([known.index(text) if text else -1 for text in merged])
@@ -138,13 +144,23 @@ def _side_by_side(groups: Sequence[np.ndarray]) -> np.ndarray:
     return np.concatenate(placed)
 
 
-def _apart_without_georeference(footprints: np.ndarray) -> np.ndarray:
-    """Return footprints that do not touch where all are the same: chips without a place."""
-    if len(footprints) > 1 and np.ptp(footprints[:, :2], axis=0).max() == 0:
-        width = np.ptp(footprints[:, [0, 2]])
-        steps = np.arange(len(footprints))[:, None] * np.array([[1.0, 0.0, 1.0, 0.0]])
-        return footprints + steps * (width + 1)
-    return footprints
+def _without_place_apart(footprints: np.ndarray, loose: np.ndarray) -> np.ndarray:
+    """Return footprints of which those without a place do not touch each other nor the rest.
+
+    Where all have the same upper left corner, none has a place.
+    """
+    if len(footprints) > 1 and np.ptp(footprints[:, [0, 3]], axis=0).max() == 0:
+        loose = np.ones(len(footprints), bool)
+    count = int(loose.sum())
+    if not count:
+        return footprints
+    own, rest = footprints[loose], footprints[~loose]
+    step = (own[:, 2] - own[:, 0]).max() + 1
+    first = rest[:, 2].max() + 1 if len(rest) else own[0, 0]
+    moves = first + step * np.arange(count) - own[:, 0]
+    result = footprints.copy()
+    result[loose] = own + moves[:, None] * np.array([1.0, 0.0, 1.0, 0.0])
+    return result
 
 
 def _notes(

@@ -159,8 +159,8 @@ def _places(store: ChipStore, collection: Collection, phase: Phase) -> Places:
         store.facts(position)
         footprints.append(folder.footprint(chip))
         phase.step()
-    bounds, systems = zip(*footprints)
-    return find_places(bounds, systems, collection.sources)
+    bounds, systems, placed = zip(*footprints)
+    return find_places(bounds, systems, collection.sources, placed)
 
 
 def _images(store: ChipStore, chosen: Sequence[int]) -> Iterator[tuple[np.ndarray, np.ndarray]]:

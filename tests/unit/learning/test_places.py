@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from geodl_plugin.core.geo.crs import transform_bounds
 from geodl_plugin.core.geo.raster import Raster
@@ -85,6 +86,30 @@ def test_chips_without_a_place_do_not_touch_beside_others():
     places = find_places([*utm(4, 1), *loose], [UTM] * 4 + [""] * 4, [ONE] * 4 + [TWO] * 4)
     assert not shared(places).any()
     assert "'two'" in places.notes[0] and "it counts" in places.notes[0]
+
+
+@pytest.mark.parametrize("tall", [range(10), range(0, 10, 2), [9]])
+def test_photos_of_any_sizes_are_places_of_their_own(tmp_path, tall):
+    (tmp_path / "photos" / "images").mkdir(parents=True)
+    (tmp_path / "photos" / "labels").mkdir()
+    text = "<annotation><object><name>car</name><bndbox><xmin>10</xmin><ymin>10</ymin>"
+    text += "<xmax>40</xmax><ymax>40</ymax></bndbox></object></annotation>"
+    random = np.random.default_rng(0)
+    for number in range(10):
+        shape = (80, 64, 3) if number in tall else (64, 80, 3)
+        image = Image.fromarray(random.integers(0, 255, shape, np.uint8))
+        image.save(tmp_path / "photos" / "images" / f"{number}.png")
+        (tmp_path / "photos" / "labels" / f"{number}.xml").write_text(text)
+    found = prepare(options(tmp_path / "photos", "out"), Phase(Progress(), "Reading", 1, "chips"))
+    assert found.split.unseen and not found.split.dropped
+    assert len(found.split.validation) == 1 and len(found.split.training) == 9
+
+
+def test_a_photo_among_chips_with_a_place_touches_none():
+    bounds = [*grid(3, 1, 64, 64), (0.0, -64.0, 64.0, 0.0), (0.0, -80.0, 64.0, 0.0)]
+    places = find_places(bounds, [""] * 5, [ONE] * 5, [True] * 3 + [False] * 2)
+    assert shared(places)[0, 1] == shared(find_places(bounds[:3], [""] * 3, [ONE] * 3))[0, 1]
+    assert not shared(places)[3:].any()
 
 
 def test_a_system_that_leads_nowhere_is_a_place_of_its_own():
