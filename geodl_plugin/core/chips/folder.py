@@ -147,8 +147,12 @@ class ChipFolder:
             raise TrainingDataError(str(error)) from error
 
 
-def open_folder(path: str | Path) -> ChipFolder:
+def open_folder(path: str | Path, without: Path | None = None) -> ChipFolder:
     """Open a training-data folder.
+
+    Args:
+        path: of the folder.
+        without: a folder inside it whose images are no chips of it.
 
     Raises:
         TrainingDataError: when it is no folder, has no chips, or no known format.
@@ -163,7 +167,9 @@ def open_folder(path: str | Path) -> ChipFolder:
     form = chip_format(keyword)
     schema = _schema(definition, form(path))
     reader = form(path, schema, bool(_entries(definition)))
-    chips = tuple(reader.chips())
+    chips = tuple(
+        chip for chip in reader.chips() if without is None or without not in chip.image.parents
+    )
     if not chips:
         raise TrainingDataError(
             f"The folder '{path}' holds no training data: there are no images in "

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..chips.folder import ChipFolder, open_folder
-from ..chips.formats import Chip, ChipFormat
+from ..chips.formats import Chip, ChipFormat, recognise
+from ..chips.formats import folders as subfolders
 from ..chips.labels import Label
 from ..errors import InputError, TrainingDataError
 from ..samples.schema import ClassDefinition, Schema
@@ -61,16 +62,30 @@ def open_collection(text: str) -> Collection:
     paths = [Path(part.strip()).expanduser() for part in text.split(";") if part.strip()]
     training = [path for path in paths if path.name.lower() != VALIDATION or len(paths) == 1]
     apart = [path for path in paths if path not in training]
-    apart += [path / VALIDATION for path in training if (path / VALIDATION / "images").is_dir()]
+    inside = {path: _inside(path) for path in training}
+    known = {path.resolve() for path in apart}
+    apart += [path for path in inside.values() if path and path.resolve() not in known]
     if not training:
         raise InputError("No folder of training data is given. Choose one.")
-    folders = [open_folder(path) for path in (*training, *apart)]
+    folders = [open_folder(path, inside.get(path)) for path in (*training, *apart)]
     sources = tuple(_source(folder.path) for folder in folders for _ in folder.chips)
     if len(folders) == 1:
         return Collection(folders[0], sources)
     joined = _join(folders)
     count = sum(len(folder.chips) for folder in folders[: len(training)])
     return Collection(joined, sources, tuple(range(count, len(joined.chips))) if apart else ())
+
+
+def _inside(path: Path) -> Path | None:
+    """Return the folder inside of another that holds the chips that validate."""
+    for each in subfolders(path):
+        if each.name.lower() == VALIDATION and _holds_chips(each):
+            return each
+    return None
+
+
+def _holds_chips(path: Path) -> bool:
+    return (path / "images").is_dir() or recognise(path) is not None
 
 
 def _source(path: Path) -> Path:

@@ -6,6 +6,7 @@ import json
 
 import pytest
 import torch
+from PIL import Image
 
 from geodl_plugin.core.errors import GeoDLError, InputError
 from geodl_plugin.core.learning.bands import chosen_bands, colour_bands
@@ -46,6 +47,38 @@ def test_a_validation_folder_validates(make_folder, tmp_path):
     other = make_folder("Labeled_Tiles", values=(1, 2), name="two")
     (tmp_path / "Validation").symlink_to(one / "validation")
     assert open_collection(f"{other};{tmp_path / 'Validation'}").validation == (6, 7)
+
+
+@pytest.mark.parametrize("data_format", ["YOLO", "COCO", "Classified_Tiles"])
+def test_a_chip_of_the_validation_folder_inside_does_not_train(make_folder, data_format):
+    one = make_folder(data_format, name="one")
+    apart = make_folder(data_format, name="one/validation", count=2, stride=6400)
+    for again in ("", f";{apart}"):
+        found = open_collection(f"{one}{again}")
+        images = [chip.image for chip in found.folder.chips]
+        assert found.validation == (6, 7) and len(images) == len(set(images)) == 8
+        assert [each for each in images if apart in each.parents] == images[6:]
+
+
+def test_a_validation_folder_of_another_program_validates(tmp_path):
+    for place in ("", "validation"):
+        (tmp_path / place).mkdir(exist_ok=True)
+        Image.new("RGB", (64, 64)).save(tmp_path / place / "a.png")
+        content = {"images": [{"id": 1, "file_name": "a.png"}], "annotations": []}
+        content["categories"] = [{"id": 1, "name": "car"}]
+        (tmp_path / place / "_annotations.coco.json").write_text(json.dumps(content))
+    found = open_collection(str(tmp_path))
+    images = [chip.image.relative_to(tmp_path).as_posix() for chip in found.folder.chips]
+    assert images == ["a.png", "validation/a.png"] and found.validation == (1,)
+
+
+def test_a_folder_of_nothing_but_validation_chips_is_refused(make_folder):
+    one = make_folder("YOLO", name="one")
+    make_folder("YOLO", name="one/validation", count=2)
+    for image in (one / "images").glob("*.tif"):
+        image.unlink()
+    with pytest.raises(GeoDLError, match="holds no training data"):
+        open_collection(str(one))
 
 
 def test_a_model_of_several_folders_is_written(make_folder, tmp_path):
