@@ -15,7 +15,6 @@ from pathlib import Path
 from types import TracebackType
 
 import numpy as np
-from osgeo import gdal
 from qgis.core import (
     Qgis,
     QgsApplication,
@@ -32,9 +31,9 @@ from qgis.PyQt.QtCore import Qt
 from qgis.PyQt.QtNetwork import QNetworkReply
 
 from ..core.errors import InputError, RasterError
-from ..core.geo.gdal_calls import attempt, last_error
 from ..core.geo.grid import GeoTransform, Window
 from ..core.geo.image_writer import ImageLayout, ImageWriter, write_placeholder
+from ..core.geo.mosaic import write_in_crs
 from ..core.progress import Phase, Progress
 
 STEP = 1024  # pixels of a side that are fetched at a time
@@ -103,9 +102,7 @@ def in_chosen_crs(layer: QgsRasterLayer, folder: Path) -> str:
     if not chosen.isValid() or chosen == layer.dataProvider().crs():
         return layer.source()
     path = _free_path(folder, layer.name(), ".vrt")
-    options = gdal.TranslateOptions(format="VRT", outputSRS=_text(chosen))
-    if attempt(gdal.Translate, str(path), layer.source(), options=options) is None:
-        raise RasterError(f"'{layer.source()}' cannot be opened: {last_error()}.")
+    write_in_crs(layer.source(), _text(chosen), path)
     return str(path)
 
 

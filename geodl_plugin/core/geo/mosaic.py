@@ -59,6 +59,22 @@ def join(paths: tuple[str, ...]) -> gdal.Dataset:
     return dataset
 
 
+def write_in_crs(source: str, crs: str, path: Path) -> None:
+    """Write a virtual raster that is a raster with another coordinate reference system.
+
+    Args:
+        source: of the raster; its pixels stay where they are.
+        crs: the system that it is said to have, as well-known text.
+        path: of the ``.vrt``.
+
+    Raises:
+        RasterError: when the raster cannot be opened.
+    """
+    options = gdal.TranslateOptions(format="VRT", outputSRS=crs)
+    if attempt(gdal.Translate, str(path), open_dataset(source), options=options) is None:
+        raise RasterError(f"'{Path(source).name}' cannot be opened: {last_error()}.")
+
+
 def _gaps_of(raster: Raster) -> str:
     """Return how a raster tells where it has no data: by a band, a mask, a value or not at all."""
     if raster.has_alpha:
