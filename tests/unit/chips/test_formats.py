@@ -13,7 +13,7 @@ from geodl_plugin.core.chips.export import export_chips
 from geodl_plugin.core.chips.folder import open_folder
 from geodl_plugin.core.chips.formats import Chip, WrittenChip, chip_format, keywords
 from geodl_plugin.core.chips.formats.coco import decode, encode
-from geodl_plugin.core.chips.formats.imagenet import folder_name
+from geodl_plugin.core.chips.formats.imagenet import folder_name, folder_names
 from geodl_plugin.core.chips.formats.yolo import keyhole
 from geodl_plugin.core.chips.labels import (
     BoxLabel,
@@ -29,7 +29,7 @@ from geodl_plugin.core.errors import TrainingDataError
 from geodl_plugin.core.geo.grid import GeoTransform
 from geodl_plugin.core.geo.raster_writer import write_chip
 from geodl_plugin.core.progress import Progress
-from geodl_plugin.core.samples.schema import Schema
+from geodl_plugin.core.samples.schema import ClassDefinition, Schema
 
 SCHEMA = Schema.from_text("0:Zero:#000000;3:Oak tree:#00ff00;41:Büsche/Hecke:#0000ff;300:Rest")
 NONZERO = SCHEMA.values[1:]
@@ -330,3 +330,32 @@ def test_names_become_folders_on_every_system():
     assert folder_name("a/b:c ") == "a_b_c"
     assert folder_name("..") == "_"
     assert Chip("a", "b").label is None
+
+
+def test_every_class_has_a_folder_of_its_own():
+    names = ("a/b", "a:b", "a_b", "a_b_2", "Oak", "oak")
+    schema = Schema(tuple(ClassDefinition(i, name, (0, 0, 0)) for i, name in enumerate(names, 1)))
+    found = ["a_b_3", "a_b_4", "a_b", "a_b_2", "Oak", "oak_2"]
+    assert list(map(folder_names(schema).get, schema.values)) == found
+
+
+@pytest.mark.parametrize("keyword", ["RCNN_Masks", "Panoptic_Segmentation", "Imagenet"])
+def test_names_that_become_one_folder_stay_two_classes(scene, keyword):
+    scene.paint().label([[20, 20, 50, 50], [90, 20, 120, 50]], ["a/b", "a:b"])
+    stride = 0 if keyword == "Imagenet" else 64
+    options = ExportOptions(
+        rasters=(scene.raster,),
+        labels=scene.labels,
+        folder=str(scene.folder / "chips"),
+        class_field="kind",
+        format=keyword,
+        width=64,
+        height=64,
+        stride_x=stride,
+        stride_y=stride,
+    )
+    folder = open_folder(export_chips(options, Progress()).folder)
+    labels = [folder.read_label(chip) for chip in folder.chips]
+    found = [getattr(label, "instances", label).values for label in labels]
+    names = [folder.schema.by_value(int(value)).name for values in found for value in values]
+    assert names == ["a/b", "a:b"]

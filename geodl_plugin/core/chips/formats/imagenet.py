@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
+from collections.abc import Mapping
 from pathlib import Path
 
+from ...samples.schema import Schema
 from ..labels import ClassLabel
 from . import IMAGE_SUFFIXES, Chip, ChipFormat, files, folders, value_of
 
@@ -25,8 +29,9 @@ class Imagenet(ChipFormat):
         )
 
     def image_path(self, name: str, suffix: str, label: ClassLabel) -> Path:
-        each = self.schema.by_value(label.values[0])
-        folder = self.folder / "images" / folder_name(each.name if each else str(label.values[0]))
+        value = label.values[0]
+        own = folder_names(self.schema).get(value) or folder_name(str(value))
+        folder = self.folder / "images" / own
         folder.mkdir(parents=True, exist_ok=True)
         return folder / f"{name}{suffix}"
 
@@ -39,17 +44,38 @@ class Imagenet(ChipFormat):
         return sorted(found, key=lambda chip: (chip.name, chip.image))
 
     def read(self, chip: Chip) -> ClassLabel:
-        name = chip.image.parent.name
-        for each in self.schema.classes:
-            if folder_name(each.name) == name:
-                return ClassLabel((each.value,))
-        return ClassLabel((value_of(name, self.schema, chip.image),))
+        return ClassLabel((value_of_folder(chip.image.parent.name, self.schema, chip.image),))
 
     def class_names(self) -> set[str]:
         return {folder.name for folder in self._folders()}
 
     def _folders(self) -> list[Path]:
         return folders(self.folder / "images")
+
+
+def value_of_folder(name: str, schema: Schema, where: Path) -> int:
+    """Return the class value that a folder names; raise as :func:`value_of` does."""
+    for value, known in folder_names(schema).items():
+        if known == name:
+            return value
+    return value_of(name, schema, where)
+
+
+@functools.lru_cache(maxsize=8)
+def folder_names(schema: Schema) -> Mapping[int, str]:
+    """Return the folder of each class by its value, another one for every class.
+
+    Names that become the same folder, on a system without upper and lower case too, are
+    numbered from 2 in the order of the values; those that need no change come first.
+    """
+    found: dict[int, str] = {}
+    taken: set[str] = set()
+    for each in sorted(schema.classes, key=lambda each: folder_name(each.name) != each.name):
+        plain = folder_name(each.name)
+        choices = itertools.chain([plain], (f"{plain}_{number}" for number in itertools.count(2)))
+        found[each.value] = next(name for name in choices if name.casefold() not in taken)
+        taken.add(found[each.value].casefold())
+    return found
 
 
 def folder_name(name: str) -> str:

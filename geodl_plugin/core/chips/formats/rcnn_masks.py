@@ -13,9 +13,9 @@ import numpy as np
 from ...errors import TrainingDataError
 from ...geo.raster import Raster
 from ..labels import InstanceLabel
-from . import Chip, ChipFormat, WrittenChip, files, folders, value_of
+from . import Chip, ChipFormat, WrittenChip, files, folders
 from .classified_tiles import read_mask, write_mask
-from .imagenet import folder_name
+from .imagenet import folder_names, value_of_folder
 
 
 class RcnnMasks(ChipFormat):
@@ -39,7 +39,8 @@ class RcnnMasks(ChipFormat):
         for each in self.schema.classes:
             masks = label.masks[label.values == each.value]
             if len(masks):
-                path = self._path(each.name, chip.name)
+                folder = self.folder / self.labels / folder_names(self.schema)[each.value]
+                path = folder / f"{chip.name}{self.suffix}"
                 write_mask(path, numbered(masks), chip)
                 written.append(path)
         return written[0] if written else self.folder / self.labels / f"{chip.name}{self.suffix}"
@@ -64,7 +65,7 @@ class RcnnMasks(ChipFormat):
             path = folder / f"{chip.name}{self.suffix}"
             if not path.is_file():
                 continue
-            value = self._value(folder)
+            value = value_of_folder(folder.name, self.schema, folder)
             for band in read_mask(path):
                 for number in np.unique(band[band > 0]):
                     masks.append(band == number)
@@ -79,17 +80,8 @@ class RcnnMasks(ChipFormat):
     def class_names(self) -> set[str]:
         return {folder.name for folder in self._folders()}
 
-    def _path(self, class_name: str, chip_name: str) -> Path:
-        return self.folder / self.labels / folder_name(class_name) / f"{chip_name}{self.suffix}"
-
     def _folders(self) -> list[Path]:
         return folders(self.folder / self.labels)
-
-    def _value(self, folder: Path) -> int:
-        for each in self.schema.classes:
-            if folder_name(each.name) == folder.name:
-                return each.value
-        return value_of(folder.name, self.schema, folder)
 
 
 def numbered(masks: np.ndarray) -> np.ndarray:
