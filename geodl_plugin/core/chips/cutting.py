@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import CancelledError
+from ..geo.pair import shared_window
 from ..geo.polygonize import polygonize
 from ..geo.raster import Block, Raster
 from ..geo.rasterize import burn
@@ -117,7 +118,8 @@ class Cutter:
         if place.fid is not None and all(each.fid != place.fid for each in shapes):
             return None
         block = read_frame(raster, frame)
-        if not block.valid.any():
+        other = None if second is None else read_frame(second, frame)
+        if not block.valid.any() or (other is not None and not other.valid.any()):
             return None
         objects = None if handles.instances is None else handles.instances.shapes(frame)
         scene = ChipScene(shapes, frame, block.valid, objects, place.value)
@@ -129,7 +131,7 @@ class Cutter:
             scene,
             scene.label(self.format.label),
             BandStatistics.of(block.valid_pixels()),
-            None if second is None else read_frame(second, frame),
+            other,
             tuple(shape.fid for shape in shapes),
         )
 
@@ -170,10 +172,12 @@ class Cutter:
         if not self.options.second:
             return None
         second = Raster.open(self.options.second)
+        shared_window(self.raster, second)
         same = second.geotransform == self.raster.geotransform
         if same and (second.width, second.height) == (self.raster.width, self.raster.height):
             return second
-        return second.on_grid(self.raster.geotransform, self.raster.width, self.raster.height)
+        grid = (self.raster.geotransform, self.raster.width, self.raster.height)
+        return second.on_grid(*grid, bounded=True)
 
 
 def _open(rasters: tuple[str, ...], cell_size: float) -> Raster:
