@@ -103,6 +103,14 @@ def test_names_that_are_numbers_are_names_without_a_definition(foreign):
     assert found == ["2", "car"]
 
 
+def test_names_that_only_look_like_numbers_are_names(foreign):
+    voc(foreign / "labels" / "a.xml", [("²", (1, 2, 10, 12)), ("--1", (5, 5, 20, 20))])
+    folder = open_folder(foreign)
+    label = folder.read_label(folder.chips[0])
+    found = [folder.schema.by_value(int(value)).name for value in label.values]
+    assert found == ["²", "--1"]
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -165,8 +165,9 @@ def value_of(name: str, schema: Schema, where: Path, values_first: bool = False)
     Raises:
         TrainingDataError: when the folder has no such class.
     """
+    number = int(name) if name.removeprefix("-").isdecimal() else None
     named = schema.by_name(name)
-    numbered = schema.by_value(int(name)) if name.lstrip("-").isdigit() else None
+    numbered = None if number is None else schema.by_value(number)
     known = (numbered or named) if values_first else (named or numbered)
     if known is None:
         raise UnknownClassError(
