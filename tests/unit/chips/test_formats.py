@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -308,6 +309,52 @@ def test_damaged_labels_say_where(tmp_path, keyword, name, text, message):
     with pytest.raises(TrainingDataError, match=message):
         for chip in reader.chips():
             reader.read(chip)
+
+
+def coco_set(folder, **changes):
+    """Return a set of one image with one object, with other content as told."""
+    write_chip(folder / "a.png", np.ones((1, 40, 60), np.uint8), PLACE, "", "PNG")
+    content = {
+        "images": [{"id": 1, "file_name": "a.png"}],
+        "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 2, 10, 20]}],
+        "categories": [{"id": 1, "name": "car"}],
+    }
+    (folder / "annotations.json").write_text(json.dumps({**content, **changes}))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("outline", "box"),
+    [
+        (None, [1, 2, 11, 22]),
+        ([[]], [1, 2, 11, 22]),
+        ([[], [5, 5, 9, 5, 9, 8]], [5, 5, 9, 8]),
+    ],
+)
+def test_empty_rings_of_coco_are_no_outline(tmp_path, outline, box):
+    label = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 2, 10, 20]}
+    folder = open_folder(coco_set(tmp_path, annotations=[{**label, "segmentation": outline}]))
+    assert folder.read_label(folder.chips[0]).boxes.tolist() == [box]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"images": ["a.png"]}, "'images' of .* no list of objects"),
+        ({"annotations": {"id": 1}}, "'annotations' of .* no list of objects"),
+        ({"annotations": [7]}, "'annotations' of .* no list of objects"),
+        ({"categories": [{"name": "car"}]}, "lacks its 'id' or its 'name'"),
+        ({"categories": [{"id": 1}]}, "lacks its 'id' or its 'name'"),
+    ],
+)
+def test_damaged_coco_files_are_refused(tmp_path, changes, message):
+    with pytest.raises(TrainingDataError, match=message):
+        open_folder(coco_set(tmp_path, **changes))
+
+
+def test_coco_without_annotations_has_no_objects(tmp_path):
+    folder = open_folder(coco_set(tmp_path, annotations=None, categories=None))
+    assert len(folder.read_label(folder.chips[0]).values) == 0
 
 
 def _empty(keyword):

@@ -95,11 +95,10 @@ class Coco(ChipFormat):
         """For each image the file that lists it, its annotations and that file's categories."""
         found = {}
         for path, content in self._contents:
-            categories = {each["id"]: str(each["name"]) for each in content.get("categories", [])}
-            of_image: dict[Any, list[dict[str, Any]]] = {
-                each.get("id"): [] for each in content["images"]
-            }
-            for annotation in content.get("annotations", []):
+            categories = {each["id"]: str(each["name"]) for each in _categories(content, path)}
+            images = _entries(content, "images", path)
+            of_image: dict[Any, list[dict[str, Any]]] = {each.get("id"): [] for each in images}
+            for annotation in _entries(content, "annotations", path):
                 if annotation.get("image_id") not in of_image:
                     raise TrainingDataError(
                         f"'{path}' has an annotation of the image "
@@ -108,7 +107,7 @@ class Coco(ChipFormat):
                 # A crowd is a region of objects that nobody told apart.
                 if not annotation.get("iscrowd"):
                     of_image[annotation["image_id"]].append(annotation)
-            for each in content["images"]:
+            for each in images:
                 image = self._image(str(each.get("file_name", "")), path)
                 found[image] = (path, of_image[each.get("id")], categories)
         return found
@@ -149,8 +148,8 @@ class Coco(ChipFormat):
     def class_names(self) -> set[str]:
         return {
             str(each["name"])
-            for _, content in self._contents
-            for each in content.get("categories", [])
+            for path, content in self._contents
+            for each in _categories(content, path)
         }
 
     def _value(self, annotation: dict[str, Any], categories: dict[Any, str], path: Path) -> int:
@@ -168,6 +167,27 @@ def _load(path: Path) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
+def _entries(content: dict[str, Any], name: str, path: Path) -> list[dict[str, Any]]:
+    """Return a list of a COCO file; none where it has no such list."""
+    entries = content.get(name) or []
+    if not isinstance(entries, list) or not all(isinstance(each, dict) for each in entries):
+        raise TrainingDataError(
+            f"The '{name}' of '{path}' are no list of objects. Export the file again."
+        )
+    return entries
+
+
+def _categories(content: dict[str, Any], path: Path) -> list[dict[str, Any]]:
+    """Return the categories of a COCO file, each of which has a number and a name."""
+    categories = _entries(content, "categories", path)
+    for each in categories:
+        if each.get("id") is None or each.get("name") is None:
+            raise TrainingDataError(
+                f"The category {each} of '{path}' lacks its 'id' or its 'name'. Add it."
+            )
+    return categories
+
+
 def _rings(annotation: dict[str, Any], path: Path) -> Rings:
     """Return the outline of an annotation; empty when it is a run-length code."""
     segmentation = annotation.get("segmentation")
@@ -175,7 +195,9 @@ def _rings(annotation: dict[str, Any], path: Path) -> Rings:
         return ()
     try:
         if segmentation:
-            return tuple(np.array(ring, float).reshape(-1, 2) for ring in segmentation)
+            rings = tuple(np.array(ring, float).reshape(-1, 2) for ring in segmentation)
+            if any(len(ring) for ring in rings):
+                return tuple(ring for ring in rings if len(ring))
         x, y, width, height = (float(number) for number in annotation["bbox"])
     except (KeyError, TypeError, ValueError) as error:
         raise TrainingDataError(
