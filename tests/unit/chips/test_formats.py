@@ -357,6 +357,14 @@ def test_coco_without_annotations_has_no_objects(tmp_path):
     assert len(folder.read_label(folder.chips[0]).values) == 0
 
 
+def test_yolo_without_names_says_so(tmp_path):
+    reader = store(tmp_path, "YOLO", _empty("YOLO"), 32, name="a")
+    (tmp_path / "labels" / "a.txt").write_text("0 0.5 0.5 0.1 0.1")
+    (tmp_path / "data.yaml").unlink(missing_ok=True)
+    with pytest.raises(TrainingDataError, match=r"has no 'data\.yaml' with the names"):
+        reader.read(reader.chips()[0])
+
+
 def _empty(keyword):
     if chip_format(keyword).label is BoxLabel:
         return BoxLabel(np.zeros((0, 4)), np.zeros(0, np.int64))

@@ -100,9 +100,13 @@ class Yolo(ChipFormat):
     @functools.cached_property
     def _names(self) -> dict[int, str]:
         """The names of the class indices."""
-        path = next(
-            each for name in (*DEFINITIONS, *NAMES) if (each := self.folder / name).is_file()
-        )
+        places = [self.folder / name for name in (*DEFINITIONS, *NAMES)]
+        path = next((each for each in places if each.is_file()), None)
+        if path is None:
+            raise TrainingDataError(
+                f"'{self.folder}' has no '{FILE}' with the names of the classes. Add it or export "
+                "the folder again."
+            )
         if path.name not in DEFINITIONS:
             return dict(enumerate(line.strip() for _, line in _lines(path)))
         names = _load_yaml(path).get("names")
