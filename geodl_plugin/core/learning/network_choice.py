@@ -153,8 +153,9 @@ def _arguments(
     for name, value in parse(options.model_arguments, known).items():
         refuse_other(f"MODEL_ARGUMENTS {name}", value, pretrained, known[name])
     if known.get("grids") and side != pretrained.chip_size:
-        # Their cells stay as large as they were.
-        known["grids"] = [round(grid * side / pretrained.chip_size) for grid in known["grids"]]
+        # Their cells stay as large as they were, but are not larger than the chip.
+        share = side / pretrained.chip_size
+        known["grids"] = [max(round(grid * share), 1) for grid in known["grids"]]
     return known
 
 

@@ -133,6 +133,16 @@ def test_a_model_goes_on_at_another_size_inside(make_folder, tmp_path):
     assert all(torch.equal(new[f"network.{name}"], old[name]) for name in old)
 
 
+@pytest.mark.parametrize("grids", [[1], [2, 1]])
+def test_a_grid_keeps_a_cell_on_smaller_chips(make_folder, tmp_path, grids):
+    wanted = {"model_type": "SSD", "model_arguments": f"grids={grids};zooms=[1.0];ratios=[[1,1]]"}
+    first = trained(make_folder, tmp_path, "PASCAL_VOC_rectangles", **wanted)["model"]
+    smaller = make_folder("PASCAL_VOC_rectangles", count=4, side=32, name="smaller")
+    module, _ = begun(smaller, tmp_path / "x", pretrained_model=first)
+    answer = module.network.eval()(torch.zeros(1, 3, 32, 32))
+    assert answer["scores"].shape[1] == len(grids)
+
+
 def test_weights_for_four_bands_start_a_network_of_four(make_folder, tmp_path):
     made = build_pyramid(TINY["backbone"], 4, 64, "none").network
     path = tmp_path / "four.safetensors"
