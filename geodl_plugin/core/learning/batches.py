@@ -8,11 +8,13 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
+from ..errors import InputError
 from ..models.registry import Task
 from .augment import make_augmentation
 from .dataset import CropDataset, collate
 from .hardware import Hardware
 from .module import LearningModule
+from .options import TrainingOptions
 from .order import EpochOrder
 from .preparation import Preparation
 from .ranks import own_rank
@@ -122,6 +124,16 @@ def choose_batch_size(module: LearningModule, preparation: Preparation, hardware
     module.network.to("cpu")
     torch.cuda.empty_cache()
     return works
+
+
+def refuse_single(error: Exception, options: TrainingOptions) -> None:
+    """Raise :class:`InputError` where an error says that a batch was too little for batch norm."""
+    if "more than 1 value per channel" in str(error):
+        raise InputError(
+            f"A batch of one chip of this size is too little for batch norm to learn from. Set "
+            f"BATCH_SIZE to 2 or more, or a larger CHIP_SIZE (now {options.batch_size} and "
+            f"{options.chip_size}, where 0 chooses)."
+        ) from error
 
 
 def _try_batch(

@@ -12,7 +12,7 @@ from ..device import is_out_of_memory
 from ..errors import InputError
 from ..geo.picture import data_address
 from ..progress import Phase, Progress
-from .batches import choose_batch_size, make_loaders
+from .batches import choose_batch_size, make_loaders, refuse_single
 from .building import build_module, quiet
 from .hardware import choose_hardware
 from .pictures import rate_picture
@@ -42,7 +42,8 @@ def run(options: RateOptions, progress: Progress) -> dict[str, Any]:
             size = options.batch_size or choose_batch_size(module, preparation, hardware)
             loader, _ = make_loaders(preparation, size, hardware, training.seed)
             curve = find_rate(module, loader, hardware.device, hardware.precision, phase)
-        except RuntimeError as error:
+        except (RuntimeError, ValueError) as error:
+            refuse_single(error, training)
             if not is_out_of_memory(error):
                 raise
             raise InputError(

@@ -18,7 +18,7 @@ from torchvision.ops import MultiScaleRoIAlign
 from ..device import is_out_of_memory
 from ..errors import InputError
 from ..progress import Phase, Progress
-from .batches import choose_batch_size, make_loaders
+from .batches import choose_batch_size, make_loaders, refuse_single
 from .callbacks import BestEpoch, EpochSeed, TrainingProgress
 from .checkpoint import Interrupted, Keeper, mark
 from .hardware import Hardware
@@ -119,8 +119,7 @@ class Fitting:
         try:
             return self._fit()
         except (RuntimeError, ValueError, MemoryError) as error:
-            if "more than 1 value per channel" in str(error):
-                raise InputError(self._too_few()) from error
+            refuse_single(error, self.options)
             if not is_out_of_memory(error):
                 raise
             # Its traceback holds on to the memory that is lacking.
@@ -217,13 +216,6 @@ class Fitting:
         self.progress.warn(
             f"The memory does not suffice: batches are now {self._size} chips, of which "
             f"{self._parts} make a step."
-        )
-
-    def _too_few(self) -> str:
-        return (
-            f"A batch of one chip of this size is too little for batch norm to learn from. Set "
-            f"BATCH_SIZE to 2 or more, or a larger CHIP_SIZE (now {self.options.batch_size} and "
-            f"{self.options.chip_size}, where 0 chooses)."
         )
 
 

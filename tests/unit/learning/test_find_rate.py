@@ -30,6 +30,10 @@ def test_wrong_input_is_one_sentence(make_folder, tmp_path, monkeypatch):
         find_rate.run(options(folder, ""), Progress())
     with pytest.raises(InputError, match="There is no backbone 'resnot'"):
         find_rate.run(options(folder, tmp_path / "r.html", backbone="resnot"), Progress())
+    single = {"model_type": "UNET", "backbone": "timm:test_resnet", "batch_size": 1}
+    masks = make_folder("Classified_Tiles", count=4, side=32, name="masks")
+    with pytest.raises(InputError, match="Set BATCH_SIZE to 2 or more"):
+        find_rate.run(options(masks, tmp_path / "r.html", **single), Progress())
     monkeypatch.setattr(find_rate, "BATCHES", 2)
     with pytest.raises(InputError, match="No learning rate could be found"):
         find_rate.run(options(folder, tmp_path / "r.html"), Progress())
