@@ -193,6 +193,12 @@ def _split(
     if collection.validation:
         apart = set(collection.validation)
         chosen = [index for index, place in enumerate(used) if place in apart]
+        if not chosen:
+            raise TrainingDataError(
+                f"No validation chip of '{store.folder.path.name}' has a class that is learned. "
+                "Validate on other chips or change IGNORE_CLASSES (now "
+                f"'{options.ignore_classes}')."
+            )
         return split_apart(there.clashes, chosen).of(used)
     contents = np.array([_padded(facts[place].counts, len(outputs)) for place in used])
     share, seed = options.validation_percentage, options.seed

@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from geodl_plugin.core.errors import GeoDLError, InputError
+from geodl_plugin.core.errors import GeoDLError, InputError, TrainingDataError
 from geodl_plugin.core.learning.bands import chosen_bands, colour_bands
 from geodl_plugin.core.learning.collection import open_collection
 from geodl_plugin.core.learning.preparation import prepare
@@ -79,6 +79,16 @@ def test_a_folder_of_nothing_but_validation_chips_is_refused(make_folder):
         image.unlink()
     with pytest.raises(GeoDLError, match="holds no training data"):
         open_collection(str(one))
+
+
+def test_validation_chips_of_ignored_classes_only_are_refused(make_folder):
+    one = make_folder("Labeled_Tiles", values=(1, 2, 3), name="one")
+    apart = make_folder("Labeled_Tiles", values=(3, 1, 2), name="one/validation", count=1)
+    file = apart / "esri_model_definition.emd"
+    file.write_text((one / file.name).read_text())
+    sentence = "No validation chip of 'one, validation' has a class that is learned"
+    with pytest.raises(TrainingDataError, match=sentence):
+        prepared(str(one), ignore_classes="3")
 
 
 def test_a_model_of_several_folders_is_written(make_folder, tmp_path):
