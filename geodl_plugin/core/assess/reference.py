@@ -135,14 +135,7 @@ class RasterReference:
         self._raster = raster
         self._result = result
         names = raster.class_names()
-        own = result.class_names()
-        by_name = {name.lower(): value for value, name in own.items()}
-        # Values that mean the same are told by their names, where both rasters have them.
-        self._renamed = {
-            value: by_name[name.lower()]
-            for value, name in names.items()
-            if by_name.get(name.lower(), value) != value
-        }
+        self._renamed = own_values(names, result.class_names())
         self.class_names = {self._renamed.get(value, value): name for value, name in names.items()}
 
     def known(self, window: Window) -> Known:
@@ -186,6 +179,26 @@ class RasterReference:
         for value, own in self._renamed.items():
             result[values == value] = own
         return result
+
+
+def own_values(names: Mapping[int, str], own: Mapping[int, str]) -> dict[int, int]:
+    """Return the values of a reference that are others in the class raster.
+
+    Values that mean the same are told by their names, where both have them. Once one name is in
+    both, a name that the class raster lacks is a class of its own, even if its number is that of
+    another one: it gets a value below 0, which the raster's pixels never have. Without a name in
+    common the numbers count.
+
+    Args:
+        names: of the reference's values.
+        own: names of the class raster's values.
+    """
+    by_name = {name.lower(): value for value, name in own.items()}
+    lowered = {value: name.lower() for value, name in names.items()}
+    known = {value: by_name[name] for value, name in lowered.items() if name in by_name}
+    unknown = [value for value in names if value not in known and value in own] if known else []
+    renamed = {value: target for value, target in known.items() if value != target}
+    return {**renamed, **{value: -1 - place for place, value in enumerate(unknown)}}
 
 
 def class_values(contents: list[Any], names: Mapping[int, str], layer_name: str) -> dict[Any, int]:

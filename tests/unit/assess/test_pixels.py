@@ -11,7 +11,7 @@ from osgeo import gdal, ogr, osr
 
 from geodl_plugin.core.assess import pixels
 from geodl_plugin.core.assess.pixels import PixelAssessment, assess
-from geodl_plugin.core.assess.reference import class_values
+from geodl_plugin.core.assess.reference import class_values, own_values
 from geodl_plugin.core.errors import InputError
 from geodl_plugin.core.geo.vector_writer import VectorWriter
 from geodl_plugin.core.progress import Progress
@@ -101,6 +101,33 @@ def test_classes_are_told_by_their_names(tmp_path: Path) -> None:
     result = raster(tmp_path / "a.tif", half())
     truth = raster(tmp_path / "b.tif", 2 - half(), names=["", "tree", "Ground"])
     assert assess(PixelAssessment(result, truth), Progress())["OVERALL_ACCURACY"] == 1.0
+
+
+def test_a_class_that_the_map_lacks_is_none_of_its_classes(tmp_path: Path) -> None:
+    """Water of the reference has the number of the map's trees."""
+    result = raster(tmp_path / "a.tif", half() + 2, names=["", "", "Grass", "Tree"])
+    truth = raster(tmp_path / "b.tif", 2 * half() + 1, names=["", "Tree", "", "Water"])
+    table = str(tmp_path / "table.csv")
+    figures = assess(PixelAssessment(result, truth, table=table), Progress())
+    assert figures["OVERALL_ACCURACY"] == 0.0
+    assert {"Grass", "Tree", "Water"} <= {row["Class"] for row in rows_of(table)}
+
+
+@pytest.mark.parametrize(
+    ("names", "own", "values"),
+    [
+        ({1: "Tree", 2: "Water"}, {2: "Tree", 3: "Grass"}, {1: 2, 2: -1}),
+        ({1: "Tree", 3: "Water"}, {2: "tree", 5: "Grass"}, {1: 2}),
+        ({1: "Tree", 2: "Water"}, {1: "Tree", 2: "Grass"}, {2: -1}),
+        ({1: "Wald", 2: "Wasser"}, {1: "Forest", 2: "Water"}, {}),
+        ({0: "A", 1: "B", 2: "C"}, {0: "C", 1: "D", 2: "E"}, {0: -1, 1: -2, 2: 0}),
+        ({1: "Tree"}, {}, {}),
+    ],
+)
+def test_values_of_a_reference_in_those_of_the_map(
+    names: dict[int, str], own: dict[int, str], values: dict[int, int]
+) -> None:
+    assert own_values(names, own) == values
 
 
 def test_a_finer_reference(tmp_path: Path) -> None:
