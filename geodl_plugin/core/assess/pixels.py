@@ -66,8 +66,10 @@ def assess(options: PixelAssessment, progress: Progress) -> dict[str, Any]:
     mask = (options.mask or ("",))[0]
     refuse_inputs((options.table, options.report), (options.result, options.reference, mask))
     with Raster.open(options.result) as result:
+        result.placed()
         if options.reference_layer is None:
-            reference: Reference = RasterReference(Raster.open(options.reference), result)
+            truth = Raster.open(options.reference).placed()
+            reference: Reference = RasterReference(truth, result)
         else:
             layer = VectorReader(options.reference, options.reference_layer or None)
             reference = VectorReference(layer, options.class_field, result)

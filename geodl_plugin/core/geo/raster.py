@@ -159,6 +159,21 @@ class Raster:
         target = GeoTransform(grid.x_origin, col_x, 0.0, grid.y_origin, 0.0, row_y)
         return self.on_grid(target, width, height)
 
+    def placed(self) -> Raster:
+        """Return this raster, for work whose result lies on the map.
+
+        One without any georeference, a photo, stays where QGIS shows it: below 0, 0.
+
+        Raises:
+            RasterError: when control points alone tell where it lies.
+        """
+        if not self.has_place and self._dataset.GetGCPCount() > 0:
+            raise RasterError(
+                f"'{self.name}' is placed by control points only. Warp it first, for instance with "
+                "the tool 'Warp (reproject)'."
+            )
+        return self
+
     def close(self) -> None:
         """Let go of the file."""
         self._dataset = None

@@ -112,11 +112,13 @@ def _read_model(options: InferenceOptions, task: Task) -> Model:
 def _open_raster(options: InferenceOptions) -> Raster | RasterPair:
     """Open the raster, at the cell size that is asked for, and that of a second date."""
     raster = Raster.open(options.sources)
+    if not getattr(options, "takes_rasters", False):  # of photos only the class is wanted
+        raster = raster.placed()
     if options.cell_size > 0:
         raster = raster.with_cells(options.cell_size)
     if not isinstance(options, ChangeOptions):
         return raster
-    return RasterPair(raster, Raster.open(options.second))
+    return RasterPair(raster, Raster.open(options.second).placed())
 
 
 def _dates(raster: Raster | RasterPair) -> tuple[Raster, ...]:

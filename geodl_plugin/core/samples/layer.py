@@ -98,7 +98,7 @@ def make_samples(
             f"'{prelabel.name}' finds samples in rasters, and none is given. Choose input rasters."
         )
     refuse_inputs([options.output], [*options.rasters, options.features, options.append_to])
-    raster = Raster.open(options.rasters) if options.rasters else None
+    raster = Raster.open(options.rasters).placed() if options.rasters else None
     sources, document = _sources(options)
     if not (sources or options.schema or options.append_to or prelabel):
         raise InputError(

@@ -41,7 +41,7 @@ def run(options: SegmentOptions, progress: Progress) -> dict[str, Any]:
         GeoDLError: when the place lies outside the image or where it has no data.
     """
     with Raster.open(options.raster) as raster:
-        col, row = _pixel(raster, options)
+        col, row = _pixel(raster.placed(), options)
         half = max(options.reach, CONTEXT) // 2 + 2
         window = Window(col - half, row - half, 2 * half + 1, 2 * half + 1)
         window = window.intersection(raster.window)

@@ -244,6 +244,27 @@ def test_other_cells_show_the_same_place(tmp_path, row_y):
     assert (block.pixels[0, 8::16, 8::16] == values[4::8, 4::8]).all()
 
 
+def test_control_points_alone_are_no_place(tmp_path, numbers):
+    path = write(tmp_path / "scan.tif", numbers)
+    with Raster.open(path) as raster:
+        assert raster.placed() is raster
+    image = gdal.GetDriverByName("MEM").Create("", 40, 30, 1)
+    photo = str(tmp_path / "photo.png")
+    gdal.GetDriverByName("PNG").CreateCopy(photo, image)
+    with Raster.open(photo) as raster:
+        assert raster.placed() is raster, "a photo lies nowhere, and need not"
+    points = [gdal.GCP(col + 500, 900 - row, 0, col, row) for col, row in ((0, 0), (9, 0), (0, 9))]
+    reference = osr.SpatialReference()
+    reference.ImportFromEPSG(32612)
+    image.SetGCPs(points, reference.ExportToWkt())
+    scan = str(tmp_path / "scan.tif")
+    gdal.GetDriverByName("GTiff").CreateCopy(scan, image)
+    with Raster.open(scan) as raster:
+        assert raster.read(raster.window).valid.all(), "its pixels can be learnt from"
+        with pytest.raises(RasterError, match=r"'scan\.tif' is placed by control points only\. W"):
+            raster.placed()
+
+
 def test_other_cells_without_a_georeference_are_one_sentence(tmp_path):
     path = str(tmp_path / "photo.png")
     image = gdal.GetDriverByName("MEM").Create("", 20, 20, 1)

@@ -208,3 +208,18 @@ def test_weights_that_do_not_fit(tmp_path: Path, source: str) -> None:
         from geodl_plugin.core.inference import pixels
 
         pixels.run(PixelOptions([source], model, str(tmp_path / "out.tif")), Progress())
+
+
+def with_control_points(path: Path) -> str:
+    image = gdal.GetDriverByName("GTiff").Create(str(path), 50, 50, 3)
+    corners = ((0, 0), (50, 0), (0, 50))
+    image.SetGCPs([gdal.GCP(5e5 + col, 4e6 - row, 0, col, row) for col, row in corners], "")
+    return str(path)
+
+
+def test_a_raster_that_control_points_place_is_refused(tmp_path: Path) -> None:
+    """It was worked on as if it lay at 0, 0."""
+    scan = with_control_points(tmp_path / "scan.tif")
+    model = write_model(tmp_path / "m.dlpk", "TEST_PIXELS", bands=3)
+    with pytest.raises(GeoDLError, match=r"'scan\.tif' is placed by control points only\."):
+        open_pixels(PixelOptions([scan], model, str(tmp_path / "out.tif")))
