@@ -214,10 +214,12 @@ def facts_of(options: InferenceOptions, **more: Any) -> dict[str, Any]:
     with contextlib.suppress(ModelError):  # a network that is ready needs none
         files += map(str, model_files(options.model))
     states = {}
-    for each in files:
+    # Edits of a GeoPackage that another program has open lie in a file beside it for a while.
+    for each in [name for file in files for name in (file, f"{file}-wal")]:
         with contextlib.suppress(OSError, ValueError):
             state = Path(each).stat()
-            states[each] = [state.st_size, state.st_mtime_ns]
+            if state.st_size or not each.endswith("-wal"):
+                states[each] = [state.st_size, state.st_mtime_ns]
     told = dataclasses.asdict(options)
     del told["scheduler"]  # it decides who computes, not what
     return {"options": told, "files": states, **more}

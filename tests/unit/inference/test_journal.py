@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import sqlite3
 import zipfile
 from pathlib import Path
 
@@ -19,7 +21,7 @@ from geodl_plugin.core.packages.definition import ModelDefinition
 from geodl_plugin.core.packages.installation import install, uninstall
 from geodl_plugin.core.progress import Progress
 
-from .support import write_model, write_raster
+from .support import write_model, write_polygons, write_raster
 
 FACTS = {"options": {"sources": ["a ü.tif"]}}
 
@@ -97,6 +99,23 @@ def test_a_changed_file_changes_the_facts(tmp_path: Path) -> None:
     source.write_bytes(b"22")
     assert facts_of(options, tiles=[512, 64]) != before
     assert before["options"]["model"] == "{}"
+
+
+def test_what_another_program_has_not_yet_put_into_a_geopackage_changes_the_facts(
+    tmp_path: Path,
+) -> None:
+    """QGIS writes into a file beside it as long as the layer is open."""
+    mask = write_polygons(tmp_path / "mask.gpkg", ["POLYGON ((0 0, 9 0, 9 9, 0 0))"], 32616)
+    options = PixelOptions([], "{}", "out.tif", mask=[mask, ""])
+    with contextlib.closing(sqlite3.connect(mask)) as program:
+        program.execute("PRAGMA journal_mode = WAL")
+        before, size = facts_of(options), Path(mask).stat().st_size
+        Path(f"{mask}-wal").touch()
+        assert facts_of(options) == before, "opened only"
+        program.execute("CREATE TABLE edits (number)")
+        program.commit()
+        assert Path(mask).stat().st_size == size
+        assert facts_of(options) != before
 
 
 def test_a_model_that_was_replaced_changes_the_facts(
