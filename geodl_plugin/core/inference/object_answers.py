@@ -70,7 +70,7 @@ class ObjectAnswering:
 
             run_objects_elsewhere(self, subjects, consume, phase)
             return
-        entries = _images(subjects, self.open_reader)
+        entries = _images(subjects, self.open_reader, self.model.chip_size)
         groups = answer_ahead(_gathered(entries, self.engine), self._answer, self.engine)
         with (
             contextlib.closing(entries),
@@ -82,8 +82,7 @@ class ObjectAnswering:
                 phase.step(len(waiting))
 
     def _answer(self, waiting: list[Entry]) -> Answers:
-        side = self.model.chip_size
-        images = [fit(image, side) for _, image in waiting if image is not None]
+        images = [image for _, image in waiting if image is not None]
         left = iter(self.engine.infer(images, self.decode) if images else [])
         return [None if image is None else next(left) for _, image in waiting]
 
@@ -109,13 +108,21 @@ def answering(
 
 
 def _images(
-    subjects: Iterable[Subject], open_reader: Callable[[], Callable[[Subject], np.ndarray | None]]
+    subjects: Iterable[Subject],
+    open_reader: Callable[[], Callable[[Subject], np.ndarray | None]],
+    side: int,
 ) -> Generator[Entry, None, None]:
-    """Yield objects with their images, read ahead."""
+    """Yield objects with their images of ``side`` × ``side`` pixels, read ahead."""
 
     def open_readers() -> Callable[[list[Subject]], list[np.ndarray | None]]:
         read = open_reader()
-        return lambda group: [read(each) for each in group]
+
+        def fitted(subject: Subject) -> np.ndarray | None:
+            image = read(subject)
+            # At once: whole photos that wait for their batch would fill the memory.
+            return None if image is None else fit(image, side)
+
+        return lambda group: [fitted(each) for each in group]
 
     left = iter(subjects)
     # One by one, handing them to the threads would cost more than reading them.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,12 @@ from osgeo import ogr
 from geodl_plugin.core.errors import InputError, RasterError
 from geodl_plugin.core.geo.crs import same_crs
 from geodl_plugin.core.geo.vector import VectorReader
+from geodl_plugin.core.inference.crops import WholeReader
 from geodl_plugin.core.inference.engine import Engine
 from geodl_plugin.core.inference.objects import classify as classify_features
 from geodl_plugin.core.inference.objects import run
 from geodl_plugin.core.inference.options import ObjectOptions
+from geodl_plugin.core.inference.pipeline import READERS
 
 from .support import (
     NORTH_UP,
@@ -206,6 +209,26 @@ def test_large_rasters_are_read_small(tmp_path: Path, monkeypatch: pytest.Monkey
     model = write_model(tmp_path / "m.dlpk", "TEST_OBJECTS", chip_size=16)
     run(ObjectOptions([source], model, str(tmp_path / "out.gpkg")), Heard())
     assert read_features(tmp_path / "out.gpkg")[0]["ClassLabel"] == "Car"
+
+
+def test_few_photos_are_in_memory_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, photos = WholeReader.__call__, []
+    alive = []
+
+    def counted(reader: WholeReader, subject: Any) -> Any:
+        image = read(reader, subject)
+        photos.append(weakref.ref(image))
+        alive.append(sum(each() is not None for each in photos))
+        return image
+
+    source = write_raster(tmp_path / "a.tif", np.ones((1, 40, 30), np.uint8))
+    model = write_model(tmp_path / "m.dlpk", "TEST_OBJECTS", chip_size=16)
+    monkeypatch.setattr(WholeReader, "__call__", counted)
+    result = run(ObjectOptions([source] * 64, model, str(tmp_path / "out.gpkg")), Heard())
+    assert result["object_count"] == 64
+    assert max(alive) <= READERS, "one a thread"
 
 
 @pytest.mark.parametrize("threshold, expected", [(0.5, "Tree,Car"), (0.7, "Car"), (0.99, "")])
