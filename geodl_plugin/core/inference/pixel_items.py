@@ -52,6 +52,8 @@ def pixel_items(options: PixelOptions) -> list[PixelOptions]:
     folder = output.with_suffix("")
     # The check needs the name of a GeoTIFF; each raster gets its own afterwards.
     items = split(dataclasses.replace(options, output=str(folder / "result.tif")), open_pixels)
+    for item in items:
+        _require_joinable(item.sources[0], several=len(items) > 1)
     seen: Counter[str] = Counter()
     named = []
     for item in items:
@@ -61,6 +63,21 @@ def pixel_items(options: PixelOptions) -> list[PixelOptions]:
         named.append(dataclasses.replace(item, output=str(folder / f"{stem}{again}.tif")))
     refuse_inputs([options.output, *(each.output for each in named)], options.sources)
     return named
+
+
+def _require_joinable(source: str, several: bool) -> None:
+    """Raise :class:`InputError` when GDAL would leave a raster's result out of a virtual one."""
+    with Raster.open(source) as raster:
+        grid, name = raster.geotransform, raster.name
+        if several and not raster.has_place:
+            reason = f"'{name}' has no georeference, so its place among the others is not known."
+        elif grid.row_x or grid.col_y:
+            reason = f"'{name}' is turned, which the virtual raster that joins the results is not."
+        elif grid.row_y > 0 or grid.col_x < 0:
+            reason = f"'{name}' is not stored north up, as the raster that joins the results is."
+        else:
+            return
+    raise InputError(f"{reason} Warp it first, or run the tool for each raster, as a batch.")
 
 
 def run_each(

@@ -12,14 +12,14 @@ from osgeo import gdal
 
 from geodl_plugin.core.errors import GeoDLError, InputError, ModelError
 from geodl_plugin.core.geo.raster import Raster
-from geodl_plugin.core.inference import detect
+from geodl_plugin.core.inference import detect, pixels
 from geodl_plugin.core.inference.checks import choose_classes, open_job, open_pixels
 from geodl_plugin.core.inference.options import DetectionOptions, PixelOptions
 from geodl_plugin.core.inference.pixel_items import pixel_items
 from geodl_plugin.core.models.registry import Task
 from geodl_plugin.core.progress import Progress
 
-from .support import NORTH_UP, TREES, write_model, write_polygons, write_raster
+from .support import NORTH_UP, TREES, TURNED, write_model, write_polygons, write_raster
 from .test_engine import Heard
 
 
@@ -139,6 +139,30 @@ def test_no_raster_is_the_place_of_another_ones_result(tmp_path: Path, source: s
     output = str(tmp_path / "more.vrt")
     with pytest.raises(InputError, match="is an input"):
         pixel_items(PixelOptions([source, other], model, output, separate=True))
+
+
+@pytest.mark.parametrize(
+    ("place", "reason"),
+    [
+        (TURNED, "is turned"),
+        ((500100.0, 0.5, 0.0, 4100000.0, 0.0, 0.5), "is not stored north up"),
+        (None, "has no georeference"),
+    ],
+)
+def test_what_cannot_be_joined_is_refused_before_it_is_classified(
+    tmp_path: Path, source: str, place: tuple[float, ...] | None, reason: str
+) -> None:
+    """GDAL left it out of the virtual raster and only warned."""
+    other = write_raster(tmp_path / "other.tif", np.zeros((3, 50, 50), np.uint8), place or NORTH_UP)
+    if place is None:
+        other = str(tmp_path / "other.png")
+        gdal.GetDriverByName("PNG").CreateCopy(other, gdal.Open(str(tmp_path / "other.tif")))
+        Path(f"{other}.aux.xml").unlink()
+    model = write_model(tmp_path / "m.dlpk", "TEST_PIXELS", bands=3)
+    output = tmp_path / "all.vrt"
+    with pytest.raises(GeoDLError, match=f"'{Path(other).name}' {reason}.* as a batch"):
+        pixels.run(PixelOptions([source, other], model, str(output), separate=True), Progress())
+    assert not (tmp_path / "all").exists()
 
 
 def test_the_extension_of_the_output_is_one_that_is_written(tmp_path: Path, source: str) -> None:
