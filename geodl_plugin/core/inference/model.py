@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ModelError
+from ..errors import GeoDLError, ModelError
 from ..geo.raster import Block, Raster
 from ..models.registry import NetworkSpec, Task, model_type
 from ..packages.band_names import BandNames
@@ -144,8 +144,22 @@ def read_model(
     Raises:
         ModelError: when it is made for another task, or is not complete.
     """
-    if is_foreign(definition):
-        return _foreign(read_foreign(definition, task, arguments, allow_code), definition)
+    try:
+        if is_foreign(definition):
+            model = _foreign(read_foreign(definition, task, arguments, allow_code), definition)
+        else:
+            model = _own(definition, task)
+    except GeoDLError:
+        raise
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise ModelError(
+            f"'{definition.name}' has a definition that cannot be understood. Get it again."
+        ) from error
+    return model
+
+
+def _own(definition: ModelDefinition, task: Task) -> Model:
+    """Return the model of a definition that GeoDL has written."""
     definition.require_task(task.value)
     facts = definition.geodl
     name = definition.name

@@ -273,7 +273,9 @@ def _open_archive(path: Path, name: str = "") -> Archive:
         with path.open("rb") as file:
             start = file.read(len(SIGNATURE))
         return SevenZip(path, name) if start == SIGNATURE else zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, OSError) as error:
+    except ModelError:
+        raise
+    except DAMAGE as error:
         raise ModelError(
             f"'{name}' is not a model package: {error}. "
             "Choose a model package (.dlpk) or definition (.emd), or a network (.onnx, .pt, .pt2)."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping, MutableMapping
 from pathlib import Path
 from typing import Any
@@ -76,7 +77,7 @@ class ModelDefinition:
         """Read a definition; raise :class:`ModelError` when the text is none."""
         try:
             values = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):  # no JSON, or nested deeper than any definition is
             values = None
         if not isinstance(values, dict):
             raise ModelError(f"'{name}' is no model definition: it is not a JSON object.")
@@ -109,6 +110,8 @@ class ModelDefinition:
     def schema(self) -> Schema:
         """The classes."""
         entries = self.values.get("Classes") or []
+        if not isinstance(entries, list):
+            raise ModelError(f"'{self.name}' names no list of classes. Get it again.")
         return Schema.of(class_of_json(entry, place) for place, entry in enumerate(entries))
 
     @property
@@ -161,7 +164,7 @@ class ModelDefinition:
 
     def _integer(self, key: str) -> int:
         value = self.values.get(key)
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or value < 1:
+        if not _is_number(value) or value < 1:
             raise ModelError(f"'{self.name}' has no usable {key}: {value!r}.")
         return int(value)
 
@@ -174,15 +177,22 @@ def class_of_json(entry: Mapping[str, Any], place: int) -> ClassDefinition:
     """
     fields = CaselessDict(entry) if isinstance(entry, Mapping) else CaselessDict({})
     value = fields.get("Value", fields.get("ClassValue"))
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+    if not _is_number(value):
         raise ModelError(f"The class {entry!r} has no value. Give it a whole number.")
-    color = fields.get("Color") or []
+    color = fields.get("Color")
+    color = color if isinstance(color, list) else []
     rgb = [part for part in color if isinstance(part, (int, float)) and 0 <= part <= 255]
     return ClassDefinition(
         int(value),
         str(fields.get("Name", fields.get("ClassName", int(value)))),
         (int(rgb[0]), int(rgb[1]), int(rgb[2])) if len(rgb) == 3 else default_color(place),
     )
+
+
+def _is_number(value: Any) -> bool:
+    """Return whether a value of JSON is a number; Python reads Infinity and NaN too."""
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return number and math.isfinite(value)
 
 
 def class_to_json(each: ClassDefinition) -> dict[str, Any]:

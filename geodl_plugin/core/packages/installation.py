@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..errors import InputError, ModelError
+from ..errors import GeoDLError, InputError, ModelError
 from ..progress import Progress
 from . import store
 from .archive import check_package, peek_definition, write_package
@@ -149,8 +149,10 @@ def list_models() -> list[dict[str, Any]]:
                 classes=list(definition.schema.names),
                 facts=facts(definition),
             )
-        except ModelError as error:
+        except GeoDLError as error:
             entry["problem"] = str(error)
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+            entry["problem"] = f"'{name}' has a definition that cannot be understood. Get it again."
         found.append(entry)
     return found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -247,3 +248,19 @@ def test_a_raster_that_control_points_place_is_refused(tmp_path: Path) -> None:
     model = write_model(tmp_path / "m.dlpk", "TEST_PIXELS", bands=3)
     with pytest.raises(GeoDLError, match=r"'scan\.tif' is placed by control points only\."):
         open_pixels(PixelOptions([scan], model, str(tmp_path / "out.tif")))
+
+
+@pytest.mark.parametrize("odd", [{"class_count": "x"}, {"arguments": [1]}, {"image_bands": "q"}])
+def test_a_definition_that_cannot_be_understood_is_a_sentence(
+    tmp_path: Path, source: str, odd: dict[str, Any]
+) -> None:
+    model = Path(write_model(tmp_path / "m.dlpk", "TEST_PIXELS", bands=3))
+    with zipfile.ZipFile(model) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    definition = json.loads(files["m.emd"])
+    definition["GeoDL"].update(odd)
+    with zipfile.ZipFile(model, "w") as archive:
+        for name, content in {**files, "m.emd": json.dumps(definition).encode()}.items():
+            archive.writestr(name, content)
+    with pytest.raises(ModelError, match=r"'m\.dlpk' has a definition that cannot be understood"):
+        open_pixels(PixelOptions([source], str(model), str(tmp_path / "out.tif")))

@@ -247,6 +247,43 @@ def test_a_definition_that_lacks_something_says_what(values, message):
         }[key]()
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"Classes": 5}', "names no list of classes"),
+        ('{"Classes": [{"Value": Infinity, "Name": "a"}]}', "has no value"),
+        ('{"Classes": [{"Value": NaN, "Name": "a"}]}', "has no value"),
+        ('{"ImageWidth": NaN}', "has no usable ImageWidth: nan"),
+        pytest.param(
+            '{"a": ' + 200_000 * "[" + 200_000 * "]" + "}", "is no model definition", id="nested"
+        ),
+    ],
+)
+def test_an_odd_definition_is_a_sentence(text, message):
+    with pytest.raises(ModelError, match=message):
+        definition = ModelDefinition.from_json(text)
+        assert definition.schema is not None and definition.tile_size
+
+
+def test_a_colour_that_is_none_is_chosen():
+    definition = ModelDefinition({"Classes": [{"Value": 1, "Name": "a", "Color": 5}]})
+    assert len(definition.schema.classes[0].color) == 3
+
+
+@pytest.mark.parametrize("place, byte", [(6, 200), (46, 0xFF)])
+def test_a_package_of_another_kind_of_zip_is_a_sentence(tmp_path, place, byte):
+    """One says that it needs a newer program, one has a name that is no text."""
+    path = tmp_path / "m.dlpk"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("ü.emd", "{}")
+    content = bytearray(path.read_bytes())
+    content[content.find(b"PK\x01\x02") + place] = byte
+    path.write_bytes(content)
+    for read in (peek_definition, open_package):
+        with pytest.raises(ModelError, match=r"'m\.dlpk' is not a model package: .*\. Choose"):
+            read(path)
+
+
 def test_the_wrong_task_names_the_right_tool():
     definition = ModelDefinition({"ModelType": "ObjectDetection"}, "trees.dlpk")
     with pytest.raises(ModelError, match=r"'trees.dlpk' detects objects. Use the tool 'Detect obj"):

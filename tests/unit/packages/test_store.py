@@ -146,6 +146,23 @@ def test_a_damaged_model_in_the_store_is_listed_with_its_problem(models):
     assert uninstall("broken") == "broken"
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"Classes": 5},
+        {"Classes": [{"Value": 1, "Name": "a"}, {"Value": 1, "Name": "b"}]},
+        {"Classes": [], "GeoDL": {"band_count": "x", "training": 5}},
+    ],
+)
+def test_an_odd_model_in_the_store_does_not_hide_the_others(models, package, odd):
+    install(str(package), "Good", Progress())
+    with zipfile.ZipFile(store.directory() / "odd.dlpk", "w") as archive:
+        archive.writestr("m.emd", json.dumps({"ModelType": "ImageClassification", **odd}))
+    found = {each["name"]: each for each in list_models()}
+    assert set(found) == {"Good", "odd"} and "problem" not in found["Good"]
+    assert listing_page(list(found.values()))
+
+
 def test_a_definition_is_packed_with_what_it_names(models, tmp_path):
     folder = tmp_path / "model"
     folder.mkdir()
