@@ -19,6 +19,7 @@ from ..samples.schema import Schema
 from .foreign.description import Foreign, is_foreign, read_foreign
 
 FIXED_SIZE, BOUNDING_BOX = "FIXED_SIZE", "BOUNDING_BOX"
+LARGEST_VALUE = 65534  # of a class in a raster: the next one is its no data
 
 
 @dataclass(frozen=True)
@@ -155,7 +156,19 @@ def read_model(
         raise ModelError(
             f"'{definition.name}' has a definition that cannot be understood. Get it again."
         ) from error
+    if task in (Task.PIXELS, Task.CHANGE):
+        _require_pixel_values(model)
     return model
+
+
+def _require_pixel_values(model: Model) -> None:
+    """Raise :class:`ModelError` when a class raster cannot hold a class: 65535 is its no data."""
+    for each in model.schema.classes:
+        if not 0 <= each.value <= LARGEST_VALUE:
+            raise ModelError(
+                f"'{model.name}' gives the class '{each.name}' the value {each.value}, which a "
+                f"class raster cannot hold. Give it one from 0 to {LARGEST_VALUE}."
+            )
 
 
 def _own(definition: ModelDefinition, task: Task) -> Model:

@@ -19,6 +19,7 @@ from geodl_plugin.core.inference.options import DetectionOptions, PixelOptions
 from geodl_plugin.core.inference.pixel_items import pixel_items
 from geodl_plugin.core.models.registry import Task
 from geodl_plugin.core.progress import Progress
+from geodl_plugin.core.samples.schema import Schema
 
 from .support import NORTH_UP, TREES, TURNED, write_model, write_polygons, write_raster
 from .test_engine import Heard
@@ -248,6 +249,16 @@ def test_a_raster_that_control_points_place_is_refused(tmp_path: Path) -> None:
     model = write_model(tmp_path / "m.dlpk", "TEST_PIXELS", bands=3)
     with pytest.raises(GeoDLError, match=r"'scan\.tif' is placed by control points only\."):
         open_pixels(PixelOptions([scan], model, str(tmp_path / "out.tif")))
+
+
+@pytest.mark.parametrize("value", [70000, 65535, -5])
+def test_a_class_that_no_class_raster_can_hold_is_refused(
+    tmp_path: Path, source: str, value: int
+) -> None:
+    schema = Schema.from_text(f"3:Tree;{value}:Car")
+    model = write_model(tmp_path / "m.dlpk", "TEST_PIXELS", bands=3, schema=schema)
+    with pytest.raises(ModelError, match=f"class 'Car' the value {value}, .* 0 to 65534"):
+        open_pixels(PixelOptions([source], model, str(tmp_path / "out.tif")))
 
 
 @pytest.mark.parametrize("odd", [{"class_count": "x"}, {"arguments": [1]}, {"image_bands": "q"}])
