@@ -171,7 +171,7 @@ class Cutter:
     def _open_second(self) -> Raster | None:
         if not self.options.second:
             return None
-        second = Raster.open(self.options.second)
+        second = Raster.open(self.options.second).placed()
         shared_window(self.raster, second)
         same = second.geotransform == self.raster.geotransform
         if same and (second.width, second.height) == (self.raster.width, self.raster.height):
@@ -181,7 +181,7 @@ class Cutter:
 
 
 def _open(rasters: tuple[str, ...], cell_size: float) -> Raster:
-    raster = Raster.open(rasters)
+    raster = Raster.open(rasters).placed()
     return raster.with_cells(cell_size) if cell_size > 0 else raster
 
 

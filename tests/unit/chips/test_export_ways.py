@@ -178,6 +178,17 @@ def test_turned_chips_have_no_data_where_the_second_raster_does_not_reach(scene,
     assert len(shares) > 3
 
 
+def test_rasters_that_control_points_place_are_refused(scene, export):
+    scene.paint(shape=(1, 64, 64)).label([[0, 0, 64, 64]], [3])
+    scan = str(scene.folder / "scan.tif")
+    image = gdal.GetDriverByName("GTiff").Create(scan, 64, 64, 1)
+    image.SetGCPs([gdal.GCP(5e5 + c, 4e6 - r, 0, c, r) for c, r in ((0, 0), (64, 0), (0, 64))], "")
+    image = None
+    for changes in ({"rasters": (scan,)}, {"second": (scan,), "format": "Classified_Tiles"}):
+        with pytest.raises(GeoDLError, match=r"'scan\.tif' is placed by control points only\."):
+            export(**changes)
+
+
 @pytest.mark.parametrize(
     ("crs", "easting", "message"),
     [
