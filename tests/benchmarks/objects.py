@@ -4,8 +4,10 @@
 tile answer, on 2,048² and 4,096² pixels. In turns, in one process, after loading, best of three:
 
 * *GeoDL*: the whole road, from the file to the GeoPackage with its spatial index; with the tiles
-  of the plain loop (padding 64), and with its own padding, a quarter of the tile.
-* *bare engine*: the same engine on the same tiles, which lie in memory, up to each tile's boxes.
+  of the plain loop (padding 64), with its own tiles, and with tiles of 512 that have as wide a
+  padding as those, a quarter.
+* *bare engine*: the same engine on the same tiles, which lie in memory, up to each tile's boxes;
+  beside the tiles of the plain loop and its own ones.
 * *plain loop*: read a tile of 512 with an overlap of 128, ONNX Runtime with float32,
   ``torchvision.ops.nms`` of all boxes, write them one by one.
 
@@ -189,6 +191,7 @@ def measure_detection(side: int, how: str, turns: int, folder: Path) -> None:
     threshold = threshold_of(network, image)
     own = DetectionOptions([source], "", str(folder / "ours.gpkg"), threshold=threshold)
     same = dataclasses.replace(own, tile_size=TILE, padding=OVERLAP // 2)
+    narrow = dataclasses.replace(own, tile_size=TILE)
     engine = Engine(network, "cpu", progress=Told())
     detection_road(engine, model, same)  # chooses the engine, as every run does
     rounds = []
@@ -196,15 +199,18 @@ def measure_detection(side: int, how: str, turns: int, folder: Path) -> None:
         road, count = detection_road(engine, model, same)
         alone = bare_detection(engine, model, same)
         wide, _ = detection_road(engine, model, own)
+        bare_wide = bare_detection(engine, model, own)
+        slow, _ = detection_road(engine, model, narrow)
         output = folder / "plain.gpkg"
         output.unlink(missing_ok=True)
         loop = plain_detection(session, structure, network, source, threshold, str(output))
-        rounds.append((road, alone, wide, loop))
-    road, alone, wide, loop = (min(column) for column in zip(*rounds))
+        rounds.append((road, alone, wide, bare_wide, slow, loop))
+    road, alone, wide, bare_wide, slow, loop = (min(column) for column in zip(*rounds))
     print(
         f"{side}², {how}: Detect objects {road:.2f} s, {count} objects = {alone / road:.2f} of the "
         f"bare engine ({alone:.2f} s), {loop / road:.2f} × the plain loop ({loop:.2f} s); with "
-        f"its own padding {wide:.2f} s, {loop / wide:.2f} × the plain loop",
+        f"its own tiles {wide:.2f} s = {bare_wide / wide:.2f} of the bare engine, "
+        f"{loop / wide:.2f} × the plain loop, {slow / wide:.2f} × tiles of {TILE} padded alike",
         flush=True,
     )
 
