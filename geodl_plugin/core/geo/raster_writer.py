@@ -133,9 +133,10 @@ def _copied(path: str, driver: str, pixels: np.ndarray, place: _Place) -> gdal.D
     """Write an image of a format that must be written as a whole; it has no band names."""
     memory = gdal_array.OpenArray(np.ascontiguousarray(pixels))
     place.describe(memory)
-    return attempt(
-        gdal.GetDriverByName(driver).CreateCopy, path, memory, options=CHIP_OPTIONS[driver]
-    )
+    # The last of two or four bands is no alpha: the readers would leave it out.
+    plain = driver == "MRF" and len(pixels) in (2, 4)
+    options = CHIP_OPTIONS[driver] + ["PHOTOMETRIC=MULTISPECTRAL"] * plain
+    return attempt(gdal.GetDriverByName(driver).CreateCopy, path, memory, options=options)
 
 
 def _masked(target: gdal.Dataset, valid: np.ndarray) -> gdal.Dataset | None:

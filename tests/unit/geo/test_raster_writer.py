@@ -44,6 +44,16 @@ def test_a_mask_is_kept_beside_every_value(tmp_path, kind, suffix):
     assert kind == "JPEG" or (block.pixels == np.where(valid, pixels, 0)).all()
 
 
+@pytest.mark.parametrize(("kind", "suffix"), [("TIFF", ".tif"), ("MRF", ".mrf")])
+@pytest.mark.parametrize("bands", [1, 2, 3, 4, 5, 8])
+def test_no_band_is_taken_for_alpha(tmp_path, kind, suffix, bands):
+    pixels = np.random.default_rng(3).integers(0, 256, (bands, 16, 20)).astype(np.uint8)
+    write_chip(tmp_path / f"chip{suffix}", pixels, PLACE, UTM, kind)
+    with Raster.open(tmp_path / f"chip{suffix}") as chip:
+        block = chip.read(chip.window)
+    assert block.valid.all() and np.array_equal(block.pixels, pixels)
+
+
 def test_a_chip_that_cannot_be_written_says_so(tmp_path):
     with pytest.raises(RasterError, match="cannot be written"):
         write_chip(tmp_path / "no folder" / "a.tif", np.ones((1, 4, 4), np.uint8), PLACE, "")
