@@ -114,7 +114,13 @@ def test_learning_knows_no_inference(module):
     assert not [name for name in names if name.startswith("geodl_plugin.core.inference")]
 
 
-@pytest.mark.parametrize("module", layer("algorithms", "gui", "provider", "plugin", "paths"))
+# The registry imports all that lies beside it.
+MODELS = [module for module in layer("core.models") if module.count(".") == 3]
+
+
+@pytest.mark.parametrize(
+    "module", [*layer("algorithms", "gui", "provider", "plugin", "paths"), *MODELS]
+)
 def test_nothing_that_qgis_imports_imports_torch(module):
     for each in reached_from(module):
         heavy = tops(each, nested=False) & HEAVY

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..models.images import fit
+from ..models.networks.images import fit
 from ..progress import Phase, Progress
 from .checks import Job
 from .crops import CropReader, Subject, WholeReader

@@ -18,7 +18,7 @@ from ..chips.folder import ChipFolder
 from ..chips.labels import BoxLabel, InstanceLabel, Label, MaskLabel, PanopticLabel
 from ..chips.problems import check_fit
 from ..geo.grid import positions
-from ..models.images import fit
+from ..models.networks.images import fit
 from .losses import IGNORED
 from .normalization import Normalization
 from .order import Draw, seeded
