@@ -22,11 +22,11 @@ from qgis.PyQt.QtWidgets import (
     QWidget,
 )
 
-from ..core.errors import GeoDLError, ModelError
+from ..core.errors import GeoDLError
 from ..core.inference.model import read_model
 from ..core.models.registry import Task
 from ..core.packages.archive import peek_definition
-from ..core.packages.definition import ModelDefinition
+from ..core.packages.definition import ModelDefinition, understood
 from ..core.packages.store import installed
 from ..core.packages.summary import facts, fixed_arguments, summary
 
@@ -291,17 +291,11 @@ def read_definition(model: str, task: Task | None, allow_code: bool = False) -> 
         GeoDLError: the sentence that the tool itself would end with.
     """
     definition = peek_definition(model)
-    try:
+    with understood(definition.name):
         if task is not None:
             read_model(definition, task, allow_code=allow_code)
         # What is not complete is found out here, not when it is shown.
         summary(definition), facts(definition), fixed_arguments(definition)
-    except GeoDLError:
-        raise
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-        raise ModelError(
-            f"'{definition.name}' has a definition that cannot be understood. Get it again."
-        ) from error
     return definition
 
 

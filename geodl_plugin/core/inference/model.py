@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import GeoDLError, ModelError
+from ..errors import ModelError
 from ..geo.raster import Block, Raster
 from ..models.registry import NetworkSpec, Task, model_type
 from ..packages.band_names import BandNames
 from ..packages.cell_size import trained_metres
-from ..packages.definition import ModelDefinition
+from ..packages.definition import ModelDefinition, understood
 from ..samples.schema import Schema
 from .foreign.description import Foreign, is_foreign, read_foreign
 
@@ -145,17 +145,11 @@ def read_model(
     Raises:
         ModelError: when it is made for another task, or is not complete.
     """
-    try:
+    with understood(definition.name):
         if is_foreign(definition):
             model = _foreign(read_foreign(definition, task, arguments, allow_code), definition)
         else:
             model = _own(definition, task)
-    except GeoDLError:
-        raise
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-        raise ModelError(
-            f"'{definition.name}' has a definition that cannot be understood. Get it again."
-        ) from error
     if task in (Task.PIXELS, Task.CHANGE):
         _require_pixel_values(model)
     return model

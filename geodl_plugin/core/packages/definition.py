@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 from collections.abc import Iterator, Mapping, MutableMapping
 from pathlib import Path
 from typing import Any
 
-from ..errors import ModelError
+from ..errors import GeoDLError, ModelError
 from ..samples.schema import ClassDefinition, Schema, default_color
 from .band_names import BandNames
 
@@ -167,6 +168,26 @@ class ModelDefinition:
         if not _is_number(value) or value < 1:
             raise ModelError(f"'{self.name}' has no usable {key}: {value!r}.")
         return int(value)
+
+
+@contextlib.contextmanager
+def understood(name: str) -> Iterator[None]:
+    """Make one sentence of whatever fails in what reads a definition: its author may err anywhere.
+
+    Args:
+        name: of the model.
+
+    Raises:
+        ModelError: where the definition holds other things than its keys stand for.
+    """
+    try:
+        yield
+    except GeoDLError:
+        raise
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise ModelError(
+            f"'{name}' has a definition that cannot be understood. Get it again."
+        ) from error
 
 
 def class_of_json(entry: Mapping[str, Any], place: int) -> ClassDefinition:

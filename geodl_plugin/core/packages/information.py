@@ -21,7 +21,7 @@ from ..inference.options import (
 )
 from ..models.registry import Task
 from .archive import package_files, peek_definition
-from .definition import ModelDefinition
+from .definition import ModelDefinition, understood
 from .store import locate
 from .summary import facts, fixed_arguments, summary
 
@@ -52,14 +52,8 @@ def information(model: str) -> dict[str, Any]:
             "package (.dlpk) or definition (.emd) that belongs to them."
         )
     definition = peek_definition(model)
-    try:
+    with understood(definition.name):
         return {**describe(definition), **_place(model)}
-    except GeoDLError:
-        raise
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-        raise ModelError(
-            f"'{definition.name}' has a definition that cannot be understood. Get it again."
-        ) from error
 
 
 def describe(definition: ModelDefinition) -> dict[str, Any]:

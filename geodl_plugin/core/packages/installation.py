@@ -13,7 +13,7 @@ from ..errors import GeoDLError, InputError, ModelError
 from ..progress import Progress
 from . import store
 from .archive import check_package, peek_definition, write_package
-from .definition import ModelDefinition, read_definition
+from .definition import ModelDefinition, read_definition, understood
 from .summary import facts, summary
 
 _PIECE = 8 * 1024**2  # bytes copied between two looks at the progress
@@ -143,16 +143,15 @@ def list_models() -> list[dict[str, Any]]:
         }
         try:
             definition = peek_definition(path)
-            entry.update(
-                task=definition.task,
-                summary=summary(definition),
-                classes=list(definition.schema.names),
-                facts=facts(definition),
-            )
+            with understood(name):
+                entry.update(
+                    task=definition.task,
+                    summary=summary(definition),
+                    classes=list(definition.schema.names),
+                    facts=facts(definition),
+                )
         except GeoDLError as error:
             entry["problem"] = str(error)
-        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
-            entry["problem"] = f"'{name}' has a definition that cannot be understood. Get it again."
         found.append(entry)
     return found
 

@@ -110,15 +110,10 @@ def read_foreign(
         ModelError: one sentence about what is missing.
     """
     given = dict(arguments or {})
-    try:
-        function = function_of(definition, allow_code)
-        if function:
-            return _Reader(definition, task, {}).function(function, given)
-        return _Reader(definition, task, given).network()
-    except (TypeError, AttributeError, LookupError, OverflowError) as error:
-        raise ModelError(
-            f"'{definition.name}' has a definition that cannot be understood. Get it again."
-        ) from error
+    function = function_of(definition, allow_code)
+    if function:
+        return _Reader(definition, task, {}).function(function, given)
+    return _Reader(definition, task, given).network()
 
 
 class _Reader:
