@@ -117,10 +117,7 @@ class SetupEnvironment(GeoDLAlgorithm):
             wheels=self.text(parameters, self.WHEELS, context),
         )
         status = manage(options, progress, settings.value(PYTHON_SETTING) or None)
-        if options.action in ("INSTALL", "REPAIR") and options.python:
-            settings.setValue(PYTHON_SETTING, options.python)
-        elif options.action != "CHECK":  # a Python named before would be used instead
-            settings.remove(PYTHON_SETTING)
+        remember_python(options)
         (progress.info if status.ready else progress.warn)(status.message)
         results = {
             self.READY: status.ready,
@@ -146,6 +143,17 @@ class SetupEnvironment(GeoDLAlgorithm):
             ),
             help_text,
         )
+
+
+def remember_python(options: EnvironmentOptions) -> None:
+    """Keep the Python that a successful action named; forget it where another one was installed.
+
+    Else the tools would go on with one that may be gone.
+    """
+    if options.action in ("INSTALL", "REPAIR") and options.python:
+        QgsSettings().setValue(PYTHON_SETTING, options.python)
+    elif options.action != "CHECK":
+        QgsSettings().remove(PYTHON_SETTING)
 
 
 def write_report(path: Path, status: Status) -> None:

@@ -21,6 +21,7 @@ from qgis.PyQt.QtWidgets import (
 )
 
 from ..algorithms.base import PYTHON_SETTING
+from ..algorithms.setup_environment import remember_python
 from ..core.progress import Progress
 from ..worker.environment import DEVICES, EnvironmentOptions, manage
 from .notice import Notice
@@ -138,8 +139,7 @@ class SetupDialog(QDialog):
         thread.progress.connect(self._show_progress)
         thread.info.connect(self.log.appendPlainText)
         thread.warned.connect(self.log.appendPlainText)
-        if options.action == "INSTALL":  # a Python named before would be used instead
-            thread.succeeded.connect(lambda _: QgsSettings().remove(PYTHON_SETTING))
+        thread.succeeded.connect(lambda _: remember_python(options))
         thread.succeeded.connect(self._show_state)
         thread.failed.connect(lambda message: self._end("error", message))
         thread.cancelled.connect(lambda: self._end("info", self.tr("Cancelled.")))

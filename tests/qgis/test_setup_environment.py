@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 
 import pytest
 from qgis.core import QgsProcessingException, QgsProcessingFeedback, QgsSettings
 
 from geodl_plugin.algorithms import setup_environment
 from geodl_plugin.algorithms.base import PYTHON_SETTING
+from geodl_plugin.gui import setup_dialog
 from geodl_plugin.worker.environment import Status
 
 
@@ -58,6 +60,20 @@ def test_an_environment_of_its_own_takes_the_place_of_a_named_python(
     monkeypatch.setattr(setup_environment, "manage", lambda *_: ready)
     run("setupenvironment", ACTION=action)
     assert QgsSettings().contains(PYTHON_SETTING) == known
+
+
+def test_the_dialog_forgets_a_named_python_too(qgis_app, monkeypatch):
+    QgsSettings().setValue(PYTHON_SETTING, "/opt/gone/bin/python")
+    monkeypatch.setattr(setup_dialog, "manage", lambda *_: Status(True, "Ready.", sys.executable))
+    dialog = setup_dialog.SetupDialog()
+    for start, known in ((dialog.check, True), (dialog.install, False)):
+        start()
+        ends = time.monotonic() + 20
+        while dialog.thread is not None and time.monotonic() < ends:
+            qgis_app.processEvents()
+        assert dialog.thread is None
+        assert QgsSettings().contains(PYTHON_SETTING) == known
+    dialog.close()
 
 
 def test_a_python_that_cannot_do_it_is_refused_and_forgotten(run):
