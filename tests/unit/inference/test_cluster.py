@@ -106,7 +106,7 @@ def test_a_killed_worker_changes_no_byte(tmp_path: Path, scheduler: str, blend: 
     )
     assert here == there
     with Client(scheduler, set_as_default=False) as client:
-        client.wait_for_workers(2, timeout=60)
+        client.wait_for_workers(2, timeout=300)
         assert worker not in client.run(os.getpid).values()
 
 
@@ -120,7 +120,7 @@ def test_cancelling_leaves_nothing_and_the_cluster_free(
         detect.run(options, Listens(cancel=True))
     assert not output.parent.exists() or not list(output.parent.iterdir())
     with Client(scheduler, set_as_default=False) as client:
-        client.wait_for_workers(2, timeout=60)
+        client.wait_for_workers(2, timeout=300)
         assert client.submit(sum, [1, 2], pure=False).result(timeout=120) == 3
 
 
