@@ -55,6 +55,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture(autouse=True, scope="session")
+def nothing_kept(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Networks that runs keep for later ones lie among the tests' files, not the user's."""
+    os.environ["GEODL_COMPILED"] = str(tmp_path_factory.mktemp("compiled"))
+
+
+@pytest.fixture(autouse=True, scope="session")
 def nothing_open_at_the_end(qgis_app: Any) -> Iterator[None]:
     """Free what errors hold: QGIS closes the files of GDAL at its end; twice is a crash."""
     yield

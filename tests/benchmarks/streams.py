@@ -19,7 +19,7 @@ import torch
 
 from geodl_plugin.core.device import has_fast_bfloat16
 from geodl_plugin.core.inference import openvino_streams
-from geodl_plugin.core.inference.openvino_network import CompiledNetwork
+from geodl_plugin.core.inference.openvino_network import ReadNetwork
 from geodl_plugin.core.models.registry import NetworkSpec, build_network, model_type
 
 NETWORKS = {"UNET": 1024, "SSD": 512}  # and the sides of their tiles, in pixels
@@ -35,7 +35,7 @@ def compiled(name: str, streams: int) -> Any:
     network = build_network(NetworkSpec(name, "resnet18", arguments, 3, 2, 256)).eval()
     openvino_streams.STREAMS = streams
     precision = "bfloat16" if has_fast_bfloat16() else "float32"
-    return CompiledNetwork(network, torch.rand(1, 3, 256, 256), precision)
+    return ReadNetwork.of(network, torch.rand(1, 3, 256, 256)).compiled(precision)
 
 
 def peak(name: str, streams: int) -> int:

@@ -35,6 +35,11 @@ class DetectionViews(Wrapper):
         self.turns = MAP_TURNS if map_space else PIXEL_TURNS
         self.overlap = overlap
 
+    @property
+    def form(self) -> str:
+        """How many views."""
+        return f"DetectionViews{len(self.turns)}"
+
     def forward(self, images: Tensor) -> list[Any]:
         """Return the network's answer to each view."""
         views = [dihedral(*turn)[0](images) for turn in self.turns]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -17,12 +18,15 @@ from ..models.registry import build_network
 from ..packages.archive import Package, open_package
 from ..progress import Progress
 from .journal import Journal, Notes
+from .kept_networks import KeptNetworks, key_of
+from .lazy_network import LazyNetwork, facts_of
 from .model import Model
 from .normalizing import Normalizing
 from .options import InferenceOptions
+from .wrapping import form_of, innermost
 
 if TYPE_CHECKING:
-    from .openvino_network import CompiledNetwork
+    from .openvino_network import CompiledNetwork, ReadNetwork
 
 PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
 DISAGREEMENT = 0.03  # a faster precision may differ by this share of float32's answer
@@ -50,6 +54,7 @@ class Engine:
         precision: ``auto``, ``float32``, ``bfloat16`` or ``float16``.
         batch_size: images computed at a time; 0 chooses.
         progress: is told what is computed where.
+        kept: where what OpenVINO reads of the network is kept.
     """
 
     def __init__(
@@ -59,6 +64,7 @@ class Engine:
         precision: str = "auto",
         batch_size: int = 0,
         progress: Progress | None = None,
+        kept: KeptNetworks | None = None,
     ) -> None:
         self.device = choose_device(device)
         if precision not in ("auto", *PRECISIONS):
@@ -76,6 +82,8 @@ class Engine:
         self._computing, self._streams = threading.Semaphore(1), 1
         self.notes: Journal | Notes = Notes()
         self._compiled: CompiledNetwork | None = None
+        self._kept = kept
+        self._read: ReadNetwork | None = None  # instead of the network, while trying it
 
     def infer(self, images: Sequence[np.ndarray], decode: Decode) -> list[Any]:
         """Compute images ``(bands, rows, cols)`` and return what ``decode`` makes of each.
@@ -159,13 +167,15 @@ class Engine:
 
     def _tensor(self, images: Sequence[np.ndarray]) -> torch.Tensor:
         batch = torch.from_numpy(images[0][None] if len(images) == 1 else np.stack(images))
-        if self._compiled is not None:
+        if self._compiled is not None or self._read is not None:
             return batch
         return batch.to(self.device).contiguous(memory_format=torch.channels_last)
 
     def _forward(self, batch: torch.Tensor, precision: str) -> Any:
         if self._compiled is not None:
             return self._compiled(batch)
+        if self._read is not None:
+            return self._read.compiled(precision)(batch)
         kind = PRECISIONS[precision]
         if kind is None:
             return self.network(batch)
@@ -177,12 +187,15 @@ class Engine:
         if self.batch_size < 1:
             self.expect(0, *image.shape[-2:])
         known = self.notes.noted("engine")
-        self._compiled = None
-        if self.precision == "auto":
-            self.precision = self._fastest(image)
         if getattr(self.network, "is_compiled", False):
             known = known or TORCH
-        if known == OPENVINO or (known is None and self._seconds(image) > LEAST_SECONDS):
+        self._compiled = None
+        self._read = None if known == TORCH else self._open(image)
+        if self.precision == "auto":
+            self.precision = self._fastest(image)
+        if self._read is not None:
+            self._compiled, self._read = self._read.compiled(self.precision), None
+        elif known == OPENVINO or (known is None and self._seconds(image) > LEAST_SECONDS):
             self._compiled = self._compile(image, known == OPENVINO)
         self._kind = image.dtype
         self._streams = getattr(self._compiled or self.network, "streams", 1)
@@ -205,6 +218,32 @@ class Engine:
             seconds = self._timed(batch, self.precision)
         return seconds * self._work / (batch.shape[-1] * batch.shape[-2])
 
+    def _form(self, image: np.ndarray) -> str:
+        """Return what decides, beside the model, what OpenVINO reads of the network."""
+        from .openvino_network import processor
+
+        return f"{form_of(self.network)} {image.dtype} {len(image)} {processor()}"
+
+    def _open(self, image: np.ndarray) -> ReadNetwork | None:
+        """Return what another run has kept: it agreed with torch and was faster."""
+        if self._kept is None or self._kept.facts() is None or self.precision == "float16":
+            return None
+        try:
+            from .openvino_network import ReadNetwork
+
+            found = self._kept.find(self._form(image))
+            return None if found is None else ReadNetwork.open(*found)
+        except (ImportError, RuntimeError, ValueError):  # another run reads the network anew
+            self._kept = None
+            return None
+
+    def _keep(self, image: np.ndarray, read: ReadNetwork) -> None:
+        """Keep what OpenVINO has read for the next run of the same model."""
+        if self._kept is not None:
+            with contextlib.suppress(NotImplementedError):  # of a structure without a name
+                facts = facts_of(innermost(self.network))
+                self._kept.keep(self._form(image), facts, read.structure(), read.save)
+
     def _compile(self, image: np.ndarray, known: bool) -> CompiledNetwork | None:
         """Return what OpenVINO makes of the network, if it agrees with torch and is faster.
 
@@ -213,28 +252,31 @@ class Engine:
         self._progress.update(0.0, "Compiling the network")
         batch = self._tensor([self._part(image)])
         try:
-            from .openvino_network import CompiledNetwork
+            from .openvino_network import ReadNetwork
 
-            compiled = CompiledNetwork(self.network, batch, self.precision)
+            read = ReadNetwork.of(self.network, batch)
+            compiled = read.compiled(self.precision)
             with torch.inference_mode():
                 # What was traced at one size must hold at others.
                 for each in (batch, batch[..., : batch.shape[-2] * 3 // 4, :]):
                     fits = each.shape[-2] % getattr(self.network, "tile_step", 32) == 0
                     if fits and not agree(self._forward(each, "float32"), compiled(each)):
                         return None
-                if known:
-                    return compiled
-                fast, slow = _race(
-                    lambda: compiled.seconds(batch),
-                    lambda: self._timed(batch, self.precision),
-                    ROUNDS // 2,
-                )
+                if not known:
+                    fast, slow = _race(
+                        lambda: compiled.seconds(batch),
+                        lambda: self._timed(batch, self.precision),
+                        ROUNDS // 2,
+                    )
+                    if fast >= GAIN * slow:
+                        return None
         except Exception as error:  # whatever it cannot compile, torch computes
             if not isinstance(error, ImportError):
                 reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
                 self._progress.info(f"OpenVINO does not take this network ({reason}).")
             return None
-        return compiled if fast < GAIN * slow else None
+        self._keep(image, read)
+        return compiled
 
     def _part(self, image: np.ndarray) -> np.ndarray:
         """Return a part of an image that tells as much of the speed as the whole."""
@@ -382,8 +424,23 @@ def open_engine(model: Model, options: InferenceOptions, progress: Progress) -> 
     progress.update(0.0, f"Loading {model.name}")
     # Before the weights: it may be refused. The workers of a cluster choose theirs.
     device = choose_device("cpu" if options.scheduler else options.device)
-    with open_package(options.model) as package:
+
+    def load(package: Package) -> nn.Module:
         network = load_network(model, package, device)
+        if getattr(network, "is_compiled", False):
+            return network.eval()  # another library computes, or another process
+        return network.eval().to(device, memory_format=torch.channels_last)
+
+    def build() -> nn.Module:
+        with open_package(options.model) as package:
+            return load(package)
+
+    kept = None
+    with open_package(options.model) as package:
+        if model.foreign is None and device.type == "cpu":
+            kept = KeptNetworks(key_of(model, package.file(model.weights)))
+        facts = None if kept is None else kept.facts()
+        network = load(package) if facts is None else LazyNetwork(build, facts)
     if getattr(network, "is_compiled", False):
-        device = "cpu"  # another library computes, or another process
-    return Engine(network, str(device), options.precision, options.batch_size, progress)
+        device = torch.device("cpu")
+    return Engine(network, str(device), options.precision, options.batch_size, progress, kept)

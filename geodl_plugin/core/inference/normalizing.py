@@ -22,10 +22,8 @@ class Normalizing(Wrapper):
     """
 
     def __init__(self, network: nn.Module, model: Model) -> None:
-        super().__init__(network)
         mean, scale = map(torch.from_numpy, model.scale)
-        self.register_buffer("mean", mean, persistent=False)
-        self.register_buffer("scale", scale, persistent=False)
+        super().__init__(network, mean=mean, scale=scale)
 
     def forward(self, images: Tensor) -> Any:
         """Return the network's answer.

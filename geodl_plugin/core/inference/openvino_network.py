@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,37 +18,92 @@ from .openvino_streams import Streams
 PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}
 
 
+class ReadNetwork:
+    """A network as OpenVINO has read it, to be compiled in one precision or another.
+
+    Args:
+        model: OpenVINO's.
+        structure: of the network's answer.
+    """
+
+    def __init__(self, model: Any, structure: _pytree.TreeSpec) -> None:
+        self._model = model
+        self._structure = structure
+        self._compiled: dict[str, CompiledNetwork] = {}
+
+    @classmethod
+    def of(cls, network: nn.Module, example: Tensor) -> ReadNetwork:
+        """Have a network read.
+
+        Args:
+            network: whose answers are floating tensors, in tuples, lists and dicts.
+            example: images ``(1, bands, rows, cols)``; others may be of any number and size,
+                unless the network has a ``fixed_tile``.
+
+        Raises:
+            ImportError: when OpenVINO is not installed.
+            Exception: whatever it raises when it does not take the network.
+        """
+        silence()
+        import openvino
+
+        flat = _Flat(network)
+        with torch.inference_mode(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            # OpenVINO's own tracing computes everything once more, to check it.
+            traced = torch.jit.trace(flat, example, strict=False, check_trace=False)
+            model = openvino.convert_model(traced, example_input=example)
+        if not getattr(network, "fixed_tile", None):
+            model.reshape([-1, example.shape[1], -1, -1])
+        return cls(model, flat.structure)
+
+    @classmethod
+    def open(cls, path: Path, structure: str) -> ReadNetwork:
+        """Open what :meth:`save` has written, with its structure; else as :meth:`of`."""
+        silence()
+        import openvino
+
+        core = openvino.Core()
+        # A mapped file that another run removes is a problem on Windows.
+        core.set_property({"ENABLE_MMAP": False})
+        return cls(core.read_model(str(path)), _pytree.treespec_loads(structure))
+
+    def save(self, path: Path) -> None:
+        """Write the graph to a path that ends in ``.xml``, and its weights beside it."""
+        import openvino
+
+        openvino.save_model(self._model, str(path), compress_to_fp16=False)
+
+    def structure(self) -> str:
+        """Return the structure of the answer as text.
+
+        Raises:
+            NotImplementedError: when it is made of types that have none.
+        """
+        return _pytree.treespec_dumps(self._structure)
+
+    def compiled(self, precision: str) -> CompiledNetwork:
+        """Return the network compiled in ``float32`` or ``bfloat16``; once for each."""
+        if precision not in self._compiled:
+            self._compiled[precision] = CompiledNetwork(self._model, self._structure, precision)
+        return self._compiled[precision]
+
+
 class CompiledNetwork:
     """What OpenVINO made of a network: it gives the same answers, nested in the same way.
 
     Several threads may ask it; :attr:`streams` of them are answered at the same time.
 
     Args:
-        network: whose answers are floating tensors, in tuples, lists and dicts.
-        example: images ``(1, bands, rows, cols)``; others may be of any number and size,
-            unless the network has a ``fixed_tile``.
+        model: OpenVINO's.
+        structure: of the network's answer.
         precision: ``float32`` or ``bfloat16``.
-
-    Raises:
-        ImportError: when OpenVINO is not installed.
-        Exception: whatever it raises when it cannot compile the network.
     """
 
-    def __init__(self, network: nn.Module, example: Tensor, precision: str) -> None:
-        silence()
+    def __init__(self, model: Any, structure: _pytree.TreeSpec, precision: str) -> None:
         import openvino
 
-        with torch.inference_mode():
-            leaves, self._structure = _pytree.tree_flatten(network(example))
-        if not all(isinstance(leaf, Tensor) and leaf.is_floating_point() for leaf in leaves):
-            raise ValueError("The network's answer is not made of floating tensors alone.")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            # OpenVINO's own tracing computes everything once more, to check it.
-            traced = torch.jit.trace(_Flat(network), example, strict=False, check_trace=False)
-            model = openvino.convert_model(traced, example_input=example)
-        if not getattr(network, "fixed_tile", None):
-            model.reshape([-1, example.shape[1], -1, -1])
+        self._structure = structure
         self._compiled = Streams(openvino.Core(), model, PRECISIONS[precision])
         self.streams = self._compiled.count
 
@@ -64,12 +120,24 @@ class CompiledNetwork:
             return (time.perf_counter() - start) / self.streams
 
 
+def processor() -> str:
+    """Return the processor's name, as OpenVINO knows it."""
+    silence()
+    import openvino
+
+    return str(openvino.Core().get_property("CPU", "FULL_DEVICE_NAME"))
+
+
 class _Flat(nn.Module):
-    """Gives a network's answer as a flat tuple."""
+    """Gives a network's answer as a flat tuple, and keeps its structure."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
+        self.structure: _pytree.TreeSpec
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        return tuple(_pytree.tree_leaves(self.network(images)))
+        leaves, self.structure = _pytree.tree_flatten(self.network(images))
+        if not all(isinstance(leaf, Tensor) and leaf.is_floating_point() for leaf in leaves):
+            raise ValueError("The network's answer is not made of floating tensors alone.")
+        return tuple(leaves)

@@ -46,6 +46,11 @@ class Views(Wrapper):
         self.views = MAP_VIEWS if map_space else PIXEL_VIEWS
         self.several = several
 
+    @property
+    def form(self) -> str:
+        """How many views, of which classes."""
+        return f"Views{len(self.views)}{'several' if self.several else ''}"
+
     def forward(self, images: Tensor) -> Tensor:
         """Return logits whose softmax (sigmoid for several classes) is the mean probability."""
         total: Tensor | None = None

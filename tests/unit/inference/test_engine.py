@@ -214,7 +214,9 @@ def test_a_compiled_network_gives_the_same_answers_at_any_size() -> None:
     )
     torch.manual_seed(0)
     network = Nested().eval()
-    compiled = openvino_network.CompiledNetwork(network, torch.rand(1, 3, 64, 64), "float32")
+    compiled = openvino_network.ReadNetwork.of(network, torch.rand(1, 3, 64, 64)).compiled(
+        "float32"
+    )
     for shape in ((1, 3, 64, 64), (3, 3, 32, 96)):
         batch = torch.rand(shape).contiguous(memory_format=torch.channels_last)
         exact, found = network(batch), compiled(batch)

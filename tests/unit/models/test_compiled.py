@@ -10,7 +10,7 @@ from geodl_plugin.core.models.registry import NetworkSpec, build_network, model_
 
 pytest.importorskip("openvino")
 
-from geodl_plugin.core.inference.openvino_network import CompiledNetwork
+from geodl_plugin.core.inference.openvino_network import ReadNetwork
 
 TINY = "timm:mobilenetv3_small_050"
 SMALL = {"channels": [4, 6, 8, 10, 12], "decoder_atrous_rates": [2, 4, 6], "psp_out_channels": 16}
@@ -23,7 +23,7 @@ def test_the_same_answers_at_other_sizes_than_that_of_the_example(name):
     known = {key: value for key, value in SMALL.items() if key in kind.arguments}
     network = build_network(NetworkSpec(name, TINY, {**kind.arguments, **known}, 3, 2, 128)).eval()
     bands = 6 if name == "CHANGEDETECTOR" else 3
-    compiled = CompiledNetwork(network, torch.rand(1, bands, 64, 64), "float32")
+    compiled = ReadNetwork.of(network, torch.rand(1, bands, 64, 64)).compiled("float32")
     for shape in ((2, 256, 128), (1, 64, 192)):
         count, rows, cols = shape
         images = torch.rand(count, bands, rows, cols)

@@ -264,8 +264,8 @@ def test_tiles_of_other_sizes_keep_the_anchors():
     assert network.fixed_tile is None and network.tile_step == 64
     small = network(torch.zeros(1, 3, 64, 64))["anchors"]
     large = network(torch.zeros(1, 3, 128, 128))["anchors"]
-    assert len(large.sizes) == 4 * len(small.sizes)
-    assert torch.equal(small.sizes.unique(), large.sizes.unique())
+    assert len(large["sizes"]) == 4 * len(small["sizes"])
+    assert torch.equal(small["sizes"].unique(), large["sizes"].unique())
 
 
 def test_an_encoder_of_one_coarse_stride_serves_fine_grids():
@@ -281,4 +281,4 @@ def test_odd_grids_are_pooled_and_fix_the_tile():
     assert network.fixed_tile == 64
     answer = network(torch.zeros(1, 3, 64, 64))
     assert answer["scores"].shape == (1, 25, 3)
-    assert torch.allclose(answer["anchors"].sizes, torch.tensor(64 / 5))
+    assert torch.allclose(answer["anchors"]["sizes"], torch.tensor(64 / 5))

@@ -65,7 +65,7 @@ class SingleShotDetector(nn.Module):
         )
 
     def forward(self, images: Tensor) -> dict[str, Any]:
-        """Return scores ``(b, n, outputs)``, squashed ``(b, n, 4)`` and the ``anchors``."""
+        """Return scores ``(b, n, outputs)``, squashed ``(b, n, 4)`` and the ``anchors``' fields."""
         height, width = images.shape[-2:]
         maps = self.pyramid(self.encoder(images))
         scores, squashed, anchors = [], [], []
@@ -82,7 +82,7 @@ class SingleShotDetector(nn.Module):
         return {
             "scores": torch.cat(scores, 1),
             "squashed": torch.tanh(torch.cat(squashed, 1)),
-            "anchors": join(anchors),
+            "anchors": join(anchors)._asdict(),
         }
 
     def loss(self, outputs: dict[str, Any], targets: list[dict[str, Tensor]]) -> dict[str, Tensor]:
@@ -92,7 +92,7 @@ class SingleShotDetector(nn.Module):
             outputs: what :meth:`forward` returned.
             targets: one per image: ``boxes`` ``(n, 4)`` in pixels, ``labels`` ``(n,)``.
         """
-        anchors: Anchors = outputs["anchors"]
+        anchors = Anchors(**outputs["anchors"])
         matched = torch.stack(
             [
                 match(anchors, target["boxes"].float(), _LEAST_OVERLAP, _BACKGROUND_OVERLAP)
@@ -142,7 +142,7 @@ class SingleShotDetector(nn.Module):
 
         This is what a detector must have to be written for other programs.
         """
-        return outputs["anchors"].decode(outputs["squashed"]), self._chances(outputs)
+        return Anchors(**outputs["anchors"]).decode(outputs["squashed"]), self._chances(outputs)
 
     def _chances(self, outputs: dict[str, Any]) -> Tensor:
         scores = outputs["scores"]
@@ -159,7 +159,7 @@ class SingleShotDetector(nn.Module):
             image_size: height and width of the images, to which boxes are clipped.
             threshold: least score, 0 to 1.
         """
-        anchors, found = outputs["anchors"], []
+        anchors, found = Anchors(**outputs["anchors"]), []
         most = crowds.of_image(_MOST_DETECTIONS, image_size)
         for chance, squashed in zip(self._chances(outputs), outputs["squashed"]):
             where, label = torch.nonzero(chance >= threshold, as_tuple=True)
