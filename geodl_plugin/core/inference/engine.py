@@ -16,6 +16,7 @@ from ..device import choose_device, device_label, has_fast_bfloat16, is_out_of_m
 from ..errors import InputError, ModelError, WorkerError
 from ..models.registry import build_network
 from ..packages.archive import Package, open_package
+from ..packages.definition import understood
 from ..progress import Progress
 from .journal import Journal, Notes
 from .kept_networks import KeptNetworks, key_of
@@ -408,11 +409,12 @@ def load_network(model: Model, package: Package, device: torch.device | None = N
     from safetensors.torch import load_file
 
     path = package.file(model.weights)
-    network = build_network(model.spec)
     try:
+        with understood(model.name):
+            network = build_network(model.spec)
         network.load_state_dict(load_file(path))
-    except (RuntimeError, SafetensorError, OSError) as error:
-        reason = str(error).strip().splitlines()[0].rstrip(":.")
+    except (RuntimeError, MemoryError, SafetensorError, OSError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(":.")
         raise ModelError(
             f"The weights of '{model.name}' do not fit its network: {reason}. Get the model again."
         ) from error

@@ -175,6 +175,12 @@ def _own(definition: ModelDefinition, task: Task) -> Model:
     except ValueError as error:
         raise ModelError(f"'{name}' cannot be used: {error}") from None
     schema = definition.schema
+    classes = int(facts.get("class_count") or len(schema))
+    if classes != len(schema):
+        raise ModelError(
+            f"'{name}' has {len(schema)} classes, but its network answers with {classes}. Get the "
+            "model again."
+        )
     count = definition.band_count
     mean, std = _normalization(facts, count, name)
     crop = facts.get("crop") if isinstance(facts.get("crop"), dict) else {}
@@ -183,7 +189,7 @@ def _own(definition: ModelDefinition, task: Task) -> Model:
         str(facts.get("backbone") or ""),
         dict(facts.get("arguments") or {}),
         count,
-        int(facts.get("class_count") or len(schema)),
+        classes,
         int(facts.get("chip_size") or definition.tile_size),
         resize_to=int(facts.get("resize_to") or 0),
     )

@@ -17,7 +17,7 @@ from geodl_plugin.core.inference import detect, pixels
 from geodl_plugin.core.inference.checks import choose_classes, open_job, open_pixels
 from geodl_plugin.core.inference.options import DetectionOptions, PixelOptions
 from geodl_plugin.core.inference.pixel_items import pixel_items
-from geodl_plugin.core.models.registry import Task
+from geodl_plugin.core.models.registry import Task, model_type
 from geodl_plugin.core.progress import Progress
 from geodl_plugin.core.samples.schema import Schema
 
@@ -228,12 +228,32 @@ def test_classes_by_name_and_value() -> None:
         choose_classes(TREES, ["9"], "m")
 
 
-def test_weights_that_do_not_fit(tmp_path: Path, source: str) -> None:
-    model = write_model(tmp_path / "m.dlpk", "TEST_PIXELS", class_count=9)
-    with pytest.raises(ModelError, match="do not fit its network"):
-        from geodl_plugin.core.inference import pixels
+@pytest.mark.parametrize("count", [9, 10**12])
+def test_a_network_of_other_classes_than_the_models(
+    tmp_path: Path, source: str, count: int
+) -> None:
+    model = write_model(tmp_path / "m.dlpk", "TEST_NUMBERS", class_count=count)
+    found = refused(options(source, model))
+    assert f"'m.dlpk' has 2 classes, but its network answers with {count}. Get" in found
 
+
+@pytest.mark.parametrize(
+    ("channels", "sentence"),
+    [
+        ([4, 4], "The weights of 'm.dlpk' do not fit its network: "),
+        ([10**12, 10**12], "The weights of 'm.dlpk' do not fit its network: "),
+        (5, "'m.dlpk' has a definition that cannot be understood."),
+    ],
+)
+def test_weights_that_do_not_fit(tmp_path: Path, source: str, channels: Any, sentence: str) -> None:
+    model = write_model(
+        tmp_path / "m.dlpk", "TEST_PIXELS", 3, architecture="UNET_PLAIN",
+        arguments={**model_type("UNET_PLAIN").arguments, "channels": channels},
+    )  # fmt: skip
+    with pytest.raises(GeoDLError) as caught:
         pixels.run(PixelOptions([source], model, str(tmp_path / "out.tif")), Progress())
+    assert sentence in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 def with_control_points(path: Path) -> str:
