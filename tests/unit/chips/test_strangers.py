@@ -11,6 +11,7 @@ import pytest
 from geodl_plugin.core.chips.folder import open_folder
 from geodl_plugin.core.chips.formats.coco import encode
 from geodl_plugin.core.chips.inspect import InspectionOptions, inspect
+from geodl_plugin.core.errors import TrainingDataError
 from geodl_plugin.core.geo.grid import GeoTransform
 from geodl_plugin.core.geo.raster_writer import write_chip
 from geodl_plugin.core.progress import Progress
@@ -123,6 +124,15 @@ def test_yolo_side_by_side_with_a_list_of_names(tmp_path, place):
     folder = open_folder(tmp_path)
     assert list(boxes_by_name(folder).values()) == [[("car", [24, 12, 36, 28])]]
     assert [each.name for each in folder.reader.label_files()] == ["a.txt"]
+
+
+@pytest.mark.parametrize("names", ["{a: tree}", "5", "{null: tree}"])
+def test_yolo_whose_names_have_no_numbers_is_one_sentence(tmp_path, names):
+    picture(tmp_path / "images" / "a.png")
+    text(tmp_path / "labels" / "a.txt", "0 0.5 0.5 0.2 0.4\n")
+    text(tmp_path / "data.yaml", f"names: {names}\n")
+    with pytest.raises(TrainingDataError, match=r"data\.yaml' has names that are no list"):
+        open_folder(tmp_path)
 
 
 def test_yolo_of_labelimg_with_its_classes_among_the_labels(tmp_path):

@@ -110,8 +110,14 @@ class Yolo(ChipFormat):
         if path.name not in DEFINITIONS:
             return dict(enumerate(line.strip() for _, line in _lines(path)))
         names = _load_yaml(path).get("names")
-        pairs = names.items() if isinstance(names, dict) else enumerate(names or [])
-        return {int(position): str(name) for position, name in pairs}
+        try:
+            pairs = names.items() if isinstance(names, dict) else enumerate(names or [])
+            return {int(position): str(name) for position, name in pairs}
+        except (TypeError, ValueError):
+            raise TrainingDataError(
+                f"'{path}' has names that are no list, nor numbered from 0. Write them like "
+                "names: {0: tree, 1: car}."
+            ) from None
 
     def _value(self, position: int, path: Path) -> int:
         if position not in self._names:
