@@ -111,10 +111,16 @@ class VectorReader:
         return ogr.GeometryTypeToName(self._layer.GetGeomType())
 
     @property
-    def writable_type(self) -> str:
-        """The key of :data:`GEOMETRIES` that takes the layer's geometries."""
-        flat = self.geometry_type.replace("3D ", "").replace("Measured ", "").replace(" ", "")
-        return flat if flat in GEOMETRIES else "Unknown"
+    def writable_type(self) -> int:
+        """OGR's geometry type of a layer that takes the layer's geometries."""
+        own = self._layer.GetGeomType()
+        flat = ogr.GT_Flatten(own)
+        if flat not in GEOMETRIES.values():
+            return ogr.wkbUnknown
+        # What a shapefile calls a line or a polygon may have several parts.
+        several = self._dataset.GetDriver().ShortName == "ESRI Shapefile"
+        several &= flat in (ogr.wkbLineString, ogr.wkbPolygon)
+        return ogr.GT_GetCollection(own) if several else own
 
     def field(self, name: str) -> str:
         """Return the name of a field as it is spelt in the layer.
