@@ -13,7 +13,7 @@ from osgeo import gdal, ogr, osr
 from ..errors import VectorError
 from .crs import Bounds, bounds_through, transformation
 from .gdal_calls import attempt, last_error
-from .shapes import straight
+from .shapes import rectangle, straight
 
 FIELD_KINDS = {
     ogr.OFTInteger: "integer",
@@ -143,6 +143,7 @@ class VectorReader:
         fields: Sequence[str] | None = None,
         buffer: float = 0.0,
         empty: bool = False,
+        clip: bool = False,
     ) -> Iterator[Feature]:
         """Yield the features that have a geometry.
 
@@ -152,13 +153,19 @@ class VectorReader:
             fields: only these attributes; default all.
             buffer: grow the geometries by this radius, in units of the layer.
             empty: also yield features without a geometry, with an empty one.
+            clip: of geometries that are transformed, take what lies near the bounds: what is far
+                away may have no place in ``crs``, or a wrong one.
         """
         transform = self._transformation(self.crs, crs)
+        near: ogr.Geometry | None = None
         if bounds is not None:
             own = bounds_through(bounds, self._transformation(crs, self.crs))
             self._layer.SetSpatialFilterRect(
                 own[0] - buffer, own[1] - buffer, own[2] + buffer, own[3] + buffer
             )
+            if clip and transform is not None:
+                width, height = own[2] - own[0], own[3] - own[1]
+                near = rectangle(own[0] - width, own[1] - height, own[2] + width, own[3] + height)
         names = list(self.fields) if fields is None else list(fields)
         self._layer.ResetReading()
         for feature in self._layer:
@@ -168,6 +175,10 @@ class VectorReader:
                     continue
                 geometry = ogr.Geometry(ogr.wkbGeometryCollection)
             geometry = geometry.Buffer(buffer) if buffer else geometry.Clone()
+            if near is not None:
+                geometry = attempt(straight(geometry).Intersection, near) or geometry
+                if geometry.IsEmpty():
+                    continue
             if transform is not None and geometry.Transform(transform) != 0:
                 raise VectorError(
                     f"Feature {feature.GetFID()} of '{self.name}' cannot be transformed to the "
@@ -183,10 +194,10 @@ class VectorReader:
             self._transformations[source, target] = transformation(source, target)
         return self._transformations[source, target]
 
-    def union(self, crs: str = "") -> ogr.Geometry:
-        """Return all geometries joined to one, in ``crs`` if that is given."""
+    def union(self) -> ogr.Geometry:
+        """Return all geometries joined to one."""
         joined = ogr.Geometry(ogr.wkbPolygon)
-        for feature in self.features(crs=crs):
+        for feature in self.features(fields=()):
             joined = joined.Union(feature.geometry) or joined
         return joined
 

@@ -12,6 +12,7 @@ import pytest
 from osgeo import gdal
 
 from geodl_plugin.core.errors import GeoDLError, InputError, ModelError
+from geodl_plugin.core.geo.mask import PolygonMask
 from geodl_plugin.core.geo.raster import Raster
 from geodl_plugin.core.inference import detect, pixels
 from geodl_plugin.core.inference.checks import choose_classes, open_job, open_pixels
@@ -89,6 +90,14 @@ def test_a_mask_outside(tmp_path: Path, source: str) -> None:
     mask = write_polygons(tmp_path / "mask.gpkg", ["POLYGON((0 0,1 0,1 1,0 0))"], 32616)
     model = write_model(tmp_path / "m.dlpk", "TEST_NUMBERS")
     assert "lies outside of 'ortho.tif'" in refused(options(source, model, mask=[mask, ""]))
+
+
+def test_a_mask_may_reach_where_the_rasters_system_does_not(source: str, tmp_path: Path) -> None:
+    """No UTM zone has coordinates for the whole world, or for the Aleutians beside Florida."""
+    world = "POLYGON((-180 -90,180 -90,180 90,-180 90,-180 -90))"
+    mask = write_polygons(tmp_path / "mask.gpkg", [world], 4326)
+    with Raster.open(source) as raster:
+        assert PolygonMask(mask, "", raster).inside(raster.window).all()
 
 
 @pytest.mark.parametrize(
