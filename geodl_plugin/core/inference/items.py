@@ -34,7 +34,7 @@ def split(options: Options, check: Callable[[Options], Job]) -> list[Options]:
     Raises:
         OutsideError: when extent or mask meet none of the rasters.
     """
-    if not options.separate or len(options.sources) < 2:
+    if not options.is_each:
         return [dataclasses.replace(options, separate=False)]
     with Raster.open(options.sources[0]) as first:
         crs = first.crs
