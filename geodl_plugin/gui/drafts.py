@@ -31,7 +31,10 @@ class Drafts:
 
     def __init__(self, samples: SampleLayer) -> None:
         self.samples = samples
-        self._place = samples.layer.fields().lookupField(CONFIDENCE)
+
+    @property
+    def _place(self) -> int:
+        return self.samples.layer.fields().lookupField(CONFIDENCE)
 
     def require(self) -> None:
         """Raise :class:`InputError` unless the layer can hold drafts."""
