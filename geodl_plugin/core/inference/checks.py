@@ -198,6 +198,10 @@ def open_features(options: ObjectOptions) -> VectorReader | WholeRasters:
             f"The class cannot be stored in a field called '{options.class_field}'. "
             "Choose another name."
         )
+    if not 0 <= options.score_threshold <= 1:
+        raise InputError(
+            f"score_threshold={options.score_threshold} is not between 0 and 1. Choose a share."
+        )
     refuse_inputs(options.outputs, options.inputs)
     if options.takes_rasters:
         return WholeRasters(options)
