@@ -164,14 +164,19 @@ class VectorWriter:
         self._create(feature, values)
 
     def _fitted(self, geometry: ogr.Geometry) -> ogr.Geometry:
-        """Return a geometry as one of the layer's type, which may have parts or heights."""
-        if self._shape in (ogr.wkbUnknown, geometry.GetGeometryType()):
+        """Return a geometry with the parts or the heights that the layer's type has."""
+        if geometry.GetGeometryType() == self._shape:
             return geometry
-        return ogr.ForceTo(geometry, self._shape)
+        own, wanted = ogr.GT_Flatten(geometry.GetGeometryType()), ogr.GT_Flatten(self._shape)
+        # Several parts forced into one polygon would be taken for its holes.
+        fits = wanted in (own, ogr.GT_GetCollection(own))
+        return ogr.ForceTo(geometry, self._shape) if fits else geometry
 
     def _create(self, feature: ogr.Feature, values: Sequence[Any], first: int = 0) -> None:
         for position, value in enumerate(values, first):
-            if value is not None:
+            if value is None:
+                feature.SetFieldNull(position)  # what is not set is no field in GeoJSON
+            else:
                 feature.SetField(position, value)
         shape = feature.GetGeometryRef() if self._needs_shapes else None
         if self._needs_shapes and (shape is None or shape.IsEmpty()):

@@ -82,6 +82,22 @@ def test_parts_and_heights_go_from_layer_to_layer(tmp_path, suffix):
     assert sorted(each.GetEnvelope3D()[4] for each in found) == [5.0, 7.0]
 
 
+@pytest.mark.parametrize("geometry", ["Polygon", "MultiPolygon", "Unknown"])
+def test_parts_stay_parts(tmp_path, geometry):
+    parts = "MULTIPOLYGON(((0 0,1 0,1 1,0 0)),((8 0,9 0,9 1,8 0)))"
+    with VectorWriter(tmp_path / "a.gpkg", "", {"n": int}, geometry) as writer:
+        writer.write(ogr.CreateGeometryFromWkt(parts), {})
+    (found,) = VectorReader(tmp_path / "a.gpkg").features()
+    assert (found.geometry.GetGeometryCount(), found.area, found.geometry.IsValid()) == (2, 1, True)
+
+
+@pytest.mark.parametrize("suffix", sorted(DRIVERS))
+def test_fields_without_values_are_fields(tmp_path, suffix):
+    with VectorWriter(tmp_path / f"a{suffix}", "", {"n": int, "name": str}) as writer:
+        writer.write(rectangle(0, 0, 1, 1), {"n": 1})
+    assert "name" in VectorReader(tmp_path / f"a{suffix}").fields
+
+
 def test_a_feature_without_a_geometry_is_not_left_out(tmp_path):
     """FlatGeobuf's writer leaves them out, and tells nothing."""
     writer = VectorWriter(tmp_path / "a.fgb", "", {"n": int})
