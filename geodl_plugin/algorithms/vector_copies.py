@@ -23,6 +23,11 @@ AS_THEY_ARE = ["gpkg", "shp", "geojson", "fgb"]  # the extensions of files that 
 # A field called fid or geom, as many layers have, is no column of the GeoPackage's own then:
 # features with the same fid would replace each other.
 OWN_COLUMNS = ["FID=geodl_fid", "GEOMETRY_NAME=geodl_geometry"]
+# Since QGIS 3.36 without the prefix.
+UNCHECKED = (
+    getattr(QgsProcessingFeatureSource.Flag, "FlagSkipGeometryValidityChecks", None)
+    or QgsProcessingFeatureSource.FlagSkipGeometryValidityChecks
+)
 
 
 def differs(layer: QgsVectorLayer) -> bool:
@@ -78,8 +83,7 @@ def copied(
         context.transformContext(),
         options,
     )
-    unchecked = QgsProcessingFeatureSource.Flag.FlagSkipGeometryValidityChecks
-    for feature in source.getFeatures(QgsFeatureRequest(), unchecked):
+    for feature in source.getFeatures(QgsFeatureRequest(), UNCHECKED):
         if feedback.isCanceled():
             raise CancelledError
         feature.setAttributes([feature.attribute(place) for place in places])

@@ -186,20 +186,23 @@ def test_rasters_one_by_one_need_not_fit_together(
         assert any(one.centroid().distance(two.centroid()) < 1 for two in found["other.tif"])
 
 
-def test_the_field_for_the_raster_is_there_where_only_one_is_met(
+def test_only_one_raster_is_met_and_named_in_the_first_ones_system(
     run: Callable[..., Any], source: str, model: str, tmp_path: Path
 ) -> None:
-    far = write_raster(tmp_path / "far.tif", np.ones((1, 50, 50), np.uint16), (0, 1, 0, 0, 0, -1))
+    pixels = np.ones((1, 50, 50), np.uint16)
+    far = write_raster(tmp_path / "far.tif", pixels, (500000, 1, 0, 90000, 0, -1), 32617)
     output = str(tmp_path / "found.gpkg")
     run(
         "detectobjects",
-        INPUT=[source, far],
+        INPUT=[far, source],
         MODEL=model,
         PROCESSING_MODE="SEPARATE",
         EXTENT=f"{X},{X + 40},{Y - 50},{Y} [EPSG:32616]",
         OUTPUT=output,
     )
-    assert [each["Raster"] for each in load(output).getFeatures()] == ["ortho.tif"]
+    layer = load(output)
+    assert {each["Raster"] for each in layer.getFeatures()} == {"ortho.tif"}
+    assert layer.crs().authid() == "EPSG:32617"
 
 
 def test_rasters_that_do_not_fit_together_are_no_mosaic(

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..geo.grid import Tile
+from ..geo.raster import Raster
 from ..progress import Phase, Progress
 from .answering import Answering
 from .checks import Job, check_fields, choose_classes, open_detection
@@ -47,7 +48,9 @@ def run(options: DetectionOptions, progress: Progress) -> dict[str, Any]:
         with open_detection(item, part) as job:
             return detect(job, engine, item, part)
 
-    return {"output": options.output, "object_count": run_items(items, work, progress)}
+    with Raster.open(options.sources[0]) as first:
+        count = run_items(items, first.crs, work, progress)
+    return {"output": options.output, "object_count": count}
 
 
 def detect(
