@@ -12,7 +12,7 @@ from qgis.PyQt.QtCore import QObject, QTimer, pyqtSignal
 from ..core.errors import VectorError
 from .undo import QUndoCommand
 
-LIMIT = 200  # edits that can be undone
+LIMIT = 200  # edits that can be undone after QGIS has saved
 Features = dict[int, QgsFeature]
 
 
@@ -137,7 +137,9 @@ class SampleHistory(QObject):
             self._provider.changeAttributeValues(missing)
         if self._provider.fields().names() == fields:
             self._append(Change(text, before, self.stored(kept)))
-        self._refill()
+            self._refill()
+        else:
+            self.clear()
         self._tell()
 
     def _touched(self) -> set[int]:
@@ -203,12 +205,14 @@ class SampleHistory(QObject):
 
     def _append(self, change: Change) -> None:
         del self._changes[self._position :]
-        self._changes = [*self._changes, change][-LIMIT:]
+        self._changes.append(change)
         self._position = len(self._changes)
 
     def _refill(self) -> None:
         """Put all steps on the undo stack, which QGIS empties whenever it saves."""
         self._stack.clear()
+        self._changes = self._changes[-LIMIT:]
+        self._position = len(self._changes)
         for change in self._changes:
             self._stack.push(_Step(self, change))
         self._stay_clean()

@@ -91,6 +91,26 @@ def test_a_step_that_is_saved_with_a_new_field_is_no_step(samples: SampleLayer) 
     assert not layer.undoStack().canUndo()
 
 
+def test_more_steps_than_are_kept_are_undone(
+    samples: SampleLayer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("geodl_plugin.gui.sample_history.LIMIT", 3)
+    failed: list[str] = []
+    samples.failed.connect(failed.append)
+    stack = samples.layer.undoStack()
+    for place in range(5):
+        samples.draw(square(20.0 * place), TREE)
+    while stack.canUndo():
+        stack.undo()
+    samples.draw(square(0), CAR)
+    feature = next(samples.layer.getFeatures()).id()
+    samples.layer.changeGeometry(feature, square(5))  # QGIS's own tool
+    samples.history.save()
+    while stack.canUndo():
+        stack.undo()
+    assert (rows(samples), failed) == ([], [])
+
+
 def test_qgis_asks_whether_to_save_a_new_field(samples: SampleLayer) -> None:
     """It drops, without a question, what is said to be saved."""
     samples.draw(square(0), TREE)
