@@ -16,7 +16,7 @@ from qgis.core import (
 
 from ..core.inference.checks import open_pixels, with_background
 from ..core.inference.options import PIXEL_ARGUMENTS, PixelOptions
-from ..core.inference.pixel_items import is_each, pixel_items
+from ..core.inference.pixel_items import pixel_items
 from ..core.models.registry import Task
 from ..core.progress import Progress
 from .inference import InferenceAlgorithm
@@ -123,7 +123,7 @@ class ClassifyPixels(InferenceAlgorithm):
             simplify=self.parameterAsDouble(parameters, self.SIMPLIFY, context),
             min_area=self.parameterAsDouble(parameters, self.MIN_AREA, context),
         )
-        with open_pixels(pixel_items(options)[0] if is_each(options) else options) as job:
+        with open_pixels(pixel_items(options)[0] if options.is_each else options) as job:
             schema = job.model.schema
         if options.predict_background:
             schema = with_background(schema)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from qgis.core import (
@@ -15,7 +14,7 @@ from qgis.core import (
     QgsProcessingParameterVectorDestination,
 )
 
-from ..core.inference.checks import choose_classes, open_detection
+from ..core.inference.checks import check_fields, choose_classes, open_detection
 from ..core.inference.items import split
 from ..core.inference.options import DETECTION_ARGUMENTS, DetectionOptions
 from ..core.models.registry import Task
@@ -122,7 +121,7 @@ class DetectObjects(InferenceAlgorithm):
         context: QgsProcessingContext,
         progress: Progress,
     ) -> dict[str, Any]:
-        classes = re.split("[;,]", self.text(parameters, self.CLASSES, context))
+        classes = self.text(parameters, self.CLASSES, context).split(";")
         options = self.read_options(
             parameters,
             context,
@@ -135,6 +134,7 @@ class DetectObjects(InferenceAlgorithm):
             class_field=self.text(parameters, self.CLASS_FIELD, context),
             classes=[name.strip() for name in classes if name.strip()],
         )
+        check_fields(options)
         with open_detection(split(options, open_detection)[0]) as job:
             schema = choose_classes(job.model.schema, options.classes, job.model.name)
         result = self.infer(options, progress)

@@ -10,11 +10,11 @@ from typing import Any
 from qgis.core import (
     QgsProcessingAlgorithm,
     QgsProcessingContext,
+    QgsProcessingFeatureSourceDefinition,
     QgsProcessingFeedback,
     QgsProcessingParameterBoolean,
     QgsProcessingParameterEnum,
     QgsProcessingParameterString,
-    QgsVectorLayer,
 )
 
 from ..core.arguments import Argument
@@ -23,6 +23,7 @@ from ..core.inference.foreign.description import ARGUMENTS as FOREIGN_ARGUMENTS
 from ..core.learning.augmentation_settings import AUGMENTATIONS, PARAMETERS
 from ..core.models.registry import Task
 from .base import GeoDLAlgorithm
+from .vector_copies import AS_THEY_ARE, copied, differs
 
 AUGMENTATION = "AUGMENTATION"
 AUGMENTATION_PARAMETERS = "AUGMENTATION_PARAMETERS"
@@ -219,34 +220,18 @@ def vector_source(
     """
     if parameters.get(name) in (None, ""):
         return None
-    layer = tool.parameterAsVectorLayer(parameters, name, context)
-    as_it_is = [] if layer is not None and _differs(layer) else ["gpkg", "shp", "geojson", "fgb"]
+    value = parameters[name]
+    feedback = feedback or QgsProcessingFeedback()
+    chosen = isinstance(value, QgsProcessingFeatureSourceDefinition)  # which features
+    named = {name: value.source if chosen else value}
+    layer = tool.parameterAsVectorLayer(named, name, context)
+    source = tool.parameterAsSource(parameters, name, context)
+    if layer is None or source is None:
+        raise InputError(f"'{value}' cannot be opened as a vector layer. Choose an existing one.")
+    if chosen or differs(layer):
+        return copied(layer, source, name, context, feedback)
     # QGIS crashes when it must write a temporary file and has no feedback to tell it to.
     path, table = tool.parameterAsCompatibleSourceLayerPathAndLayerName(
-        parameters,
-        name,
-        context,
-        as_it_is,
-        "gpkg",
-        feedback or QgsProcessingFeedback(),
+        parameters, name, context, AS_THEY_ARE, "gpkg", feedback
     )
-    if not path:
-        raise InputError(
-            f"'{parameters[name]}' cannot be opened as a vector layer. Choose an existing one."
-        )
     return path, table
-
-
-def _differs(layer: QgsVectorLayer) -> bool:
-    """Return whether QGIS shows more of a layer than its file holds, or another table of it.
-
-    That is, edits that are not saved, joined and virtual fields, and a chosen coordinate
-    reference system.
-    """
-    provider = layer.dataProvider()
-    return (
-        layer.isModified()
-        or layer.fields().count() != provider.fields().count()
-        or layer.crs() != provider.crs()
-        or "|layerid=" in layer.source()
-    )

@@ -31,7 +31,10 @@ class Drafts:
 
     def __init__(self, samples: SampleLayer) -> None:
         self.samples = samples
-        self._place = samples.layer.fields().lookupField(CONFIDENCE)
+
+    @property
+    def _place(self) -> int:
+        return self.samples.layer.fields().lookupField(CONFIDENCE)
 
     def require(self) -> None:
         """Raise :class:`InputError` unless the layer can hold drafts."""
@@ -43,18 +46,18 @@ class Drafts:
 
     def listed(self) -> list[DraftSample]:
         """Return the drafts, the least certain first."""
-        layer = self.samples.layer
-        if self._place < 0:
+        layer, place = self.samples.layer, self._place
+        if place < 0:
             return []
         value = layer.fields().lookupField("Classvalue")
         request = QgsFeatureRequest().setFilterExpression(IS_DRAFT)
         request.setFlags(QgsFeatureRequest.Flag.NoGeometry)
-        request.setSubsetOfAttributes([value, self._place])
+        request.setSubsetOfAttributes([value, place])
         found = [
             DraftSample(
                 each.id(),
                 None if each[value] in (None, NULL) else int(each[value]),
-                float(each[self._place]),
+                float(each[place]),
             )
             for each in layer.getFeatures(request)
         ]

@@ -169,8 +169,7 @@ class LabelDock(QgsDockWidget):
 
     def _adopt(self, document: SchemaDocument, moves: dict[int, int]) -> None:
         self.notice.clear()
-        if self.samples is not None:
-            self.samples.adopt(document, moves)
+        self._edit(lambda: self.samples.adopt(document, moves))
         self._show_state()
 
     def _take_class(self) -> None:
@@ -197,7 +196,7 @@ class LabelDock(QgsDockWidget):
         """Have QGIS's own tools, undo among them, work on the samples."""
         if self.samples is not None:
             self._iface.setActiveLayer(self.samples.layer)
-            self.samples.edit()
+            self._edit(self.samples.edit)
 
     def _draw(self, geometry: QgsGeometry) -> None:
         kind = self.editor.current()

@@ -87,6 +87,12 @@ class Review(QObject):
         if session.current is None:
             self.panel.show_reviewing(False)
             return
+        try:
+            samples.edit()
+        except GeoDLError as error:
+            self.panel.show_reviewing(False)
+            self._dock.notice.tell("error", str(error))
+            return
         self._dock.notice.clear()
         self.panel.setCollapsed(False)
         self.session = session
@@ -94,7 +100,6 @@ class Review(QObject):
         session.ended.connect(self.end)
         # Undo in QGIS's own menu is that of the active layer.
         self._iface.setActiveLayer(samples.layer)
-        samples.edit()
         self._iface.actionPan().trigger()
         widgets = [self._canvas, *self.panel.card.widgets()]
         self._keys = ReviewKeys(widgets, self._wants, self.act)

@@ -12,7 +12,7 @@ from qgis.PyQt.QtCore import QObject, QTimer, pyqtSignal
 from ..core.errors import VectorError
 from .undo import QUndoCommand
 
-LIMIT = 200  # edits that can be undone
+LIMIT = 200  # edits that can be undone after QGIS has saved
 Features = dict[int, QgsFeature]
 
 
@@ -57,6 +57,8 @@ class SampleHistory(QObject):
         self._timer.timeout.connect(self.save)
         layer.layerModified.connect(self._timer.start)
         layer.committedFeaturesAdded.connect(self._note_added)
+        layer.committedAttributesAdded.connect(self._leave_fields)
+        layer.committedAttributesDeleted.connect(self._leave_fields)
         layer.editingStopped.connect(self.clear)
         self._stack.indexChanged.connect(self._stay_clean)
 
@@ -66,6 +68,8 @@ class SampleHistory(QObject):
         self.clear()
         self._layer.layerModified.disconnect(self._timer.start)
         self._layer.committedFeaturesAdded.disconnect(self._note_added)
+        self._layer.committedAttributesAdded.disconnect(self._leave_fields)
+        self._layer.committedAttributesDeleted.disconnect(self._leave_fields)
         self._layer.editingStopped.disconnect(self.clear)
         self._stack.indexChanged.disconnect(self._stay_clean)
 
@@ -121,6 +125,7 @@ class SampleHistory(QObject):
             return
         touched = self._touched() | set(self._layer.editBuffer().deletedFeatureIds())
         before, text = self.stored(touched), self._stack.undoText() or "Edit"
+        fields = self._provider.fields().names()
         self._added = []
         if not self._layer.commitChanges(False):
             self.failed.emit(" ".join(self._layer.commitErrors()))
@@ -130,8 +135,11 @@ class SampleHistory(QObject):
         missing = {feature: values for feature, values in missing.items() if values}
         if missing:
             self._provider.changeAttributeValues(missing)
-        self._append(Change(text, before, self.stored(kept)))
-        self._refill()
+        if self._provider.fields().names() == fields:
+            self._append(Change(text, before, self.stored(kept)))
+            self._refill()
+        else:
+            self.clear()
         self._tell()
 
     def _touched(self) -> set[int]:
@@ -141,6 +149,10 @@ class SampleHistory(QObject):
 
     def _note_added(self, _layer: str, features: list[QgsFeature]) -> None:
         self._added = [each.id() for each in features]
+
+    def _leave_fields(self, _layer: str, _fields: list[Any]) -> None:
+        # Features as they were have values of other fields at these places.
+        self.clear()
 
     # Steps back and forth
 
@@ -193,19 +205,23 @@ class SampleHistory(QObject):
 
     def _append(self, change: Change) -> None:
         del self._changes[self._position :]
-        self._changes = [*self._changes, change][-LIMIT:]
+        self._changes.append(change)
         self._position = len(self._changes)
 
     def _refill(self) -> None:
         """Put all steps on the undo stack, which QGIS empties whenever it saves."""
         self._stack.clear()
+        self._changes = self._changes[-LIMIT:]
+        self._position = len(self._changes)
         for change in self._changes:
             self._stack.push(_Step(self, change))
         self._stay_clean()
 
     def _stay_clean(self) -> None:
-        # All is in the file: QGIS need not ask whether to save it.
-        if not self._layer.isEditCommandActive() and not self.pending():
+        # All is in the file: QGIS need not ask whether to save it. Of new fields it asks.
+        buffer = self._layer.editBuffer()
+        fields = buffer is not None and (buffer.addedAttributes() or buffer.deletedAttributeIds())
+        if not self._layer.isEditCommandActive() and not self.pending() and not fields:
             self._stack.setClean()
 
     def _tell(self) -> None:

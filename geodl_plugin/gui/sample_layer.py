@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +22,7 @@ from qgis.core import (
 from qgis.PyQt.QtCore import QCoreApplication, QObject, QTimer, pyqtSignal
 
 from ..algorithms.styling import SCHEMA_PROPERTY, SampleStyler
-from ..core.errors import GeoDLError, InputError
+from ..core.errors import GeoDLError, InputError, VectorError
 from ..core.samples.document import SchemaDocument, SchemaNode
 from ..core.samples.layer import sample_attributes
 from ..core.samples.prelabel import CONFIDENCE
@@ -67,9 +68,21 @@ class SampleLayer(QObject):
         self._style.timeout.connect(self._save_style)
 
     def edit(self) -> None:
-        """Let QGIS's own tools edit the layer too."""
+        """Let QGIS's own tools edit the layer too.
+
+        Raises:
+            VectorError: when the layer is read-only, in its file or by the project's settings.
+        """
+        self._require_writable()
         if not self.layer.isEditable():
             self.layer.startEditing()
+
+    def _require_writable(self) -> None:
+        if not self.layer.supportsEditing():
+            raise VectorError(
+                f"'{self.layer.name()}' is read-only. Choose another layer of samples, or allow "
+                "edits of it in the project's properties, under Data sources."
+            )
 
     def rest(self) -> None:
         """Save all and end the editing."""
@@ -138,14 +151,19 @@ class SampleLayer(QObject):
         Args:
             document: the classes.
             moves: from the values that classes had to those that they have.
+
+        Raises:
+            VectorError: when there are samples to change in a layer that is read-only.
         """
-        former, self.document = self.document, document
-        values = {}
+        former, values = self.document, {}
         for sample in self.samples():
             node = document.find(moves.get(sample.value, sample.value))
             before = former.find(sample.value)
             if node is not None and (before is None or before.definition != node.definition):
                 values[sample.feature] = self._attributes(node.definition)
+        if values:
+            self._require_writable()
+        self.document = document
         if values:
             self.history.save()
             self.layer.dataProvider().changeAttributeValues(values)
@@ -178,7 +196,8 @@ class SampleLayer(QObject):
     def _missing(self, feature: QgsFeature) -> dict[int, Any]:
         """Return what QGIS's own tools leave out or out of date: the class, the pixels."""
         values: dict[int, Any] = {}
-        if self.current is not None and feature["Classvalue"] in (None, NULL):
+        place = self._index("Classvalue")  # gone when someone has deleted the field
+        if self.current is not None and place >= 0 and feature[place] in (None, NULL):
             values = self._attributes(self.current)
         count, pixels = self._index("Count"), self.pixels(feature.geometry())
         if count >= 0 and pixels is not None and feature[count] != pixels:
@@ -195,7 +214,8 @@ class SampleLayer(QObject):
         )
         extent = self.raster.extent()
         cell = extent.width() * extent.height() / self.raster.width() / self.raster.height()
-        return round(on_raster.area() / cell) if cell else None
+        area = on_raster.area()  # far off, where the raster's system ends, there is none
+        return round(area / cell) if cell and math.isfinite(area) else None
 
     def _index(self, name: str) -> int:
         return self.layer.fields().lookupField(name)
@@ -220,8 +240,14 @@ def is_sample_layer(layer: Any) -> bool:
         and layer.isValid()
         and layer.geometryType() == QgsWkbTypes.GeometryType.PolygonGeometry
         and layer.providerType() == "ogr"
-        and all(layer.fields().lookupField(name) >= 0 for name in ("Classname", "Classvalue"))
+        and layer.fields().lookupField("Classname") >= 0
+        and _has_numbers(layer, "Classvalue")
     )
+
+
+def _has_numbers(layer: QgsVectorLayer, name: str) -> bool:
+    place = layer.fields().lookupField(name)
+    return place >= 0 and layer.fields().at(place).isNumeric()
 
 
 def read_document(layer: QgsVectorLayer) -> SchemaDocument:
@@ -253,5 +279,5 @@ def require_samples(layer: QgsVectorLayer) -> None:
     if not is_sample_layer(layer):
         raise InputError(
             f"'{layer.name()}' is no layer of samples: it has no polygons with the fields "
-            "Classname and Classvalue. Import it with the tool 'Label objects'."
+            "Classname and Classvalue, a number. Import it with the tool 'Label objects'."
         )

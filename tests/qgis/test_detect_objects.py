@@ -186,6 +186,25 @@ def test_rasters_one_by_one_need_not_fit_together(
         assert any(one.centroid().distance(two.centroid()) < 1 for two in found["other.tif"])
 
 
+def test_only_one_raster_is_met_and_named_in_the_first_ones_system(
+    run: Callable[..., Any], source: str, model: str, tmp_path: Path
+) -> None:
+    pixels = np.ones((1, 50, 50), np.uint16)
+    far = write_raster(tmp_path / "far.tif", pixels, (500000, 1, 0, 90000, 0, -1), 32617)
+    output = str(tmp_path / "found.gpkg")
+    run(
+        "detectobjects",
+        INPUT=[far, source],
+        MODEL=model,
+        PROCESSING_MODE="SEPARATE",
+        EXTENT=f"{X},{X + 40},{Y - 50},{Y} [EPSG:32616]",
+        OUTPUT=output,
+    )
+    layer = load(output)
+    assert {each["Raster"] for each in layer.getFeatures()} == {"ortho.tif"}
+    assert layer.crs().authid() == "EPSG:32617"
+
+
 def test_rasters_that_do_not_fit_together_are_no_mosaic(
     run: Callable[..., Any], source: str, model: str, tmp_path: Path
 ) -> None:

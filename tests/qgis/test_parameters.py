@@ -9,12 +9,15 @@ import pytest
 from osgeo import gdal, ogr
 from qgis.core import (
     QgsCoordinateReferenceSystem,
+    QgsFeature,
     QgsField,
+    QgsGeometry,
     QgsProcessingContext,
     QgsProcessingFeedback,
     QgsProcessingOutputLayerDefinition,
     QgsProject,
     QgsRasterLayer,
+    QgsRectangle,
     QgsVectorLayer,
 )
 from qgis.PyQt.QtCore import QVariant
@@ -55,6 +58,32 @@ def test_edits_that_are_not_saved_count(run: Any, tmp_path: Path, qgis_new_proje
     assert result["SAMPLE_COUNT"] == 2
     layer.rollBack()
     assert layer.featureCount() == 3
+
+
+@pytest.mark.parametrize("name", ["fid", "geom"])
+def test_fields_may_be_called_like_columns_of_a_geopackage(
+    run: Any, tmp_path: Path, qgis_new_project: None, name: str
+) -> None:
+    """Layers that were merged or split have the same fid again and again."""
+    layer = QgsVectorLayer(f"Polygon?crs={UTM}&field={name}:integer", "merged", "memory")
+    for x in (0, 20, 40):
+        feature = QgsFeature(layer.fields())
+        feature.setGeometry(QgsGeometry.fromRect(QgsRectangle(x, 0, x + 10, 10)))
+        feature.setAttributes([1])
+        assert layer.dataProvider().addFeature(feature)
+    result = run("labelobjects", FEATURES=layer, OUTPUT=str(tmp_path / "out.gpkg"))
+    assert result["SAMPLE_COUNT"] == 3
+
+
+def test_new_features_have_no_fid_yet(run: Any, tmp_path: Path, qgis_new_project: None) -> None:
+    layer = squares(tmp_path / "trees.gpkg", 1)
+    layer.startEditing()
+    feature = QgsFeature(next(layer.getFeatures()))
+    feature["fid"] = "Autogenerate"
+    assert layer.addFeature(feature)
+    result = run("labelobjects", FEATURES=layer, OUTPUT=str(tmp_path / "out.gpkg"))
+    assert result["SAMPLE_COUNT"] == 2
+    layer.rollBack()
 
 
 def test_virtual_fields_are_fields(run: Any, tmp_path: Path, qgis_new_project: None) -> None:

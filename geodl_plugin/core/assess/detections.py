@@ -17,7 +17,7 @@ from ..overwriting import refuse_inputs
 from ..progress import Phase, Progress
 from . import matching, report
 from .matching import UNMATCHED, Curve, Match, Score
-from .objects import CONFIDENCE_FIELD, Objects, read_objects
+from .objects import CONFIDENCE_FIELD, Objects, Region, read_objects
 from .overlaps import overlaps
 
 HIT, MISS, FALSE_ALARM = "Hit", "Miss", "False alarm"
@@ -154,10 +154,14 @@ def _scores(
     counted[hits] = reference.counted[match.reference[hits]]
     classes = np.array(detections.classes, dtype=object)
     wanted = np.array(reference.classes, dtype=object)
+    groups = [
+        (name, counted & (classes == name), reference.counted & (wanted == name))
+        for name in names
+        if name
+    ]
     scores, curves = [], {}
-    for name in [*(name for name in names if name), ALL]:
-        own = counted if name == ALL else counted & (classes == name)
-        total = int((reference.counted & ((wanted == name) | (name == ALL))).sum())
+    for name, own, present in [*groups, (ALL, counted, reference.counted)]:
+        total = int(present.sum())
         ranked = order[own[order]]
         curve = Curve.of(hits[ranked], detections.confidences[ranked], total)
         true_positive = int(hits[ranked].sum())
@@ -206,7 +210,7 @@ def _read(options: DetectionAssessment, progress: Progress) -> tuple[Objects, Ob
     truth = VectorReader(options.reference[0], options.reference[1] or None)
     mask = None
     if options.mask is not None:
-        mask = VectorReader(options.mask[0], options.mask[1] or None).union(layer.crs)
+        mask = Region.of(VectorReader(options.mask[0], options.mask[1] or None))
     progress.update(0.0, "Reading the layers")
     detections = read_objects(layer, options.class_field, layer.crs, mask, progress)
     reference = read_objects(truth, options.reference_class_field, layer.crs, mask, progress)
@@ -214,6 +218,10 @@ def _read(options: DetectionAssessment, progress: Progress) -> tuple[Objects, Ob
         raise InputError(
             f"The reference '{truth.name}' has no polygons. "
             "Choose a layer with the objects that are really there."
+        )
+    if mask is not None and not (detections.counted.any() or reference.counted.any()):
+        raise InputError(
+            f"The mask '{mask.name}' holds the centre of no object. Choose polygons around some."
         )
     if not detections.ranked:
         progress.warn(

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
-from ..geo.vector import VectorReader
+from ..geo.crs import transform_points
+from ..geo.shapes import point
+from ..geo.vector import Geometry, VectorReader
 from ..progress import Progress
 from .overlaps import Shapes
 
@@ -37,8 +39,36 @@ class Objects:
         return len(self.shapes)
 
 
+@dataclass(frozen=True)
+class Region:
+    """The polygons of a layer joined to one geometry, in their own coordinate reference system.
+
+    The points are brought to it: a region may reach where theirs has no coordinates.
+    """
+
+    name: str
+    geometry: Geometry
+    crs: str
+
+    @classmethod
+    def of(cls, layer: VectorReader) -> Region:
+        """Join the polygons of a layer."""
+        return cls(layer.name, layer.union(), layer.crs)
+
+    def holds(self, points: np.ndarray, crs: str) -> np.ndarray:
+        """Return which points ``(n, 2)`` of a system lie in the region, as ``(n,)``."""
+        places = transform_points(points, crs, self.crs) if len(points) else points
+        return np.array(
+            [
+                bool(np.isfinite(place).all()) and self.geometry.Intersects(point(*place))
+                for place in places.tolist()
+            ],
+            dtype=bool,
+        )
+
+
 def read_objects(
-    layer: VectorReader, class_field: str, crs: str, mask: Any, progress: Progress
+    layer: VectorReader, class_field: str, crs: str, mask: Region | None, progress: Progress
 ) -> Objects:
     """Read the polygons of a layer, in the system ``crs``.
 
@@ -46,7 +76,7 @@ def read_objects(
         layer: polygons.
         class_field: the field with the class, "" for none.
         crs: well-known text.
-        mask: geometry in ``crs`` inside which the centre of an object must lie, or ``None``.
+        mask: inside which the centre of an object must lie, or ``None``.
         progress: asked for cancelling.
 
     Raises:
@@ -56,7 +86,8 @@ def read_objects(
     confidence = next(
         (name for name in layer.fields if name.lower() == CONFIDENCE_FIELD.lower()), ""
     )
-    geometries, classes, confidences, counted = [], [], [], []
+    geometries, classes, confidences = [], [], []
+    centres = []
     for position, feature in enumerate(layer.features(crs=crs)):
         if position % 1000 == 0:
             progress.check()
@@ -71,12 +102,15 @@ def read_objects(
         geometries.append(geometry)
         classes.append(class_text(feature.attributes[field]) if field else "")
         confidences.append(_number(feature.attributes[confidence]) if confidence else 1.0)
-        counted.append(mask is None or mask.Intersects(geometry.Centroid()))
+        centres.append(geometry.Centroid().GetPoint_2D())
+    inside = np.ones(len(geometries), bool)
+    if mask is not None:
+        inside = mask.holds(np.array(centres, float).reshape(-1, 2), crs)
     return Objects(
         Shapes.of(geometries),
         tuple(classes),
         np.array(confidences, dtype=float),
-        np.array(counted, dtype=bool),
+        inside,
         bool(confidence),
     )
 

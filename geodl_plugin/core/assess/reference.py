@@ -86,7 +86,7 @@ class VectorReference:
         bounds = window_bounds(window, self._result.geotransform)
         features = [
             (feature.geometry, self._values[feature.attributes[self._field]])
-            for feature in self._layer.features(bounds, self._result.crs, [self._field])
+            for feature in self._layer.features(bounds, self._result.crs, [self._field], clip=True)
             if feature.attributes[self._field] is not None
         ]
         if any(geometry.GetDimension() == 1 for geometry, _ in features):
@@ -204,15 +204,15 @@ def own_values(names: Mapping[int, str], own: Mapping[int, str]) -> dict[int, in
 def class_values(contents: list[Any], names: Mapping[int, str], layer_name: str) -> dict[Any, int]:
     """Return the class value of everything a field contains.
 
-    Numbers are values. Text is a name of ``names`` or a number; names that the class raster
-    does not have get values below 0: its pixels are never of these classes.
+    Numbers are values. Text is a name of ``names`` or a number, in small or capital letters; names
+    that the class raster does not have get values below 0: its pixels are never of these classes.
 
     Raises:
         InputError: when no content is a class of the raster.
     """
     by_name = {name.lower(): value for value, name in names.items()}
     values: dict[Any, int] = {}
-    unknown = []
+    unknown: dict[str, list[Any]] = {}
     for content in contents:
         text = str(content).strip()
         if text.lower() in by_name and isinstance(content, str):
@@ -220,7 +220,7 @@ def class_values(contents: list[Any], names: Mapping[int, str], layer_name: str)
         elif _is_whole(text):
             values[content] = int(float(text))
         else:
-            unknown.append(content)
+            unknown.setdefault(text.lower(), []).append(content)
     if not values:
         listed = ", ".join(f"'{content}'" for content in contents[:10]) or "none"
         own = ", ".join(f"{value} {name}" for value, name in sorted(names.items()))
@@ -228,7 +228,8 @@ def class_values(contents: list[Any], names: Mapping[int, str], layer_name: str)
             f"The reference '{layer_name}' has the classes {listed}, which the class raster lacks "
             f"({own or 'its values have no names'}). Choose a field with its names or values."
         )
-    values.update({content: -1 - place for place, content in enumerate(unknown)})
+    for place, same in enumerate(unknown.values()):
+        values.update(dict.fromkeys(same, -1 - place))
     return values
 
 

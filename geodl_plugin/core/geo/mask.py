@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from ..errors import OutsideError
+from .crs import Bounds
 from .grid import Window
 from .raster import Raster
 from .raster_pool import RasterPool
 from .rasterize import burn
 from .shapes import window_bounds
-from .vector import VectorReader
+from .vector import Feature, VectorReader
 
 
 class PolygonMask:
@@ -29,7 +32,7 @@ class PolygonMask:
         self._geotransform = raster.geotransform
         self._crs = raster.crs
         bounds = window_bounds(raster.window, raster.geotransform)
-        if next(self._reader.features(bounds, self._crs, []), None) is None:
+        if next(self._features(bounds), None) is None:
             raise OutsideError(
                 f"The mask '{self._reader.name}' lies outside of '{raster.name}'. "
                 "Choose polygons that meet the raster."
@@ -39,7 +42,10 @@ class PolygonMask:
         """Return where the pixels' centres lie in a polygon, as ``(rows, cols)`` of ``bool``."""
         place = self._geotransform.of_window(window)
         bounds = window_bounds(window, self._geotransform)
-        shapes = [(feature.geometry, 1) for feature in self._reader.features(bounds, self._crs, [])]
+        shapes = [(feature.geometry, 1) for feature in self._features(bounds)]
         if not shapes:
             return np.zeros((window.height, window.width), bool)
         return burn(shapes, (window.height, window.width), place, crs=self._crs) > 0
+
+    def _features(self, bounds: Bounds) -> Iterator[Feature]:
+        return self._reader.features(bounds, self._crs, [], clip=True)

@@ -11,7 +11,7 @@ from ..errors import RasterError
 from .crs import spatial_reference
 from .gdal_calls import attempt, last_error
 from .grid import GeoTransform
-from .shapes import repaired, rings_of
+from .shapes import point, repaired, rings_of
 
 FIELDS = {"value": ogr.OFTInteger64, "Classname": ogr.OFTString}
 COLORS = ("RED", "GREEN", "BLUE")
@@ -67,8 +67,7 @@ def outline(mask: np.ndarray, place: tuple[int, int]) -> tuple[np.ndarray, ...]:
         rings are not closed.
     """
     row, col = place
-    middle = ogr.Geometry(ogr.wkbPoint)
-    middle.AddPoint_2D(col + 0.5, row + 0.5)
+    middle = point(col + 0.5, row + 0.5)
     for region in _regions(mask):
         if region.Contains(middle):
             return rings_of(region)

@@ -53,6 +53,13 @@ def _transform(geometry: ogr.Geometry, geotransform: GeoTransform) -> None:
             geometry.SetPoint_2D(index, col, row)
 
 
+def point(x: float, y: float) -> ogr.Geometry:
+    """Return a point."""
+    place = ogr.Geometry(ogr.wkbPoint)
+    place.AddPoint_2D(x, y)
+    return place
+
+
 def rectangle(xmin: float, ymin: float, xmax: float, ymax: float) -> ogr.Geometry:
     """Return a rectangle as a polygon."""
     ring = ogr.Geometry(ogr.wkbLinearRing)

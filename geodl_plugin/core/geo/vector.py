@@ -13,7 +13,7 @@ from osgeo import gdal, ogr, osr
 from ..errors import VectorError
 from .crs import Bounds, bounds_through, transformation
 from .gdal_calls import attempt, last_error
-from .shapes import straight
+from .shapes import rectangle, straight
 
 FIELD_KINDS = {
     ogr.OFTInteger: "integer",
@@ -111,10 +111,16 @@ class VectorReader:
         return ogr.GeometryTypeToName(self._layer.GetGeomType())
 
     @property
-    def writable_type(self) -> str:
-        """The key of :data:`GEOMETRIES` that takes the layer's geometries."""
-        flat = self.geometry_type.replace("3D ", "").replace("Measured ", "").replace(" ", "")
-        return flat if flat in GEOMETRIES else "Unknown"
+    def writable_type(self) -> int:
+        """OGR's geometry type of a layer that takes the layer's geometries."""
+        own = self._layer.GetGeomType()
+        flat = ogr.GT_Flatten(own)
+        if flat not in GEOMETRIES.values():
+            return ogr.wkbUnknown
+        # What a shapefile calls a line or a polygon may have several parts.
+        several = self._dataset.GetDriver().ShortName == "ESRI Shapefile"
+        several &= flat in (ogr.wkbLineString, ogr.wkbPolygon)
+        return ogr.GT_GetCollection(own) if several else own
 
     def field(self, name: str) -> str:
         """Return the name of a field as it is spelt in the layer.
@@ -137,6 +143,7 @@ class VectorReader:
         fields: Sequence[str] | None = None,
         buffer: float = 0.0,
         empty: bool = False,
+        clip: bool = False,
     ) -> Iterator[Feature]:
         """Yield the features that have a geometry.
 
@@ -146,13 +153,19 @@ class VectorReader:
             fields: only these attributes; default all.
             buffer: grow the geometries by this radius, in units of the layer.
             empty: also yield features without a geometry, with an empty one.
+            clip: of geometries that are transformed, take what lies near the bounds: what is far
+                away may have no place in ``crs``, or a wrong one.
         """
         transform = self._transformation(self.crs, crs)
+        near: ogr.Geometry | None = None
         if bounds is not None:
             own = bounds_through(bounds, self._transformation(crs, self.crs))
             self._layer.SetSpatialFilterRect(
                 own[0] - buffer, own[1] - buffer, own[2] + buffer, own[3] + buffer
             )
+            if clip and transform is not None:
+                width, height = own[2] - own[0], own[3] - own[1]
+                near = rectangle(own[0] - width, own[1] - height, own[2] + width, own[3] + height)
         names = list(self.fields) if fields is None else list(fields)
         self._layer.ResetReading()
         for feature in self._layer:
@@ -162,6 +175,10 @@ class VectorReader:
                     continue
                 geometry = ogr.Geometry(ogr.wkbGeometryCollection)
             geometry = geometry.Buffer(buffer) if buffer else geometry.Clone()
+            if near is not None:
+                geometry = attempt(straight(geometry).Intersection, near) or geometry
+                if geometry.IsEmpty():
+                    continue
             if transform is not None and geometry.Transform(transform) != 0:
                 raise VectorError(
                     f"Feature {feature.GetFID()} of '{self.name}' cannot be transformed to the "
@@ -177,10 +194,10 @@ class VectorReader:
             self._transformations[source, target] = transformation(source, target)
         return self._transformations[source, target]
 
-    def union(self, crs: str = "") -> ogr.Geometry:
-        """Return all geometries joined to one, in ``crs`` if that is given."""
+    def union(self) -> ogr.Geometry:
+        """Return all geometries joined to one."""
         joined = ogr.Geometry(ogr.wkbPolygon)
-        for feature in self.features(crs=crs):
+        for feature in self.features(fields=()):
             joined = joined.Union(feature.geometry) or joined
         return joined
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
-from osgeo import gdal, ogr
+from osgeo import gdal, ogr, osr
 
 from ..errors import VectorError
 from .crs import spatial_reference
@@ -25,9 +25,12 @@ DRIVERS = {
     ".csv": "CSV",
 }
 LAYER_OPTIONS = {
-    "GPKG": ["SPATIAL_INDEX=YES", "GEOMETRY_NAME=geom", "FID=fid"],
+    "GPKG": ["SPATIAL_INDEX=YES", "FID=fid"],
     "CSV": ["STRING_QUOTING=IF_NEEDED"],
 }
+GEOMETRY_COLUMNS = ("geom", "geometry", "geodl_geometry")  # of a GeoPackage: the first free one
+# In degrees, to a tenth of a millimetre: GeoJSON tells other systems by the codes of authorities.
+IN_DEGREES = ["RFC7946=YES", "COORDINATE_PRECISION=9"]
 CSV_SHAPES = ["GEOMETRY=AS_WKT", "CREATE_CSVT=YES"]  # the latter writes a .prj too
 SHAPEFILE_NAME = 10  # bytes of a field's name
 FIELD_TYPES = {int: ogr.OFTInteger64, float: ogr.OFTReal, str: ogr.OFTString}
@@ -41,7 +44,8 @@ class VectorWriter:
         path: the file to write; its extension chooses the format, ``.gpkg`` if unknown.
         crs: well-known text, "" for none.
         fields: names and types (``int``, ``float`` or ``str``), or another layer's definitions.
-        geometry: a key of :data:`GEOMETRIES`; "MultiPolygon" takes polygons too.
+        geometry: a key of :data:`GEOMETRIES`, or the type of another layer; "MultiPolygon" takes
+            polygons too.
 
     Raises:
         VectorError: when the file cannot be written.
@@ -52,7 +56,7 @@ class VectorWriter:
         path: str | Path,
         crs: str,
         fields: Mapping[str, type | ogr.FieldDefn],
-        geometry: str = "Polygon",
+        geometry: str | int = "Polygon",
     ) -> None:
         self.path = Path(path)
         driver = DRIVERS.get(self.path.suffix.lower())
@@ -61,8 +65,9 @@ class VectorWriter:
                 f"'{self.path.name}' is no known vector file. "
                 f"Use one of the extensions {', '.join(DRIVERS)}."
             )
+        shape = GEOMETRIES[geometry] if isinstance(geometry, str) else geometry
         if driver == "ESRI Shapefile":
-            self._check_shapefile(fields, geometry)
+            self._check_shapefile(fields, shape)
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -76,29 +81,24 @@ class VectorWriter:
         self._dataset = attempt(self._driver.CreateDataSource, str(self._temporary))
         if self._dataset is None:
             raise VectorError(f"'{self.path}' cannot be written: {last_error()}.")
-        self._layer = attempt(
-            self._dataset.CreateLayer,
-            self.path.stem,
-            spatial_reference(crs) if crs else None,
-            GEOMETRIES[geometry],
-            LAYER_OPTIONS.get(driver, []) + CSV_SHAPES * (driver == "CSV" and geometry != "None"),
-        )
+        reference = spatial_reference(crs) if crs else None
+        options = _layer_options(driver, fields, reference, shape)
+        self._layer = attempt(self._dataset.CreateLayer, self.path.stem, reference, shape, options)
         if self._layer is None:
             self._fail(last_error())
-        self._fields = []  # some formats do not take every type
-        for name, kind in fields.items():
-            known = isinstance(kind, ogr.FieldDefn)
-            field = kind if known else ogr.FieldDefn(name, FIELD_TYPES[kind])
-            if attempt(self._layer.CreateField, field) == 0:
-                self._fields.append(name)
         self._definition = self._layer.GetLayerDefn()
-        self._multiple = self._layer.GetGeomType() == ogr.wkbMultiPolygon
+        self._fields: list[str] = []
+        for name, kind in fields.items():
+            self._add_field(name, kind)
+        self._shape = self._layer.GetGeomType()
+        # Those without one would be left out without a word.
+        self._needs_shapes = driver == "FlatGeobuf" and shape != ogr.wkbNone
         self.count = 0
         self._dataset.StartTransaction()
 
-    def _check_shapefile(self, fields: Mapping[str, type | ogr.FieldDefn], geometry: str) -> None:
+    def _check_shapefile(self, fields: Mapping[str, type | ogr.FieldDefn], shape: int) -> None:
         """Refuse what would be lost or renamed without a word."""
-        if geometry == "None":
+        if shape == ogr.wkbNone:
             raise VectorError(
                 f"'{self.path.name}' is to be a table, and a shapefile holds none without shapes. "
                 "Use .csv or .gpkg."
@@ -109,6 +109,19 @@ class VectorWriter:
                     f"A shapefile cuts the field name '{name}' to {SHAPEFILE_NAME} letters. Choose "
                     f"a shorter name, or write '{self.path.stem}.gpkg'."
                 )
+
+    def _add_field(self, name: str, kind: type | ogr.FieldDefn) -> None:
+        """Add a field; another layer's is left out where the format does not take its type."""
+        own = isinstance(kind, type)
+        field = ogr.FieldDefn(name, FIELD_TYPES[kind]) if own else kind
+        added = attempt(self._layer.CreateField, field) == 0
+        if added:
+            self._fields.append(name)
+        # A shapefile gives another name to what is called like the first letters of a longer one.
+        if own and not (
+            added and self._definition.GetFieldDefn(len(self._fields) - 1).name == name
+        ):
+            self._fail(f"it cannot have a field '{name}' too; choose another name or format")
 
     def write_polygon(self, rings: Sequence[np.ndarray], attributes: Mapping[str, Any]) -> None:
         """Write a polygon from rings of map coordinates ``(n, 2)``; the first is the outer one."""
@@ -140,23 +153,34 @@ class VectorWriter:
         """
         feature = ogr.Feature(self._definition)
         feature.SetFromWithMap(row, True, places)
-        if self._multiple and row.GetGeometryRef() is not None:
-            parts = ogr.ForceToMultiPolygon(row.GetGeometryRef().Clone())
-            feature.SetGeometryDirectly(parts)
+        if row.GetGeometryRef() is not None:
+            feature.SetGeometryDirectly(self._fitted(row.GetGeometryRef().Clone()))
         self._create(feature, values, len(self._fields) - len(values))
 
     def _add(self, geometry: ogr.Geometry | None, values: Sequence[Any]) -> None:
         feature = ogr.Feature(self._definition)
         if geometry is not None:
-            if self._multiple:
-                geometry = ogr.ForceToMultiPolygon(geometry)
-            feature.SetGeometryDirectly(geometry)
+            feature.SetGeometryDirectly(self._fitted(geometry))
         self._create(feature, values)
+
+    def _fitted(self, geometry: ogr.Geometry) -> ogr.Geometry:
+        """Return a geometry with the parts or the heights that the layer's type has."""
+        if geometry.GetGeometryType() == self._shape:
+            return geometry
+        own, wanted = ogr.GT_Flatten(geometry.GetGeometryType()), ogr.GT_Flatten(self._shape)
+        # Several parts forced into one polygon would be taken for its holes.
+        fits = wanted in (own, ogr.GT_GetCollection(own))
+        return ogr.ForceTo(geometry, self._shape) if fits else geometry
 
     def _create(self, feature: ogr.Feature, values: Sequence[Any], first: int = 0) -> None:
         for position, value in enumerate(values, first):
-            if value is not None:
+            if value is None:
+                feature.SetFieldNull(position)  # what is not set is no field in GeoJSON
+            else:
                 feature.SetField(position, value)
+        shape = feature.GetGeometryRef() if self._needs_shapes else None
+        if self._needs_shapes and (shape is None or shape.IsEmpty()):
+            self._fail("a FlatGeobuf holds no features without a geometry; write a .gpkg")
         if attempt(self._layer.CreateFeature, feature) != 0:
             self._fail(last_error())
         self.count += 1
@@ -221,3 +245,20 @@ class VectorWriter:
     def _parts(path: Path) -> list[Path]:
         # A shapefile is several files of one stem.
         return [each for each in path.parent.iterdir() if each.stem == path.stem]
+
+
+def _layer_options(
+    driver: str,
+    fields: Mapping[str, type | ogr.FieldDefn],
+    reference: osr.SpatialReference | None,
+    shape: int,
+) -> list[str]:
+    """Return the options of a format for a layer."""
+    options = LAYER_OPTIONS.get(driver, [])
+    if driver == "GPKG":
+        taken = {name.lower() for name in fields}
+        column = next(each for each in GEOMETRY_COLUMNS if each not in taken)
+        return [*options, f"GEOMETRY_NAME={column}"]
+    if driver == "GeoJSON" and reference is not None and not reference.GetAuthorityCode(None):
+        return IN_DEGREES
+    return [*options, *CSV_SHAPES] if driver == "CSV" and shape != ogr.wkbNone else options

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from ..errors import InputError, ModelError, OutsideError
 from ..geo.grid import Window
 from ..geo.mask import PolygonMask
@@ -37,7 +39,7 @@ from .options import (
     ObjectOptions,
     PixelOptions,
 )
-from .whole_rasters import WholeRasters
+from .whole_rasters import RASTER_FIELD, WholeRasters
 
 CELL_SIZE_FACTOR = 1.5  # from which the model sees objects much larger or smaller than it knows
 DEGREES_BELOW = 1e-3  # a cell size this small is in degrees
@@ -135,12 +137,7 @@ def open_detection(options: DetectionOptions, progress: Progress | None = None) 
     for name, value in shares.items():
         if not 0 <= value <= 1:
             raise InputError(f"{name}={value} is not between 0 and 1. Choose a share.")
-    names = {options.class_field.lower(), options.confidence_field.lower(), "classvalue"}
-    if "" in names or len(names) < 3:
-        raise InputError(
-            f"The fields '{options.class_field}', '{options.confidence_field}' and 'Classvalue' "
-            "need three different names. Change the first or the second one."
-        )
+    check_fields(options)
     _check_tiles(options)
     _check_vector(options.output)
     job = open_job(options, Task.DETECTION, progress)
@@ -150,6 +147,18 @@ def open_detection(options: DetectionOptions, progress: Progress | None = None) 
         job.raster.close()
         raise
     return job
+
+
+def check_fields(options: DetectionOptions) -> None:
+    """Raise :class:`InputError` unless the fields of the result have different names."""
+    fixed = ["Classvalue", RASTER_FIELD] if options.is_each else ["Classvalue"]
+    names = [options.class_field, options.confidence_field, *fixed]
+    if "" in names or len({name.lower() for name in names}) < len(names):
+        listed = " and ".join([", ".join(f"'{name}'" for name in names[:-1]), f"'{names[-1]}'"])
+        raise InputError(
+            f"The fields {listed} need {'three' if len(names) == 3 else 'four'} different names. "
+            "Change the first or the second one."
+        )
 
 
 def open_pixels(
@@ -189,6 +198,10 @@ def open_features(options: ObjectOptions) -> VectorReader | WholeRasters:
             f"The class cannot be stored in a field called '{options.class_field}'. "
             "Choose another name."
         )
+    if not 0 <= options.score_threshold <= 1:
+        raise InputError(
+            f"score_threshold={options.score_threshold} is not between 0 and 1. Choose a share."
+        )
     refuse_inputs(options.outputs, options.inputs)
     if options.takes_rasters:
         return WholeRasters(options)
@@ -215,7 +228,12 @@ def choose_classes(schema: Schema, names: Sequence[str], model: str) -> Schema:
     Raises:
         InputError: when the model has no such class.
     """
-    chosen = [_class_of(schema, name.strip(), model) for name in names if name.strip()]
+    chosen: list[ClassDefinition] = []
+    for name in names:
+        known = _class_of(schema, name.strip())
+        # A comma is part of a name, or stands between two.
+        parts = [name] if known is not None else [part for part in name.split(",") if part.strip()]
+        chosen += [_required_class(schema, part.strip(), model) for part in parts]
     return schema.subset([each.value for each in chosen]) if chosen else schema
 
 
@@ -226,13 +244,17 @@ def with_background(schema: Schema) -> Schema:
     return Schema.of([ClassDefinition(0, "Background", BACKGROUND_COLOR), *schema.classes])
 
 
-def _class_of(schema: Schema, name: str, model: str) -> ClassDefinition:
+def _class_of(schema: Schema, name: str) -> ClassDefinition | None:
     for each in schema.classes:
         if name.lower() == each.name.lower():
             return each
-    found = None
     with contextlib.suppress(ValueError):
-        found = schema.by_value(int(name))
+        return schema.by_value(int(name))
+    return None
+
+
+def _required_class(schema: Schema, name: str, model: str) -> ClassDefinition:
+    found = _class_of(schema, name)
     if found is None:
         raise InputError(f"'{model}' knows no class '{name}'. Its classes are: {schema}.")
     return found
@@ -256,6 +278,11 @@ def _check_vector(output: str) -> None:
 
 def check_bands(model: Model, raster: Raster) -> None:
     """Raise :class:`ModelError` unless a raster has the bands that a model was trained on."""
+    if np.issubdtype(raster.dtype, np.complexfloating) and not model.runs_code:
+        raise ModelError(
+            f"'{raster.name}' has complex numbers, and '{model.name}' takes real ones. Compute "
+            "their amplitudes first."
+        )
     lacking = max(model.bands) >= raster.band_count or min(model.bands) < 0
     if model.band_names is not None and model.fitted(raster).bands != model.bands:
         raise ModelError(

@@ -21,6 +21,7 @@ from .tiles import Damaged
 
 Box = tuple[float, float, float, float]
 LARGEST_CROP = 4096  # pixels a side; more of an object is never read
+TOUCHING = 1e-3  # pixels: an object beside the raster, whose coordinates were rounded
 NOWHERE = (0.0, 0.0, 0.0, 0.0)  # the box of what has no place on the raster
 
 
@@ -117,8 +118,8 @@ class CropReader:
     def _window(self, subject: Subject) -> Window | None:
         xmin, ymin, xmax, ymax = subject.box
         whole = self._raster.window
-        outside = xmax < 0 or ymax < 0 or xmin > whole.width or ymin > whole.height
-        if subject.shape is None or outside:
+        inside = _meets(xmin, xmax, whole.width) and _meets(ymin, ymax, whole.height)
+        if subject.shape is None or not inside:
             return None
         if self._model.crop_mode == BOUNDING_BOX and xmax > xmin and ymax > ymin:
             col, row = int(np.floor(xmin)), int(np.floor(ymin))
@@ -163,6 +164,13 @@ class WholeReader:
             self._damaged(str(error))
             return None
         return self._model.normalise(block) if block.valid.any() else None
+
+
+def _meets(low: float, high: float, length: int) -> bool:
+    """Return whether an object has a part of its own within a raster, along one axis."""
+    if low == high:
+        return 0 <= low < length
+    return low < length - TOUCHING and high > TOUCHING
 
 
 def _start(centre: float, side: int, length: int) -> int:

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from ..geo.grid import Tile
+from ..geo.raster import Raster
 from ..progress import Phase, Progress
 from .answering import Answering
-from .checks import Job, choose_classes, open_detection
+from .checks import Job, check_fields, choose_classes, open_detection
 from .detection_views import DetectionViews
 from .detections import COLUMNS, Detections, as_arrays, tile_number
 from .engine import Engine, open_engine
@@ -34,11 +35,12 @@ def run(options: DetectionOptions, progress: Progress) -> dict[str, Any]:
     Raises:
         GeoDLError: one sentence; nothing is left at the output then.
     """
+    check_fields(options)
     items = split(options, open_detection)
-    with open_detection(items[0], progress if len(items) == 1 else None) as job:
+    with open_detection(items[0], None if options.is_each else progress) as job:
         engine = open_engine(job.model, options, progress)
         items = [agreed(each, engine.network) for each in items]
-        if len(items) == 1:
+        if not options.is_each:
             return detect(job, engine, items[0], progress)
 
     def work(item: DetectionOptions, part: Progress) -> dict[str, Any]:
@@ -46,7 +48,9 @@ def run(options: DetectionOptions, progress: Progress) -> dict[str, Any]:
         with open_detection(item, part) as job:
             return detect(job, engine, item, part)
 
-    return {"output": options.output, "object_count": run_items(items, work, progress)}
+    with Raster.open(options.sources[0]) as first:
+        count = run_items(items, first.crs, work, progress)
+    return {"output": options.output, "object_count": count}
 
 
 def detect(

@@ -34,7 +34,7 @@ def split(options: Options, check: Callable[[Options], Job]) -> list[Options]:
     Raises:
         OutsideError: when extent or mask meet none of the rasters.
     """
-    if not options.separate or len(options.sources) < 2:
+    if not options.is_each:
         return [dataclasses.replace(options, separate=False)]
     with Raster.open(options.sources[0]) as first:
         crs = first.crs
@@ -56,16 +56,17 @@ def split(options: Options, check: Callable[[Options], Job]) -> list[Options]:
 
 def run_items(
     items: Sequence[Options],
+    crs: str,
     work: Callable[[Options, Progress], dict[str, Any]],
     progress: Progress,
 ) -> int:
     """Work on rasters one by one and join their layers to the output.
 
-    The features come in the coordinate reference system of the first raster and tell theirs
-    in the field ``Raster``.
+    The features tell their raster in the field ``Raster``.
 
     Args:
         items: the options of each raster.
+        crs: of the output, "" for that of the first item's.
         work: does the task with such options.
         progress: of all.
 
@@ -86,7 +87,7 @@ def run_items(
                 if number not in journal or not path.exists():
                     work(dataclasses.replace(item, output=str(path)), part)
                     journal.add(number)
-            count = _join(parts, output, progress)
+            count = _join(parts, output, crs, progress)
     except CancelledError:
         remove_unfinished(output)
         raise
@@ -94,12 +95,13 @@ def run_items(
     return count
 
 
-def _join(parts: Sequence[tuple[str, Path]], output: str, progress: Progress) -> int:
+def _join(parts: Sequence[tuple[str, Path]], output: str, crs: str, progress: Progress) -> int:
     first = VectorReader(parts[0][1])
+    crs = crs or first.crs
     fields: dict[str, Any] = {**first.definitions, RASTER_FIELD: str}
-    with VectorWriter(output, first.crs, fields, first.writable_type) as writer:
+    with VectorWriter(output, crs, fields, first.writable_type) as writer:
         for name, path in parts:
-            for feature in VectorReader(path).features(crs=first.crs):
+            for feature in VectorReader(path).features(crs=crs):
                 writer.write(feature.geometry, {**feature.attributes, RASTER_FIELD: name})
             progress.check()
     return writer.count

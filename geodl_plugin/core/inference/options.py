@@ -46,6 +46,11 @@ class InferenceOptions:
     allow_code: bool = False
 
     @property
+    def is_each(self) -> bool:
+        """Whether there are several rasters, of which each is worked on by itself."""
+        return self.separate and len(self.sources) > 1
+
+    @property
     def inputs(self) -> list[str]:
         """The rasters and layers that are read."""
         return [*self.sources, *(self.mask or [])[:1]]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,6 @@ from ..progress import Part, Progress
 from .checks import open_pixels
 from .items import split
 from .options import PixelOptions
-
-
-def is_each(options: PixelOptions) -> bool:
-    """Return whether there is a result for each raster."""
-    return options.separate and len(options.sources) > 1
 
 
 def pixel_items(options: PixelOptions) -> list[PixelOptions]:
@@ -54,15 +50,26 @@ def pixel_items(options: PixelOptions) -> list[PixelOptions]:
     items = split(dataclasses.replace(options, output=str(folder / "result.tif")), open_pixels)
     for item in items:
         _require_joinable(item.sources[0], several=len(items) > 1)
-    seen: Counter[str] = Counter()
-    named = []
-    for item in items:
-        stem = Path(item.sources[0]).stem
-        seen[stem.lower()] += 1
-        again = f" {seen[stem.lower()]}" if seen[stem.lower()] > 1 else ""
-        named.append(dataclasses.replace(item, output=str(folder / f"{stem}{again}.tif")))
+    names = _different([Path(item.sources[0]).stem for item in items])
+    named = [
+        dataclasses.replace(item, output=str(folder / f"{name}.tif"))
+        for item, name in zip(items, names)
+    ]
     refuse_inputs([options.output, *(each.output for each in named)], options.sources)
     return named
+
+
+def _different(stems: Sequence[str]) -> list[str]:
+    """Return names of files of which no two are one, in small or capital letters."""
+    taken: dict[str, str] = {}
+    for stem in stems:
+        name = stem
+        for number in itertools.count(2):
+            if name.lower() not in taken:
+                break
+            name = f"{stem} {number}"
+        taken[name.lower()] = name
+    return list(taken.values())
 
 
 def _require_joinable(source: str, several: bool) -> None:

@@ -31,7 +31,7 @@ from .kept_tiles import KeptTiles
 from .mosaic import Blender, Cell, Cells
 from .options import PixelOptions
 from .pipeline import open_pool
-from .pixel_items import is_each, run_each
+from .pixel_items import run_each
 from .tiles import Damaged, TileImage, TilePlan, TileReader, plan
 from .views import Views
 
@@ -49,7 +49,7 @@ def run(options: PixelOptions, progress: Progress) -> dict[str, Any]:
         GeoDLError: one sentence. Finished parts are kept then, so that the same call goes on;
             after a cancel nothing is left.
     """
-    if is_each(options):
+    if options.is_each:
         return run_each(options, run, progress)
     if options.polygons and options.simplify > 0:
         simplifier()  # better told now than when all is computed

@@ -69,10 +69,10 @@ def suppress_layer(options: SuppressionOptions, progress: Progress) -> int:
         fields = {name: each for name, each in fields.items() if name.lower() != "fid"}
     phase = Phase(progress, "Writing", reader.count, "objects", _COMPARED, 1.0)
     with VectorWriter(options.output, reader.crs, fields, reader.writable_type) as writer:
-        for feature in reader.features(empty=True):
-            if feature.fid not in removed:
-                empty = feature.geometry.IsEmpty()
-                writer.write(None if empty else feature.geometry, feature.attributes)
+        places = writer.places([name if name in fields else "" for name in reader.definitions])
+        for feature in reader.features(fields=(), empty=True):
+            if feature.fid not in removed and feature.row is not None:
+                writer.write_like(feature.row, places, ())
             phase.step()
     return len(removed)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..errors import InputError
@@ -28,13 +28,14 @@ from .prelabel import (
 from .schema import ClassDefinition, Schema
 from .schema_files import json_document, read_document
 
+COUNT = "Count"  # of pixels
 FIELDS = {
     "Classname": str,
     "Classvalue": int,
     "RED": int,
     "GREEN": int,
     "BLUE": int,
-    "Count": int,
+    COUNT: int,
     CONFIDENCE: float,
 }
 
@@ -45,7 +46,7 @@ class SampleOptions:
 
     Attributes:
         output: vector file to write.
-        rasters: what the samples label; they limit the samples, give the coordinate
+        rasters: what the samples label; they limit what is imported, give the coordinate
             reference system and the count of pixels. May be empty.
         schema: ``value:name:#rrggbb;…``, or a file ``.json``, ``.ecs`` or ``.qml``; "" to
             take the classes from the features.
@@ -144,11 +145,15 @@ def empty_samples(path: str | Path, crs: str) -> Path:
 
 @dataclass(frozen=True)
 class _Source:
-    """Features to copy; ``kinds`` leads from their own class values to those of the samples."""
+    """Features to copy; ``kinds`` leads from their own class values to those of the samples.
+
+    What ``are_samples`` already stays, wherever the rasters are, and keeps its pixels.
+    """
 
     layer: VectorReader
     classes: Classes
     kinds: Mapping[int, ClassDefinition]
+    are_samples: bool = False
 
 
 def _sources(options: SampleOptions) -> tuple[list[_Source], SchemaDocument]:
@@ -164,7 +169,7 @@ def _sources(options: SampleOptions) -> tuple[list[_Source], SchemaDocument]:
             if given is None:
                 document = _corrected(document, classes.schema)
             document, source = _source(reader, classes, document)
-            sources.append(source)
+            sources.append(replace(source, are_samples=True))
     if options.features:
         reader = VectorReader(options.features, options.features_layer or None)
         classes = read_classes(reader, options.class_field, schema)
@@ -232,8 +237,11 @@ def _copy(
 ) -> None:
     layer, left_out = source.layer, 0
     phase = Phase(progress, "Importing", layer.count, "features")
-    bounds = None if raster is None else window_bounds(raster.window, raster.geotransform)
-    fields = [*source.classes.fields, *(each for each in (CONFIDENCE,) if each in layer.fields)]
+    bounds = None
+    if raster is not None and not source.are_samples:
+        bounds = window_bounds(raster.window, raster.geotransform)
+    known = (CONFIDENCE, COUNT) if source.are_samples else (CONFIDENCE,)
+    fields = [*source.classes.fields, *(each for each in known if each in layer.fields)]
     for feature in layer.features(bounds, crs, fields):
         phase.step()
         own = source.classes.of(feature.attributes)
@@ -242,7 +250,10 @@ def _copy(
             left_out += 1
             continue
         kind = source.kinds[own]
-        _write(writer, kind, geometry, raster, feature.attributes.get(CONFIDENCE))
+        count = feature.attributes.get(COUNT)
+        if count is None and raster is not None:
+            count = _pixels(geometry, raster)
+        _write(writer, kind, geometry, count, feature.attributes.get(CONFIDENCE))
         if present is not None:
             present.add(kind.value, geometry)
     if left_out:
@@ -268,7 +279,8 @@ def _add_drafts(
     missing = present.missing(found)
     kinds = {node.value: node.definition for node in match.document.walk()}
     for each in missing:
-        _write(writer, kinds[each.value], each.geometry, raster, each.confidence)
+        count = _pixels(each.geometry, raster)
+        _write(writer, kinds[each.value], each.geometry, count, each.confidence)
     if len(missing) < len(found):
         count = len(found) - len(missing)
         progress.info(f"{count} of {len(found)} detections are samples already.")
@@ -279,11 +291,10 @@ def _write(
     writer: VectorWriter,
     kind: ClassDefinition,
     geometry: Geometry,
-    raster: Raster | None,
+    count: int | None,
     confidence: float | None,
 ) -> None:
-    count = None if raster is None else _pixels(geometry, raster)
-    values = {**sample_attributes(kind), "Count": count, CONFIDENCE: confidence}
+    values = {**sample_attributes(kind), COUNT: count, CONFIDENCE: confidence}
     writer.write(geometry, values)
 
 

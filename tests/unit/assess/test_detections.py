@@ -177,6 +177,31 @@ def test_a_mask_limits_both_sides(tmp_path: Path) -> None:
     assert len(rows_of(tmp_path / "matches.gpkg")) == 1
 
 
+WORLD: Row = ((-180, -90, 180, 90), "", 0.0)  # no UTM zone has coordinates for all of it
+
+
+def test_a_mask_may_reach_where_the_objects_system_does_not(tmp_path: Path) -> None:
+    row: Row = ((500000, 4000000, 500010, 4000010), "Tree", 90.0)
+    found = write(tmp_path / "found.gpkg", [row])
+    world = write(tmp_path / "world.gpkg", [WORLD], "EPSG:4326")
+    assert assess(DetectionAssessment(found, found, mask=world), Progress())["F1_SCORE"] == 1.0
+
+
+def test_a_class_may_be_called_all(tmp_path: Path) -> None:
+    """So is the row of all classes."""
+    rows: list[Row] = [((0, 0, 10, 10), "Tree", 90.0)]
+    options = DetectionAssessment(
+        write(tmp_path / "found.gpkg", rows),
+        write(tmp_path / "truth.gpkg", [*rows, ((50, 0, 60, 10), "All", 1.0)]),
+        class_field="Class",
+        reference_class_field="Class",
+        table=str(tmp_path / "table.gpkg"),
+    )
+    assert assess(options, Progress())["MAP"] == pytest.approx(0.5)
+    found = [(each["Class"], each["True_Positive"]) for each in rows_of(tmp_path / "table.gpkg")]
+    assert found == [("All", 0), ("Tree", 1), ("All", 1)]
+
+
 def test_invalid_polygons_are_mended(tmp_path: Path) -> None:
     bow = ogr.CreateGeometryFromWkt("POLYGON((0 0,10 10,10 0,0 10,0 0))")
     with VectorWriter(tmp_path / "bow.gpkg", "EPSG:32612", FIELDS) as writer:
@@ -199,6 +224,7 @@ def test_wrong_input_is_one_sentence(tmp_path: Path) -> None:
         (DetectionAssessment(found, empty), InputError, "has no polygons"),
         (DetectionAssessment(points, found), InputError, "choose a polygon layer"),
         (DetectionAssessment(found, others, "Class", "Class"), InputError, "'House'"),
+        (DetectionAssessment(found, found, mask=empty), InputError, "mask 'empty' holds .* no obj"),
     ]
     for options, kind, words in wrong:
         with pytest.raises(kind, match=words):

@@ -220,6 +220,15 @@ def test_a_mask_limits_the_comparison(tmp_path: Path) -> None:
     assert assess(options, Progress())["OVERALL_ACCURACY"] == 1.0
 
 
+def test_a_polygon_may_reach_where_the_rasters_system_does_not(tmp_path: Path) -> None:
+    result, world = raster(tmp_path / "a.tif", half()), str(tmp_path / "world.gpkg")
+    with VectorWriter(world, "EPSG:4326", {"Classvalue": int}) as writer:
+        corners = np.array([[-180, -90], [180, -90], [180, 90], [-180, 90]], float)
+        writer.write_polygon([corners], {"Classvalue": 1})
+    options = PixelAssessment(result, world, "", mask=(world, ""))
+    assert assess(options, Progress())["OVERALL_ACCURACY"] == 0.5
+
+
 def test_the_report_names_the_classes(tmp_path: Path) -> None:
     path = raster(tmp_path / "a.tif", half(), names=["Open <ground>", "Tree"])
     assess(PixelAssessment(path, path, report=str(tmp_path / "report.html")), Progress())
@@ -234,6 +243,16 @@ def test_a_class_the_raster_lacks_counts_as_missed() -> None:
         "Water": -1,
         "3": 3,
     }
+
+
+def test_names_in_small_and_capital_letters_are_one_class(tmp_path: Path) -> None:
+    """Columns of a table are not told apart by them."""
+    boxes = [((0, 0, 5, 5), "Water"), ((5, 0, 9, 5), "WATER"), ((9, 0, 20, 5), "Tree")]
+    truth = polygons(tmp_path / "truth.gpkg", boxes, str)
+    table = str(tmp_path / "table.csv")
+    assess(PixelAssessment(raster(tmp_path / "a.tif", half()), truth, "", table=table), Progress())
+    ground = next(each for each in rows_of(table) if each["Class"] == "Ground")
+    assert (int(ground["C_Water"]), int(ground["C_1"])) == (45, 5)
 
 
 def test_wrong_input_is_one_sentence(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import resource
 
 import numpy as np
 import pytest
+from osgeo import ogr
 
 from geodl_plugin.core.errors import VectorError
 from geodl_plugin.core.geo.crs import spatial_reference, transform_bounds
@@ -42,6 +43,80 @@ def test_a_shapefile_is_refused_what_it_would_lose(tmp_path):
     with pytest.raises(VectorError, match=r"'Klasse des Objekts' to 10 letters.*'a\.gpkg'"):
         VectorWriter(tmp_path / "a.shp", "", {"Klasse des Objekts": str})
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_field_that_a_format_cannot_have_is_refused(tmp_path):
+    """Else its values would be missing, or lie in another field."""
+    with pytest.raises(VectorError, match=r"'.*a\.gpkg' cannot be written: .* a field 'fid'"):
+        VectorWriter(tmp_path / "a.gpkg", "", {"n": int, "fid": str})
+    longer = {"Confidence_2020": ogr.FieldDefn("Confidence_2020", ogr.OFTReal)}
+    with pytest.raises(VectorError, match="a field 'Confidence' too; choose another name"):
+        VectorWriter(tmp_path / "a.shp", "", {**longer, "Confidence": float})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_field_may_be_called_like_the_geometry(tmp_path):
+    with VectorWriter(tmp_path / "a.gpkg", "", {"geom": str, "Geometry": str}) as writer:
+        writer.write(rectangle(0, 0, 1, 1), {"geom": "POINT (1 2)"})
+    (found,) = VectorReader(tmp_path / "a.gpkg").features()
+    assert (found.attributes["geom"], found.area) == ("POINT (1 2)", 1.0)
+
+
+@pytest.mark.parametrize("suffix", sorted(DRIVERS))
+def test_parts_and_heights_go_from_layer_to_layer(tmp_path, suffix):
+    """A shapefile calls polygons of one and of several parts alike."""
+    shapes = [
+        "MULTIPOLYGON Z(((0 0 5,1 0 5,1 1 5,0 0 5)),((8 0 5,9 0 5,9 1 5,8 0 5)))",
+        "POLYGON Z((0 0 7,1 0 7,1 1 7,0 0 7))",
+    ]
+    with VectorWriter(tmp_path / "in.shp", "", {"n": int}, ogr.wkbMultiPolygon25D) as writer:
+        for shape in shapes:
+            writer.write(ogr.CreateGeometryFromWkt(shape), {"n": 1})
+    layer = VectorReader(tmp_path / "in.shp")
+    copy = tmp_path / f"out{suffix}"
+    with VectorWriter(copy, "", layer.definitions, layer.writable_type) as writer:
+        for feature in layer.features():
+            writer.write_like(feature.row, [0], ())
+    found = [feature.geometry for feature in VectorReader(copy).features()]
+    assert sorted(each.GetArea() for each in found) == [0.5, 1.0]
+    assert sorted(each.GetEnvelope3D()[4] for each in found) == [5.0, 7.0]
+
+
+@pytest.mark.parametrize("geometry", ["Polygon", "MultiPolygon", "Unknown"])
+def test_parts_stay_parts(tmp_path, geometry):
+    parts = "MULTIPOLYGON(((0 0,1 0,1 1,0 0)),((8 0,9 0,9 1,8 0)))"
+    with VectorWriter(tmp_path / "a.gpkg", "", {"n": int}, geometry) as writer:
+        writer.write(ogr.CreateGeometryFromWkt(parts), {})
+    (found,) = VectorReader(tmp_path / "a.gpkg").features()
+    assert (found.geometry.GetGeometryCount(), found.area, found.geometry.IsValid()) == (2, 1, True)
+
+
+@pytest.mark.parametrize("suffix", sorted(DRIVERS))
+def test_fields_without_values_are_fields(tmp_path, suffix):
+    with VectorWriter(tmp_path / f"a{suffix}", "", {"n": int, "name": str}) as writer:
+        writer.write(rectangle(0, 0, 1, 1), {"n": 1})
+    assert "name" in VectorReader(tmp_path / f"a{suffix}").fields
+
+
+def test_a_feature_without_a_geometry_is_not_left_out(tmp_path):
+    """FlatGeobuf's writer leaves them out, and tells nothing."""
+    writer = VectorWriter(tmp_path / "a.fgb", "", {"n": int})
+    with pytest.raises(VectorError, match=r"no features without a geometry; write a \.gpkg"):
+        writer.write(None, {"n": 1})
+    assert list(tmp_path.iterdir()) == []
+    with VectorWriter(tmp_path / "table.fgb", "", {"n": int}, "None") as writer:
+        writer.write(None, {"n": 1})
+
+
+def test_geojson_tells_systems_without_a_code_in_degrees(tmp_path):
+    """It has codes of authorities for others, and is read as degrees without one."""
+    crs = "+proj=tmerc +lon_0=9.123 +x_0=500000 +ellps=GRS80 +units=m"
+    with VectorWriter(tmp_path / "a.geojson", crs, {"n": int}) as writer:
+        writer.write(rectangle(500000, 5000000, 500010, 5000010), {"n": 1})
+    layer = VectorReader(tmp_path / "a.geojson")
+    (found,) = layer.features(crs=crs)
+    assert "WGS 84" in layer.crs
+    assert found.bounds == pytest.approx((500000, 5000000, 500010, 5000010), abs=1e-3)
 
 
 def test_a_layer_without_a_system_has_none_when_it_is_read(tmp_path):
@@ -98,8 +173,6 @@ def test_wrong_files_are_named(tmp_path):
 
 
 def test_a_bow_tie_is_repaired_and_pixels_are_exact():
-    from osgeo import ogr
-
     bow = ogr.CreateGeometryFromWkt("POLYGON((0 0, 2 2, 2 0, 0 2, 0 0))")
     assert repaired(bow).GetArea() == pytest.approx(2.0)
     square = to_pixel_space(rectangle(1, 5, 6, 10), GeoTransform(1.0, 0.5, 0, 10.0, 0, -0.5))

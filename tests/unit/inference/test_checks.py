@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import zipfile
 from pathlib import Path
@@ -12,9 +13,15 @@ import pytest
 from osgeo import gdal
 
 from geodl_plugin.core.errors import GeoDLError, InputError, ModelError
+from geodl_plugin.core.geo.mask import PolygonMask
 from geodl_plugin.core.geo.raster import Raster
 from geodl_plugin.core.inference import detect, pixels
-from geodl_plugin.core.inference.checks import choose_classes, open_job, open_pixels
+from geodl_plugin.core.inference.checks import (
+    check_fields,
+    choose_classes,
+    open_job,
+    open_pixels,
+)
 from geodl_plugin.core.inference.options import DetectionOptions, PixelOptions
 from geodl_plugin.core.inference.pixel_items import pixel_items
 from geodl_plugin.core.models.registry import Task, model_type
@@ -91,6 +98,14 @@ def test_a_mask_outside(tmp_path: Path, source: str) -> None:
     assert "lies outside of 'ortho.tif'" in refused(options(source, model, mask=[mask, ""]))
 
 
+def test_a_mask_may_reach_where_the_rasters_system_does_not(source: str, tmp_path: Path) -> None:
+    """No UTM zone has coordinates for the whole world, or for the Aleutians beside Florida."""
+    world = "POLYGON((-180 -90,180 -90,180 90,-180 90,-180 -90))"
+    mask = write_polygons(tmp_path / "mask.gpkg", [world], 4326)
+    with Raster.open(source) as raster:
+        assert PolygonMask(mask, "", raster).inside(raster.window).all()
+
+
 @pytest.mark.parametrize(
     ("values", "sentence"),
     [
@@ -141,6 +156,32 @@ def test_no_raster_is_the_place_of_another_ones_result(tmp_path: Path, source: s
     output = str(tmp_path / "more.vrt")
     with pytest.raises(InputError, match="is an input"):
         pixel_items(PixelOptions([source, other], model, output, separate=True))
+
+
+def test_the_results_of_namesakes_have_names_of_their_own(tmp_path: Path) -> None:
+    model = write_model(tmp_path / "m.dlpk", "TEST_PIXELS")
+    sources = []
+    for place in ("one/a.tif", "two/A.tif", "a 2.tif"):
+        (tmp_path / place).parent.mkdir(exist_ok=True)
+        sources.append(write_raster(tmp_path / place, np.zeros((1, 50, 50), np.uint8)))
+    items = pixel_items(PixelOptions(sources, model, str(tmp_path / "all.vrt"), separate=True))
+    assert [Path(each.output).name for each in items] == ["a.tif", "A 2.tif", "a 2 2.tif"]
+
+
+def test_the_field_for_the_raster_is_no_other_field(tmp_path: Path, source: str) -> None:
+    model = write_model(tmp_path / "m.dlpk", "TEST_NUMBERS")
+    values = options(source, model, class_field="raster")
+    assert "'raster', 'Confidence', 'Classvalue' and 'Raster' need four different" in refused(
+        dataclasses.replace(values, sources=[source, source], separate=True)
+    )
+    check_fields(values)
+
+
+def test_complex_pixels_are_refused(tmp_path: Path) -> None:
+    """Their imaginary part would be left out."""
+    radar = write_raster(tmp_path / "radar.tif", np.zeros((1, 50, 50), np.complex64))
+    model = write_model(tmp_path / "m.dlpk", "TEST_NUMBERS")
+    assert "'radar.tif' has complex numbers" in refused(options(radar, model))
 
 
 @pytest.mark.parametrize(
@@ -224,8 +265,15 @@ def test_classes_by_name_and_value() -> None:
     assert choose_classes(TREES, [], "m").values == (3, 7)
     assert choose_classes(TREES, ["TREE"], "m").values == (3,)
     assert choose_classes(TREES, ["7", " Tree "], "m").values == (3, 7)
+    assert choose_classes(TREES, ["7,Tree"], "m").values == (3, 7)
     with pytest.raises(InputError, match="no class '9'"):
-        choose_classes(TREES, ["9"], "m")
+        choose_classes(TREES, ["7, 9"], "m")
+
+
+def test_a_comma_may_be_part_of_a_name() -> None:
+    schema = Schema.from_text("1:Bäume, alte:#22aa44;2:alte:#cc2200;3:Gras:#00ff00")
+    assert choose_classes(schema, ["bäume, alte"], "m").values == (1,)
+    assert choose_classes(schema, ["alte, gras"], "m").values == (2, 3)
 
 
 @pytest.mark.parametrize("count", [9, 10**12])

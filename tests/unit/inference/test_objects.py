@@ -111,6 +111,20 @@ def test_what_lies_outside_or_nowhere_has_no_class(tmp_path: Path, source: str) 
     assert "3 of 4 features lie outside" in heard.warnings[0]
 
 
+def test_neighbours_of_the_raster_have_no_class(tmp_path: Path, source: str) -> None:
+    """They share a side or a corner with it, or nearly so; the last two lie on its first pixel."""
+    shapes = [
+        rectangle(200, 20, 5, 5),
+        rectangle(-5, -5, 5, 5),
+        rectangle(-5, 20, 5.0001, 5),
+        rectangle(-5, 20, 6, 5),
+        f"POINT({X} {Y})",
+    ]
+    features = write_polygons(tmp_path / "a.gpkg", shapes, 32616)
+    _, found = classify(source, tmp_path, features)
+    assert [each["ClassLabel"] for each in found] == [None, None, None, "Tree", "Tree"]
+
+
 def test_the_bounding_box_is_brought_to_the_size_of_the_network(
     tmp_path: Path, source: str
 ) -> None:
@@ -266,6 +280,13 @@ def test_what_cannot_be_read_has_no_class_on_demand(tmp_path: Path) -> None:
     found = read_features(tmp_path / "out.gpkg")
     assert [each["ClassLabel"] for each in found] == ["Car", None]
     assert any("The class is empty there." in each for each in heard.warnings)
+
+
+def test_a_score_that_no_class_can_have_is_refused(tmp_path: Path, source: str) -> None:
+    features = write_polygons(tmp_path / "a.gpkg", [rectangle(20, 20, 9, 9)], 32616)
+    values = ObjectOptions([source], "", str(tmp_path / "out.gpkg"), features=[features, ""])
+    with pytest.raises(InputError, match="score_threshold=50 is not between 0 and 1"):
+        run(dataclasses.replace(values, score_threshold=50), Heard())
 
 
 def test_a_layer_without_features_is_refused(tmp_path: Path, source: str) -> None:

@@ -86,9 +86,10 @@ def test_fields_and_their_types_are_kept(tmp_path: Path) -> None:
     path, _ = layer(source, [(square(0, 0), "tree", 50.0)])
     dataset = gdal.OpenEx(path, gdal.OF_UPDATE)
     dataset.ExecuteSQL('ALTER TABLE "in" ADD COLUMN seen DATE')
+    dataset.ExecuteSQL('ALTER TABLE "in" ADD COLUMN stamp BLOB')
     dataset = None
     dataset = gdal.OpenEx(path, gdal.OF_UPDATE)
-    dataset.ExecuteSQL("UPDATE \"in\" SET seen = '2026-03-01'")
+    dataset.ExecuteSQL("UPDATE \"in\" SET seen = '2026-03-01', stamp = x'00FF01'")
     dataset = None
     suppress_layer(SuppressionOptions((path, ""), str(tmp_path / "out.gpkg")), Progress())
     result = ogr.Open(str(tmp_path / "out.gpkg"))
@@ -98,7 +99,9 @@ def test_fields_and_their_types_are_kept(tmp_path: Path) -> None:
         for i in range(definition.GetFieldCount())
     }
     assert types["seen"] == ogr.OFTDate
-    assert result.GetLayer(0).GetNextFeature().GetField("seen") == "2026/03/01"
+    found = result.GetLayer(0).GetNextFeature()
+    assert found.GetField("seen") == "2026/03/01"
+    assert bytes(found.GetFieldAsBinary("stamp")) == b"\x00\xff\x01"
 
 
 def test_a_missing_field_is_named(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -12,7 +14,7 @@ from geodl_plugin.core.geo.raster_writer import write_chip
 from geodl_plugin.core.geo.vector import VectorReader
 from geodl_plugin.core.geo.vector_writer import VectorWriter
 from geodl_plugin.core.progress import Progress
-from geodl_plugin.core.samples.layer import SampleOptions, make_samples
+from geodl_plugin.core.samples.layer import FIELDS, SampleOptions, make_samples
 
 UTM = spatial_reference("EPSG:32612").ExportToWkt()
 
@@ -74,6 +76,23 @@ def test_appended_samples_keep_their_values_and_new_classes_get_others(tmp_path)
     )
     assert rows(both.path) == [("pine", 1), ("spruce", 2), ("ash", 3), ("spruce", 2)]
     assert rows(first.path) == [("pine", 1), ("spruce", 2)]
+
+
+def test_samples_of_other_images_stay_with_their_pixels(tmp_path):
+    """Only what is imported is limited to the raster."""
+    place = GeoTransform(0.0, 0.5, 0.0, 10.0, 0.0, -0.5)
+    write_chip(tmp_path / "a.tif", np.ones((1, 20, 16), np.uint8), place, UTM)
+    with VectorWriter(tmp_path / "old.gpkg", UTM, FIELDS) as writer:
+        for start, count in ((0, 77), (900, 400)):
+            ring = np.array([[0, 0], [5, 0], [5, 5], [0, 5.0]]) + [start, 0]
+            writer.write_polygon([ring], {"Classname": "oak", "Classvalue": 1, "Count": count})
+    old, new = str(tmp_path / "old.gpkg"), squares(tmp_path / "new.gpkg", ["ash", "ash", "ash"])
+    raster = str(tmp_path / "a.tif")
+    output = str(tmp_path / "out.gpkg")
+    options = SampleOptions(output, (raster,), features=new, class_field="kind", append_to=old)
+    for rasters, counts in ((options.rasters, [77, 400, 100]), ((), [77, 400, None, None, None])):
+        path = make_samples(replace(options, rasters=rasters), Progress()).path
+        assert [each.attributes["Count"] for each in VectorReader(path).features()] == counts
 
 
 def test_a_schema_alone_makes_an_empty_layer(tmp_path):

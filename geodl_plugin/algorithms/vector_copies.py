@@ -1,0 +1,108 @@
+"""Vector layers written to files for OGR, where QGIS shows other features than a file holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from qgis.core import (
+    QgsFeatureRequest,
+    QgsFeatureSink,
+    QgsFeedback,
+    QgsFields,
+    QgsProcessingContext,
+    QgsProcessingFeatureSource,
+    QgsProcessingUtils,
+    QgsProviderRegistry,
+    QgsVectorFileWriter,
+    QgsVectorLayer,
+)
+
+from ..core.errors import CancelledError, VectorError
+
+AS_THEY_ARE = ["gpkg", "shp", "geojson", "fgb"]  # the extensions of files that OGR reads alike
+# A field called fid or geom, as many layers have, is no column of the GeoPackage's own then:
+# features with the same fid would replace each other.
+OWN_COLUMNS = ["FID=geodl_fid", "GEOMETRY_NAME=geodl_geometry"]
+# Since QGIS 3.36 without the prefix.
+UNCHECKED = (
+    getattr(QgsProcessingFeatureSource.Flag, "FlagSkipGeometryValidityChecks", None)
+    or QgsProcessingFeatureSource.FlagSkipGeometryValidityChecks
+)
+
+
+def differs(layer: QgsVectorLayer) -> bool:
+    """Return whether QGIS shows other features of a layer than OGR reads in its file.
+
+    That is, a filter, edits that are not saved, joined and virtual fields, a chosen coordinate
+    reference system, another table, and whatever is no file of a usual format.
+    """
+    provider = layer.dataProvider()
+    parts = QgsProviderRegistry.instance().decodeUri(layer.providerType(), layer.source())
+    return (
+        layer.providerType() != "ogr"
+        or Path(str(parts.get("path") or "")).suffix.lower()[1:] not in AS_THEY_ARE
+        or bool(layer.subsetString())
+        or layer.isModified()
+        or layer.fields().count() != provider.fields().count()
+        or layer.crs() != provider.crs()
+        or "|layerid=" in layer.source()
+    )
+
+
+def copied(
+    layer: QgsVectorLayer,
+    source: QgsProcessingFeatureSource,
+    name: str,
+    context: QgsProcessingContext,
+    feedback: QgsFeedback,
+) -> tuple[str, str]:
+    """Write features to a temporary GeoPackage and return its path and the name of its layer.
+
+    Args:
+        layer: whose features they are.
+        source: of the features.
+        name: of the layer that is written.
+        context: of the run.
+        feedback: asked for cancelling.
+
+    Raises:
+        VectorError: when a feature cannot be written; none is left out.
+        CancelledError: when cancelled.
+    """
+    fields, places = _fields(layer, source)
+    path = QgsProcessingUtils.generateTempFilename(f"{name}.gpkg")
+    options = QgsVectorFileWriter.SaveVectorOptions()
+    options.driverName = "GPKG"
+    options.layerName = name
+    options.layerOptions = OWN_COLUMNS
+    writer = QgsVectorFileWriter.create(
+        path,
+        fields,
+        source.wkbType(),
+        source.sourceCrs(),
+        context.transformContext(),
+        options,
+    )
+    for feature in source.getFeatures(QgsFeatureRequest(), UNCHECKED):
+        if feedback.isCanceled():
+            raise CancelledError
+        feature.setAttributes([feature.attribute(place) for place in places])
+        if not writer.addFeature(feature, QgsFeatureSink.Flag.FastInsert):
+            break
+    problem = writer.errorMessage()
+    del writer  # closes the file
+    if problem:
+        raise VectorError(f"'{layer.name()}' cannot be copied to a file: {problem}.")
+    return path, name
+
+
+def _fields(
+    layer: QgsVectorLayer, source: QgsProcessingFeatureSource
+) -> tuple[QgsFields, list[int]]:
+    """Return the fields that are written and their places; OGR's own numbers are no field."""
+    numbers = layer.primaryKeyAttributes() if layer.providerType() == "ogr" else []
+    fields = QgsFields()
+    places = [place for place in range(source.fields().count()) if place not in numbers]
+    for place in places:
+        fields.append(source.fields().at(place))
+    return fields, places

@@ -1,0 +1,148 @@
+"""A layer of samples that is labelled while QGIS does other things with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from osgeo import ogr
+from qgis.core import (
+    QgsFeature,
+    QgsField,
+    QgsGeometry,
+    QgsProject,
+    QgsRasterLayer,
+    QgsRectangle,
+    QgsVectorLayer,
+)
+from qgis.PyQt.QtCore import QVariant
+
+from geodl_plugin.core.errors import VectorError
+from geodl_plugin.core.geo.crs import spatial_reference
+from geodl_plugin.core.samples.document import SchemaDocument
+from geodl_plugin.core.samples.layer import empty_samples
+from geodl_plugin.core.samples.schema import Schema
+from geodl_plugin.gui.sample_layer import SampleLayer, is_sample_layer
+from tests.unit.inference.support import write_polygons, write_raster
+
+UTM = spatial_reference("EPSG:32612").ExportToWkt()
+CLASSES = SchemaDocument.of_schema(Schema.from_text("1:Tree:#22aa44;2:Car:#cc2200"))
+TREE, CAR = (node.definition for node in CLASSES.walk())
+
+
+@pytest.fixture
+def samples(qgis_new_project: None, tmp_path: Path) -> Iterator[SampleLayer]:
+    layer = QgsVectorLayer(str(empty_samples(tmp_path / "samples.gpkg", UTM)), "samples", "ogr")
+    QgsProject.instance().addMapLayer(layer)
+    made = SampleLayer(layer)
+    made.adopt(CLASSES, {})
+    yield made
+    made.release()
+
+
+def square(x: float) -> QgsGeometry:
+    return QgsGeometry.fromRect(QgsRectangle(x, 0, x + 10, 10))
+
+
+def rows(samples: SampleLayer) -> list[dict[str, Any]]:
+    """Return what the file holds."""
+    dataset = ogr.Open(samples.layer.source())
+    return [feature.items() for feature in dataset.GetLayer(0)]
+
+
+def test_a_layer_that_is_read_only_is_left_alone(samples: SampleLayer) -> None:
+    samples.draw(square(0), TREE)
+    samples.rest()
+    samples.layer.setReadOnly(True)
+    with pytest.raises(VectorError, match=r"'samples' is read-only\. Choose another layer"):
+        samples.draw(square(20), TREE)
+    with pytest.raises(VectorError, match="is read-only"):
+        samples.reassign([1], CAR)
+    renamed = SchemaDocument.of_schema(Schema.from_text("1:Oak:#22aa44"))
+    with pytest.raises(VectorError, match="is read-only"):
+        samples.adopt(renamed, {})
+    assert [each["Classname"] for each in rows(samples)] == ["Tree"]
+
+
+def test_nothing_is_undone_into_other_fields(samples: SampleLayer) -> None:
+    """After a field is deleted the values of former steps belong elsewhere."""
+    layer = samples.layer
+    samples.reassign([samples.draw(square(0), TREE)], CAR)
+    assert layer.deleteAttribute(layer.fields().lookupField("RED"))
+    assert layer.commitChanges(False)
+    layer.changeGeometry(1, square(5))
+    samples.history.save()
+    before = rows(samples)
+    while layer.undoStack().canUndo():
+        layer.undoStack().undo()
+    assert rows(samples) == before
+
+
+def test_a_step_that_is_saved_with_a_new_field_is_no_step(samples: SampleLayer) -> None:
+    layer = samples.layer
+    samples.draw(square(0), TREE)
+    layer.addAttribute(QgsField("note", QVariant.String))  # noqa: QGS402
+    layer.changeGeometry(1, square(5))
+    samples.history.save()
+    assert "note" in rows(samples)[0]
+    assert not layer.undoStack().canUndo()
+
+
+def test_more_steps_than_are_kept_are_undone(
+    samples: SampleLayer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("geodl_plugin.gui.sample_history.LIMIT", 3)
+    failed: list[str] = []
+    samples.failed.connect(failed.append)
+    stack = samples.layer.undoStack()
+    for place in range(5):
+        samples.draw(square(20.0 * place), TREE)
+    while stack.canUndo():
+        stack.undo()
+    samples.draw(square(0), CAR)
+    feature = next(samples.layer.getFeatures()).id()
+    samples.layer.changeGeometry(feature, square(5))  # QGIS's own tool
+    samples.history.save()
+    while stack.canUndo():
+        stack.undo()
+    assert (rows(samples), failed) == ([], [])
+
+
+def test_qgis_asks_whether_to_save_a_new_field(samples: SampleLayer) -> None:
+    """It drops, without a question, what is said to be saved."""
+    samples.draw(square(0), TREE)
+    samples.layer.addAttribute(QgsField("note", QVariant.String))  # noqa: QGS402
+    samples.history.save()
+    assert samples.layer.isModified()
+
+
+def test_the_field_of_the_class_may_go(samples: SampleLayer) -> None:
+    layer = samples.layer
+    samples.current = TREE
+    samples.edit()
+    layer.deleteAttribute(layer.fields().lookupField("Classvalue"))
+    assert layer.commitChanges(False)
+    feature = QgsFeature(layer.fields())
+    feature.setGeometry(square(0))
+    layer.addFeature(feature)
+    samples.history.save()
+    assert len(rows(samples)) == 1
+
+
+def test_classes_are_numbers(qgis_new_project: None, tmp_path: Path) -> None:
+    shape = "POLYGON((0 0,1 0,1 1,0 0))"
+    for value, good in (("A1", False), (1, True), (1.0, True)):
+        path = tmp_path / f"{value}.gpkg"
+        write_polygons(path, [shape], 32612, Classname=["Tree"], Classvalue=[value])
+        layer = QgsVectorLayer(f"{path}|geometrytype=Polygon", "a", "ogr")
+        assert is_sample_layer(layer) == good
+
+
+def test_far_off_there_are_no_pixels(samples: SampleLayer, tmp_path: Path) -> None:
+    path = write_raster(tmp_path / "image.tif", np.zeros((1, 10, 10), np.uint8))
+    samples.raster = QgsRasterLayer(path, "image", "gdal")
+    far = QgsGeometry.fromRect(QgsRectangle(1e12, 1e12, 2e12, 2e12))
+    assert samples.pixels(far) is None
