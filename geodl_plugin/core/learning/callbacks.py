@@ -155,6 +155,8 @@ class BestEpoch(Callback):
     def on_train_epoch_end(self, trainer: pl.Trainer, module: LearningModule) -> None:
         """Compare the epoch with the best one."""
         value = self.sign * module.scores.values[self.monitor]
+        # Nothing is greater than what is no number, and it would stay the best.
+        value = -float("inf") if math.isnan(value) else value
         if value > self.best or not self.weights:
             self.best = value
             self.epoch = trainer.current_epoch + 1
