@@ -115,6 +115,7 @@ def _outcome(
         rates=plan.rates,
         curve=plan.curve,
         batch_size=plan.batch_size * plan.parts,
+        parts=plan.parts,
         hardware=hardware.describe(),
         seconds=seconds,
     )

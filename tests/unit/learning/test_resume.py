@@ -251,6 +251,20 @@ def test_memory_that_ends_halves_the_batches_and_goes_on(make_folder, tmp_path, 
     assert seen == [4, 4] + [2] * 8
 
 
+def test_the_last_look_takes_as_many_chips_as_the_memory_held(make_folder, tmp_path, monkeypatch):
+    seen: list[int] = []
+
+    def ask(network, images, hardware):
+        seen.append(len(images))
+        return network(images)
+
+    monkeypatch.setattr("geodl_plugin.core.learning.examination._ask", ask)
+    folder = make_folder("Labeled_Tiles", values=(1, 2), side=32, count=10)
+    more = {**TINY, "batch_size": 2, "validation_percentage": 50, "max_epochs": 1}
+    train(options(folder, tmp_path / "few", **more), Progress())
+    assert seen == [2, 2, 1]
+
+
 def test_memory_for_not_even_two_chips_is_one_sentence(make_folder, tmp_path, monkeypatch):
     def never(self, answer, targets):
         raise torch.cuda.OutOfMemoryError("CUDA out of memory.")
