@@ -187,6 +187,7 @@ def test_definition_speaks_to_arcgis_and_to_us(make_folder, tmp_path):
         ({"weights": "/nowhere/weights.pth"}, "There is no file '/nowhere/weights.pth'"),
         ({"model_arguments": "grid=[4]"}, "There is no argument 'grid'"),
         ({"model_arguments": "grids=[400]"}, "A grid of 400 cells is too fine"),
+        ({"model_arguments": "grids=[Infinity]"}, "grids=[inf] must be a list of positive"),
         ({"model_arguments": "ratios=[1,2]"}, "ratios=[1, 2] must be pairs"),
         ({"augmentation": "WILD"}, "There is no AUGMENTATION 'WILD'"),
         ({"validation_percentage": 100.0}, "VALIDATION_PERCENTAGE=100"),
