@@ -11,7 +11,7 @@ from ..errors import CancelledError
 from ..progress import Phase, Progress
 from .building import build_module, quiet
 from .callbacks import HopelessError
-from .checkpoint import Interrupted, discard, find_interrupted, mark, refuse_other_data
+from .checkpoint import Interrupted, alone, discard, find_interrupted, mark, refuse_other_data
 from .delivery import Outcome, deliver
 from .fitting import READ, TRAINED, Fitted, Fitting
 from .hardware import Hardware, choose_hardware
@@ -37,7 +37,7 @@ def train(options: TrainingOptions, progress: Progress) -> dict[str, Any]:
     """
     options.check()
     began = time.monotonic()
-    with quiet():
+    with quiet(), alone(options.output):
         hardware = choose_hardware(options.device, options.precision, options.devices)
         interrupted = find_interrupted(options)
         preparation = prepare(options, Phase(progress, "Reading", 1, "chips", 0.0, READ))

@@ -251,6 +251,26 @@ def test_memory_that_ends_halves_the_batches_and_goes_on(make_folder, tmp_path, 
     assert seen == [4, 4] + [2] * 8
 
 
+@pytest.mark.parametrize("resume", [True, False])
+def test_a_second_training_leaves_the_folder_of_a_running_one(make_folder, tmp_path, resume):
+    folder = make_folder("Labeled_Tiles", values=(1, 2), side=32)
+    wanted = options(folder, tmp_path / "one", **TINY)
+    refused: list[str] = []
+
+    class Twice(Progress):
+        def epoch(self, record: dict) -> None:
+            with pytest.raises(InputError) as caught:
+                train(dataclasses.replace(wanted, resume=resume), Progress())
+            refused.append(str(caught.value))
+
+    assert train(wanted, Twice())["epochs"] == 2
+    assert len(refused) == 2 and refused[0].startswith("Another training writes into")
+    assert not checkpoint_path(wanted.output).parent.exists()
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=r"'.*file' cannot be written"):
+        train(options(folder, tmp_path / "file", **TINY), Progress())
+
+
 def test_the_last_look_takes_as_many_chips_as_the_memory_held(make_folder, tmp_path, monkeypatch):
     seen: list[int] = []
 
