@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from geodl_plugin.core.errors import CancelledError, InputError
 from geodl_plugin.core.learning.building import build_module
@@ -20,6 +21,7 @@ from geodl_plugin.core.learning.checkpoint import FOLDER, checkpoint_path
 from geodl_plugin.core.learning.module import freeze
 from geodl_plugin.core.learning.preparation import prepare
 from geodl_plugin.core.learning.train import train
+from geodl_plugin.core.models.networks.backbones import build_pyramid
 from geodl_plugin.core.progress import Phase, Progress
 
 from .test_train import Recorder, options, weights_of
@@ -129,6 +131,28 @@ def test_an_encoder_that_goes_on_keeps_its_statistics(make_folder, tmp_path, mod
             if isinstance(each, torch.nn.modules.batchnorm._BatchNorm)
         ]
         assert norms and set(norms) == {weights == "none"}
+
+
+@pytest.mark.usefixtures("last_epoch")
+@pytest.mark.parametrize("bands", [3, 5])
+def test_new_bands_learn_while_the_encoder_rests(make_folder, tmp_path, bands):
+    made = build_pyramid(TINY["backbone"], 3, 32, "none").network.state_dict()
+    save_file(made, tmp_path / "made.safetensors")
+    folder = make_folder("Labeled_Tiles", values=(1, 2), bands=bands, side=32)
+    more = {**TINY, "weights": str(tmp_path / "made.safetensors")}
+    whole = train(options(folder, tmp_path / "whole", **more), Progress())
+    known = weights_of(whole["model"], tmp_path / "known")
+    inside = "encoder.network."
+    first = known.pop(f"{inside}conv_stem.weight")
+    assert torch.equal(first[:, :3], made.pop("conv_stem.weight")) == (bands == 3)
+    assert all(torch.equal(known[f"{inside}{name}"], value) for name, value in made.items())
+    report = Path(whole["report"]).read_text(encoding="utf-8")
+    assert ("<td>rested but for the weights of the bands</td>" in report) == (bands > 3)
+    with pytest.raises(CancelledError):
+        train(options(folder, tmp_path / "on", **more), Recorder(cancel_after=1))
+    assert same_weights(
+        whole, train(options(folder, tmp_path / "on", **more), Progress()), tmp_path
+    )
 
 
 RCNN = "rpn_batch_size_per_image=16;box_batch_size_per_image=8;box_detections_per_img=10"
