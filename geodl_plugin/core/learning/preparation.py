@@ -123,9 +123,9 @@ def prepare(options: TrainingOptions, phase: Phase) -> Preparation:
     places = _places(store, collection, phase)
     split = _split(options, kind.task, store, places, outputs, collection)
     facts = [store.facts(position) for position in split.training]
-    if not any(each.taught for each in facts):
-        raise TrainingDataError(nothing_labelled(folder, len(facts)))
     amounts = sum(_padded(each.counts, len(outputs)) for each in facts)
+    if not amounts[-len(schema) :].any():  # there may be background before
+        raise TrainingDataError(nothing_labelled(folder, len(facts)))
     class_weights = weights_of(options.class_weights, amounts, outputs, kind.task)
     sizes = np.concatenate([each.sizes for each in facts])
     all_shapes = [store.facts(position).shape for position in range(len(folder.chips))]
