@@ -83,7 +83,9 @@ def _fit(
         progress.info("The encoder starts from random weights, so all layers train from the start.")
     fitting = Fitting(options, preparation, hardware, progress, make_module, interrupted)
     try:
-        return fitting.run()
+        fitted = fitting.run()
+        fitted.best.refuse_none()
+        return fitted
     except CancelledError:
         if fitting.kept is not None:
             progress.info(

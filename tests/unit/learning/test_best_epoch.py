@@ -21,7 +21,8 @@ def best_of(monitor: str, values: list[float], stop_early: bool = False) -> tupl
     strategy = SimpleNamespace(broadcast=lambda value: value)
     trainer = SimpleNamespace(current_epoch=0, should_stop=False, strategy=strategy)
     for trainer.current_epoch, value in enumerate(values):
-        module = SimpleNamespace(network=nn.Linear(1, 1), scores=Scores({monitor: value}))
+        scores = Scores({"valid_loss": 1.0, monitor: value})
+        module = SimpleNamespace(network=nn.Linear(1, 1), scores=scores)
         best.on_train_epoch_end(trainer, module)
     return best, trainer
 
