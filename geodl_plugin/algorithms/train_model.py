@@ -277,7 +277,8 @@ class TrainModel(GeoDLAlgorithm):
             self.tr(
                 "Pretrained weights are for red, green and blue: the bands of these names, else "
                 "the first three, get them. Further bands start from random weights (RANDOM) or "
-                "from those of red (RED_BAND); ALL_RANDOM gives random ones to all."
+                "from those of red (RED_BAND); ALL_RANDOM gives random ones to all. They learn "
+                "also where the backbone rests."
             ),
         )
 

@@ -78,7 +78,10 @@ def _export(network: Exportable, free: bool) -> onnx.ModelProto:
     )
     if program is None:
         raise RuntimeError("the exporter gave nothing")
-    return program.model_proto
+    proto = program.model_proto
+    if not proto.graph.input[0].type.tensor_type.shape.dim[0].dim_param:
+        raise RuntimeError("it takes batches of one size only")
+    return proto
 
 
 def _trace(network: Exportable) -> onnx.ModelProto:

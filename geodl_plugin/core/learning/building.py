@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import torch
 
 from ..models.networks.pyramid import SteadyEncoder
-from ..models.networks.weights import arrange_bands
+from ..models.networks.weights import arrange_bands, first_convolution
 from ..models.registry import build_network
 from ..progress import Progress
 from .fitting import pair
@@ -34,10 +34,9 @@ def build_module(
     if fresh and preparation.pretrained is not None:
         names = preparation.schema.names
         progress.info(transfer(network, spec, preparation.pretrained, names))
-    elif spec.weights != "none":
-        colours = preparation.colours
-        if spec.band_count != 3 or colours != (0, 1, 2):
-            arrange_bands(network.encoder, spec.band_count, options.weight_init_scheme, colours)
+    elif fresh and preparation.arranges_bands:
+        scheme, colours = options.weight_init_scheme, preparation.colours
+        arrange_bands(network.encoder, spec.band_count, scheme, colours)
     for each in network.modules():
         if isinstance(each, SteadyEncoder):
             each.steady = preparation.encoder_knows
@@ -46,6 +45,9 @@ def build_module(
     names = preparation.schema.names
     cls = LabelsModule if preparation.several_labels else MODULES[preparation.kind.task]
     module = cls(network, names, pair(preparation, options.rates()), frozen_until)
+    first = first_convolution(network.encoder)
+    if first is not None and preparation.has_new_bands(options.weight_init_scheme):
+        module.restless = tuple(first.parameters())
     if isinstance(module, (PixelModule, ObjectModule)):
         make = labels_loss if preparation.several_labels else make_loss
         module.criterion = make(options.loss, preparation.class_weights)

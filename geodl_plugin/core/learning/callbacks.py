@@ -154,7 +154,10 @@ class BestEpoch(Callback):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, module: LearningModule) -> None:
         """Compare the epoch with the best one."""
-        value = self.sign * module.scores.values[self.monitor]
+        values = module.scores.values
+        # Nothing is greater than what is no number, and it would stay the best.
+        known = math.isfinite(values["valid_loss"])
+        value = self.sign * values[self.monitor] if known else -float("inf")
         if value > self.best or not self.weights:
             self.best = value
             self.epoch = trainer.current_epoch + 1
@@ -196,6 +199,14 @@ class BestEpoch(Callback):
         self.weights = state_dict["weights"]
         self.scores = Scores.of_state(state_dict["scores"]) if state_dict["scores"] else None
         self._reference, self._waited = state_dict["reference"], state_dict["waited"]
+
+    def refuse_none(self) -> None:
+        """Raise :class:`HopelessError` when the best epoch has no number for its loss: none has."""
+        if not math.isfinite(self.scores.values["valid_loss"]):
+            raise HopelessError(
+                "The validation loss was no number in any epoch. Set a lower LEARNING_RATE, or "
+                "PRECISION=float32, or look for odd values in the validation chips."
+            )
 
     @torch.no_grad()
     def restore(self, module: LearningModule) -> None:

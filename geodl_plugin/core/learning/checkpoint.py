@@ -1,16 +1,17 @@
 """What a training keeps after each epoch, so that an interrupted one can go on.
 
 Everything lies in one file of a hidden folder in the output folder. It is written under
-another name first, so that a run killed at any moment leaves a whole one.
+another name first, so that a run killed at any moment leaves a whole one. A lock beside it keeps
+other runs out of the folder meanwhile.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
-import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,12 +21,14 @@ import torch
 from lightning.pytorch.callbacks import Callback
 
 from ..errors import InputError
+from ..locks import lock
 from .options import TrainingOptions
 from .preparation import Preparation
 from .ranks import own_rank
 
 FOLDER = ".geodl-training"
 FILE = "last.ckpt"
+_LOCK = "lock"
 _OWN = "geodl"  # our entry in Lightning's checkpoint
 # A run may go on with other values of these.
 _FREE = ("output", "resume")
@@ -87,7 +90,7 @@ class Keeper(Callback):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         """Write the checkpoint; raise :class:`InputError` when the folder cannot be written."""
-        partial = self._path.with_suffix(".part")
+        partial = _partial(self._path)
         try:
             if trainer.is_global_zero:
                 self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -103,6 +106,51 @@ class Keeper(Callback):
 def checkpoint_path(output: str) -> Path:
     """Return where a training into an output folder keeps its state."""
     return Path(output).expanduser().absolute() / FOLDER / FILE
+
+
+def _partial(path: Path) -> Path:
+    """Return the name that a checkpoint has while it is written."""
+    return path.with_suffix(".part")
+
+
+@contextlib.contextmanager
+def alone(output: str) -> Iterator[None]:
+    """Let no other run train into an output folder inside the block.
+
+    Raises:
+        InputError: when another one does, or the folder cannot be written.
+    """
+    if own_rank():  # the first process has seen to it
+        yield
+        return
+    folder = checkpoint_path(output).parent
+    new, ours = not folder.parent.exists(), False
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = (folder / _LOCK).open("ab")
+    except OSError as error:
+        raise InputError(f"The folder '{folder.parent}' cannot be written: {error}.") from error
+    try:
+        with file:
+            ours = lock(file)
+            if not ours:
+                raise InputError(
+                    f"Another training writes into '{folder.parent}'. Wait for its end, or "
+                    "choose another OUTPUT."
+                )
+            yield
+    finally:
+        if ours:
+            _leave(folder, new)
+
+
+def _leave(folder: Path, new: bool) -> None:
+    """Remove the lock, and the folders around it where nothing else is in them."""
+    with contextlib.suppress(OSError):
+        (folder / _LOCK).unlink()
+        folder.rmdir()
+        if new:
+            folder.parent.rmdir()
 
 
 def plain_options(options: TrainingOptions) -> dict[str, Any]:
@@ -170,4 +218,7 @@ def refuse_other_data(found: Interrupted, data: str) -> None:
 
 def discard(output: str) -> None:
     """Remove what a training into an output folder has kept."""
-    shutil.rmtree(checkpoint_path(output).parent, ignore_errors=True)
+    path = checkpoint_path(output)
+    for each in (path, _partial(path)):
+        with contextlib.suppress(OSError):
+            each.unlink()

@@ -35,7 +35,9 @@ def learned(schema: Schema, ignored: str, task: Task) -> tuple[Schema, bool]:
         if entry.lower() in ("0", BACKGROUND) and task in _WITH_BACKGROUND:
             background = True
             continue
-        found = [each for each in schema.classes if entry in (each.name, str(each.value))]
+        named = [each for each in schema.classes if each.name.lower() == entry.lower()]
+        # Where names are numbers, they go before the values.
+        found = named or [each for each in schema.classes if str(each.value) == entry]
         if not found:
             raise InputError(
                 f"IGNORE_CLASSES names '{entry}', but there is no such class. "

@@ -49,7 +49,10 @@ _COPIED = (
 
 @dataclass(frozen=True)
 class Outcome:
-    """All that is known when a training has ended."""
+    """All that is known when a training has ended.
+
+    A step learns from ``batch_size`` chips, computed in ``parts``.
+    """
 
     options: TrainingOptions
     preparation: Preparation
@@ -61,6 +64,7 @@ class Outcome:
     rates: tuple[float, float]
     curve: RateCurve | None
     batch_size: int
+    parts: int
     hardware: str
     seconds: float
 
@@ -85,7 +89,8 @@ def deliver(outcome: Outcome, progress: Progress) -> dict[str, Any]:
     folder, name = path.parent, path.stem
     phase = Phase(progress, "Examining the model", 1, "chips", *EXAMINED)
     hardware = choose_hardware(outcome.options.device, outcome.options.precision)
-    examination = examine(outcome.network, outcome.preparation, hardware, phase)
+    fitting = outcome.batch_size // outcome.parts
+    examination = examine(outcome.network, outcome.preparation, hardware, phase, fitting)
     chips = outcome.preparation
     looks = Looks.at(chips.folder, chips.bands, all_examples(examination))
     pictures = draw_all(outcome, examination, looks)

@@ -32,7 +32,7 @@ KEPT = 3  # of the best and of the worst chips each
 BINS = 10  # of the calibration curve
 LEAST_SCORE = 0.05  # of a detection that counts for curves
 SURE = 0.5  # of one that is shown
-_BATCH = 8  # chips at a time
+_BATCH = 8  # chips at a time, at most
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,11 @@ class _Answer:
 
 
 def examine(
-    network: nn.Module, preparation: Preparation, hardware: Hardware, phase: Phase
+    network: nn.Module,
+    preparation: Preparation,
+    hardware: Hardware,
+    phase: Phase,
+    fitting: int = _BATCH,
 ) -> Examination:
     """Ask a network about all validation chips; only the extreme ones are kept.
 
@@ -127,6 +131,7 @@ def examine(
         preparation: of the training.
         hardware: computes.
         phase: counts the chips.
+        fitting: how many chips at a time the memory held in the training.
 
     Raises:
         CancelledError: when the user cancels.
@@ -137,7 +142,7 @@ def examine(
     phase.total = len(validation)
     network.to(hardware.device).eval()
     place = 0
-    for images, targets in DataLoader(validation, _BATCH, collate_fn=collate):
+    for images, targets in DataLoader(validation, min(fitting, _BATCH), collate_fn=collate):
         with torch.inference_mode():
             answer = _ask(network, images, hardware)
             for each in judge.judge(network, answer, images, targets):

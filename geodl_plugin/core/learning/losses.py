@@ -73,7 +73,8 @@ def terms(text: str) -> list[Term]:
     """Read ``dice`` or ``0.5*tversky(alpha=0.3)+0.5*cross_entropy``.
 
     Raises:
-        InputError: when a term is no known loss, or one is told what it does not know.
+        InputError: when a term is no known loss, or one is told what it does not know, or
+            all weigh nothing.
     """
     found = []
     for term in text.lower().split("+"):
@@ -85,6 +86,8 @@ def terms(text: str) -> list[Term]:
             )
         arguments = _arguments(match["name"], match["arguments"] or "")
         found.append(Term(float(match["weight"] or 1.0), match["name"], arguments))
+    if not any(each.weight for each in found):
+        raise InputError(f"LOSS={text} weighs nothing, so that nothing is learned from it.")
     return found
 
 

@@ -30,9 +30,13 @@ class LearningModule(pl.LightningModule):
         rates: of encoder and head.
         frozen_until: epoch, from 1, at which the encoder starts to train; 0 means never,
             1 from the start.
+
+    Attributes:
+        restless: parameters of the encoder that train also while it rests.
     """
 
     own_score = ""
+    restless: tuple[nn.Parameter, ...] = ()
 
     def __init__(
         self,
@@ -46,6 +50,7 @@ class LearningModule(pl.LightningModule):
         self.class_names = list(class_names)
         self.rates = rates
         self.frozen_until = frozen_until
+        self._frozen = False
         self.training_loss = LossMean()
         self.validation_loss = LossMean()
         self.scores = Scores({})
@@ -100,12 +105,18 @@ class LearningModule(pl.LightningModule):
     def on_train_epoch_start(self) -> None:
         """Freeze or unfreeze the encoder; a frozen one keeps its batch statistics too."""
         self.training_loss = LossMean()
-        frozen = self.frozen_until == 0 or self.current_epoch + 1 < self.frozen_until
+        self.rest(self.frozen_until == 0 or self.current_epoch + 1 < self.frozen_until)
+
+    def rest(self, frozen: bool) -> None:
+        """Let the encoder rest or train."""
+        self._frozen = frozen
         freeze(self.network.encoder, frozen)
+        for each in self.restless:
+            each.requires_grad_(True)
 
     def on_validation_end(self) -> None:
         """Keep a frozen encoder in evaluation mode after validation."""
-        if not any(each.requires_grad for each in self.network.encoder.parameters()):
+        if self._frozen:
             self.network.encoder.eval()
 
     def parameter_groups(self) -> list[dict[str, Any]]:

@@ -38,7 +38,7 @@ def draw_all(outcome: Outcome, examination: Examination, looks: Looks) -> dict[s
     }
     matrix = outcome.scores.confusion
     if matrix is not None and len(matrix) <= _LARGEST_MATRIX:
-        names = [str(row["class"]) for row in outcome.scores.classes]
+        names = [_plain(str(row["class"])) for row in outcome.scores.classes]
         side = min(3 + 0.45 * len(names), 14)
         pictures["confusion_matrix.png"] = _png(
             (side + 0.8, side), lambda figure: _draw_matrix(figure, matrix, names)
@@ -180,8 +180,14 @@ def _titled(text: str, label: Label, schema: Schema) -> str:
         return f"{text}: {len(label.values)}"
     if isinstance(label, ClassLabel):
         found = (schema.by_value(value) for value in label.values)
-        return f"{text}: {', '.join(each.name for each in found if each) or 'nothing'}"
+        names = ", ".join(_plain(each.name) for each in found if each)
+        return f"{text}: {names or 'nothing'}"
     return text
+
+
+def _plain(name: str) -> str:
+    """Return a name as matplotlib shows it as it is: what stands between two $ is a formula."""
+    return name.replace("$", r"\$")
 
 
 def _color(value: int, schema: Schema) -> Any:

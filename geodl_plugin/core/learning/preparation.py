@@ -79,6 +79,21 @@ class Preparation:
         """Whether the encoder starts from weights that mean something."""
         return _knows(self.spec, self.pretrained)
 
+    @property
+    def arranges_bands(self) -> bool:
+        """Whether the encoder's weights are for other bands, or for these in another order."""
+        return self.spec.weights != "none" and (
+            self.spec.band_count != 3 or self.colours != (0, 1, 2)
+        )
+
+    def has_new_bands(self, scheme: str) -> bool:
+        """Return whether the encoder's weights say nothing of some bands.
+
+        Args:
+            scheme: what these start from, as ``weight_init_scheme`` of the options.
+        """
+        return self.arranges_bands and (self.spec.band_count > 3 or scheme == "ALL_RANDOM")
+
 
 def prepare(options: TrainingOptions, phase: Phase) -> Preparation:
     """Open the chips and settle what follows from them and the options.
@@ -108,9 +123,9 @@ def prepare(options: TrainingOptions, phase: Phase) -> Preparation:
     places = _places(store, collection, phase)
     split = _split(options, kind.task, store, places, outputs, collection)
     facts = [store.facts(position) for position in split.training]
-    if not any(each.taught for each in facts):
-        raise TrainingDataError(nothing_labelled(folder, len(facts)))
     amounts = sum(_padded(each.counts, len(outputs)) for each in facts)
+    if not amounts[-len(schema) :].any():  # there may be background before
+        raise TrainingDataError(nothing_labelled(folder, len(facts)))
     class_weights = weights_of(options.class_weights, amounts, outputs, kind.task)
     sizes = np.concatenate([each.sizes for each in facts])
     all_shapes = [store.facts(position).shape for position in range(len(folder.chips))]

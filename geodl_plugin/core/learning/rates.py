@@ -13,7 +13,7 @@ import torch
 
 from ..errors import InputError
 from ..progress import Phase
-from .module import LearningModule, freeze
+from .module import LearningModule
 
 LOWEST, HIGHEST = 1e-7, 10.0
 BATCHES = 100
@@ -53,7 +53,7 @@ def find_rate(
     before = copy.deepcopy(network.state_dict())
     random = torch.get_rng_state()
     network.to(device).train()
-    freeze(network.encoder, module.frozen_until != 1)
+    module.rest(module.frozen_until != 1)
     head = [each for each in network.parameters() if each.requires_grad]
     optimizer = torch.optim.AdamW(head, lr=LOWEST)
     count = phase.total
@@ -77,7 +77,7 @@ def find_rate(
         losses.append(smooth)
     network.load_state_dict(before)
     # Processes of further devices find no rate: all must have the same parameters to share.
-    freeze(network.encoder, False)
+    module.rest(False)
     torch.set_rng_state(random)
     return RateCurve(tuple(rates), tuple(losses), *suggest(rates, losses))
 

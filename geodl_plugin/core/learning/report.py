@@ -139,10 +139,12 @@ def _network(preparation: Preparation) -> str:
 
 def _encoder(outcome: Outcome) -> str:
     """Return when the encoder trained."""
-    first = outcome.options.freeze_until()
-    if first == 1 or not outcome.preparation.encoder_knows:
+    first, preparation = outcome.options.freeze_until(), outcome.preparation
+    if first == 1 or not preparation.encoder_knows:
         return "trained from the start"
-    return f"rested until epoch {first}" if first else "rested"
+    new = preparation.has_new_bands(outcome.options.weight_init_scheme)
+    rested = "rested but for the weights of the bands" if new else "rested"
+    return f"{rested} until epoch {first}" if first else rested
 
 
 def _image(content: bytes, text: str) -> str:

@@ -69,7 +69,8 @@ def split_chips(
 
     Whole blocks of the map, about three chips wide, are drawn at random until the share is
     reached; training chips that overlap a drawn one are left out. Of several draws the one
-    counts whose chips hold most nearly what all chips do, and that leaves most to train on.
+    counts whose chips hold most nearly what all chips do, and that leaves most to train on; but
+    first one that leaves no class without a training chip.
 
     Args:
         footprints: map bounds ``(n, 4)`` as xmin, ymin, xmax, ymax.
@@ -108,20 +109,22 @@ def split_apart(clashes: Clashes, validation: Sequence[int]) -> Split:
     return Split(training, validating, dropped, by_user=True)
 
 
-def _cost(split: Split, contents: np.ndarray) -> float:
-    """Return how unlike the whole the validation chips are, and how many chips are lost.
+def _cost(split: Split, contents: np.ndarray) -> tuple[int, float]:
+    """Return how many classes no training chip has, and what else is bad about a split.
 
-    The first is the mean over the classes of the difference in their amount a chip, relative
-    to that of all chips and 1 at most: 0 is alike, 1 a class that is missing or doubled.
+    That is how unlike the whole the validation chips are, and how many chips are lost. The first
+    is the mean over the classes of the difference in their amount a chip, relative to that of
+    all chips and 1 at most: 0 is alike, 1 a class that is missing or doubled.
     """
     lost = len(split.dropped) / len(contents)
     whole = contents.mean(axis=0)
     own = contents[list(split.validation)].mean(axis=0)
     met = whole > 0
     if not met.any():
-        return lost
+        return 0, lost
     unlike = np.minimum(np.abs(own[met] - whole[met]) / whole[met], 1.0).mean()
-    return lost + float(unlike)
+    taught = contents[list(split.training)].any(axis=0)
+    return int((met & ~taught).sum()), lost + float(unlike)
 
 
 def _draw(clashes: Clashes, order: np.ndarray, wanted: int) -> Split | None:

@@ -11,7 +11,7 @@ from ..errors import CancelledError
 from ..progress import Phase, Progress
 from .building import build_module, quiet
 from .callbacks import HopelessError
-from .checkpoint import Interrupted, discard, find_interrupted, mark, refuse_other_data
+from .checkpoint import Interrupted, alone, discard, find_interrupted, mark, refuse_other_data
 from .delivery import Outcome, deliver
 from .fitting import READ, TRAINED, Fitted, Fitting
 from .hardware import Hardware, choose_hardware
@@ -37,7 +37,7 @@ def train(options: TrainingOptions, progress: Progress) -> dict[str, Any]:
     """
     options.check()
     began = time.monotonic()
-    with quiet():
+    with quiet(), alone(options.output):
         hardware = choose_hardware(options.device, options.precision, options.devices)
         interrupted = find_interrupted(options)
         preparation = prepare(options, Phase(progress, "Reading", 1, "chips", 0.0, READ))
@@ -83,7 +83,9 @@ def _fit(
         progress.info("The encoder starts from random weights, so all layers train from the start.")
     fitting = Fitting(options, preparation, hardware, progress, make_module, interrupted)
     try:
-        return fitting.run()
+        fitted = fitting.run()
+        fitted.best.refuse_none()
+        return fitted
     except CancelledError:
         if fitting.kept is not None:
             progress.info(
@@ -115,6 +117,7 @@ def _outcome(
         rates=plan.rates,
         curve=plan.curve,
         batch_size=plan.batch_size * plan.parts,
+        parts=plan.parts,
         hardware=hardware.describe(),
         seconds=seconds,
     )

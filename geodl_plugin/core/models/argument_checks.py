@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -41,8 +42,9 @@ def check_order(arguments: Mapping[str, Any], low: str, high: str) -> None:
 
 
 def is_number(value: Any) -> bool:
-    """Return whether ``value`` is a number; truth values are none."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+    """Return whether ``value`` is a number; truth values and infinity are none."""
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return number and math.isfinite(value)
 
 
 def is_positive(value: Any) -> bool:

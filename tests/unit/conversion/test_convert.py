@@ -14,7 +14,7 @@ from torch import nn
 from geodl_plugin.core.conversion import proof
 from geodl_plugin.core.conversion.convert import run
 from geodl_plugin.core.conversion.exportable import Exportable
-from geodl_plugin.core.conversion.onnx_file import describe_file
+from geodl_plugin.core.conversion.onnx_file import describe_file, export
 from geodl_plugin.core.conversion.options import ConversionOptions
 from geodl_plugin.core.errors import InputError, ModelError
 from geodl_plugin.core.models.registry import NetworkSpec, Task, build_network, model_type
@@ -96,6 +96,30 @@ def test_objects_for_openvino_in_any_size(tmp_path):
     assert json.loads(read.get_rt_info(["geodl", "class_names"]).astype(str)) == {
         "0": "Tree", "1": "Car",
     }  # fmt: skip
+
+
+def test_change_for_openvino_in_any_size_and_batch(tmp_path):
+    small = "timm:mobilenetv3_small_050"
+    model = write_untrained(tmp_path / "change.dlpk", "CHANGEDETECTOR", bands=1, backbone=small)
+    output = str(tmp_path / "change.xml")
+    run(ConversionOptions(model, "openvino", output), Progress())
+    for count, rows in ((1, 64), (3, 96)):
+        images = np.zeros((count, 2, rows, 64), np.float32)
+        assert infer(output, images).shape == (count, 3, rows, 64)
+
+
+class Halves(SmallPixels):
+    """Cuts its batch, whose size the exporter then takes for a rule."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        first, _ = torch.cat([images, images]).chunk(2)
+        return super().forward(first)
+
+
+def test_a_network_of_one_size_of_batches_is_one_sentence():
+    network = Exportable(Halves(1, 2), make_model("TEST_PIXELS"))
+    with pytest.raises(ModelError, match="as ONNX: it takes batches of one size only"):
+        export(network)
 
 
 class Fixed(SmallPixels):

@@ -217,6 +217,8 @@ def test_all_that_is_offered_is_taken():
         ("focal(gamma=0)", "gamma=0 of the loss focal must lie between 0 and 10"),
         ("0.5*tversky(alpha=much)+0.5*dice", "'much' is no value for 'alpha'"),
         ("tversky(0.3)", "Write name=value"),
+        ("0*dice", r"LOSS=0\*dice weighs nothing"),
+        ("0.0*dice+0*focal", "weighs nothing, so that nothing is learned"),
     ],
 )
 def test_what_a_loss_is_not_told_is_one_sentence(text, sentence):

@@ -103,3 +103,10 @@ def test_boxes_are_refused_with_the_same_sentence(boxes, spoil):
 def test_masks_are_refused_with_the_same_sentence(masks, spoil):
     spoil(masks)
     assert [refusal(masks)] == fatal_sentences(masks)
+
+
+def test_masks_of_background_alone_are_refused_with_the_same_sentence(masks):
+    for number in range(4):
+        tile(masks / "labels" / f"{number}.tif", 1, value=0)
+    (expected,) = fatal_sentences(masks)
+    assert refusal(masks) == expected.replace("4 training chips", "3 training chips")

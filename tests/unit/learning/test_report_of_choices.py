@@ -26,6 +26,16 @@ def test_chosen_bands_are_shown(make_folder, tmp_path, bands):
     assert "<figure" in Path(result["report"]).read_text(encoding="utf-8")
 
 
+def test_names_of_classes_are_shown_as_they_are(make_folder, tmp_path):
+    folder = make_folder("Labeled_Tiles", values=(1, 2), side=32, count=4)
+    path = folder / "esri_model_definition.emd"
+    named = path.read_text().replace("class 1", "$5_{$ <i>").replace("class 2", "$_ to $6")
+    path.write_text(named)
+    result = train(options(folder, tmp_path / "names", **TINY), Progress())
+    report = Path(result["report"]).read_text(encoding="utf-8")
+    assert "$5_{$ &lt;i&gt;" in report and "$_ to $6" in report and "<i>" not in report
+
+
 def test_chips_are_told_with_their_folder(make_folder, tmp_path):
     one = make_folder("Labeled_Tiles", values=(1, 2), name="one", side=32)
     make_folder("Labeled_Tiles", values=(1, 2), name="one/validation", side=32, count=2)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from geodl_plugin.core.errors import CancelledError, InputError
 from geodl_plugin.core.learning.building import build_module
@@ -20,6 +21,7 @@ from geodl_plugin.core.learning.checkpoint import FOLDER, checkpoint_path
 from geodl_plugin.core.learning.module import freeze
 from geodl_plugin.core.learning.preparation import prepare
 from geodl_plugin.core.learning.train import train
+from geodl_plugin.core.models.networks.backbones import build_pyramid
 from geodl_plugin.core.progress import Phase, Progress
 
 from .test_train import Recorder, options, weights_of
@@ -129,6 +131,28 @@ def test_an_encoder_that_goes_on_keeps_its_statistics(make_folder, tmp_path, mod
             if isinstance(each, torch.nn.modules.batchnorm._BatchNorm)
         ]
         assert norms and set(norms) == {weights == "none"}
+
+
+@pytest.mark.usefixtures("last_epoch")
+@pytest.mark.parametrize("bands", [3, 5])
+def test_new_bands_learn_while_the_encoder_rests(make_folder, tmp_path, bands):
+    made = build_pyramid(TINY["backbone"], 3, 32, "none").network.state_dict()
+    save_file(made, tmp_path / "made.safetensors")
+    folder = make_folder("Labeled_Tiles", values=(1, 2), bands=bands, side=32)
+    more = {**TINY, "weights": str(tmp_path / "made.safetensors")}
+    whole = train(options(folder, tmp_path / "whole", **more), Progress())
+    known = weights_of(whole["model"], tmp_path / "known")
+    inside = "encoder.network."
+    first = known.pop(f"{inside}conv_stem.weight")
+    assert torch.equal(first[:, :3], made.pop("conv_stem.weight")) == (bands == 3)
+    assert all(torch.equal(known[f"{inside}{name}"], value) for name, value in made.items())
+    report = Path(whole["report"]).read_text(encoding="utf-8")
+    assert ("<td>rested but for the weights of the bands</td>" in report) == (bands > 3)
+    with pytest.raises(CancelledError):
+        train(options(folder, tmp_path / "on", **more), Recorder(cancel_after=1))
+    assert same_weights(
+        whole, train(options(folder, tmp_path / "on", **more), Progress()), tmp_path
+    )
 
 
 RCNN = "rpn_batch_size_per_image=16;box_batch_size_per_image=8;box_detections_per_img=10"
@@ -249,6 +273,40 @@ def test_memory_that_ends_halves_the_batches_and_goes_on(make_folder, tmp_path, 
         "batches are now 2 chips, of which 2 make a step" in each for each in progress.warned
     )
     assert seen == [4, 4] + [2] * 8
+
+
+@pytest.mark.parametrize("resume", [True, False])
+def test_a_second_training_leaves_the_folder_of_a_running_one(make_folder, tmp_path, resume):
+    folder = make_folder("Labeled_Tiles", values=(1, 2), side=32)
+    wanted = options(folder, tmp_path / "one", **TINY)
+    refused: list[str] = []
+
+    class Twice(Progress):
+        def epoch(self, record: dict) -> None:
+            with pytest.raises(InputError) as caught:
+                train(dataclasses.replace(wanted, resume=resume), Progress())
+            refused.append(str(caught.value))
+
+    assert train(wanted, Twice())["epochs"] == 2
+    assert len(refused) == 2 and refused[0].startswith("Another training writes into")
+    assert not checkpoint_path(wanted.output).parent.exists()
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=r"'.*file' cannot be written"):
+        train(options(folder, tmp_path / "file", **TINY), Progress())
+
+
+def test_the_last_look_takes_as_many_chips_as_the_memory_held(make_folder, tmp_path, monkeypatch):
+    seen: list[int] = []
+
+    def ask(network, images, hardware):
+        seen.append(len(images))
+        return network(images)
+
+    monkeypatch.setattr("geodl_plugin.core.learning.examination._ask", ask)
+    folder = make_folder("Labeled_Tiles", values=(1, 2), side=32, count=10)
+    more = {**TINY, "batch_size": 2, "validation_percentage": 50, "max_epochs": 1}
+    train(options(folder, tmp_path / "few", **more), Progress())
+    assert seen == [2, 2, 1]
 
 
 def test_memory_for_not_even_two_chips_is_one_sentence(make_folder, tmp_path, monkeypatch):

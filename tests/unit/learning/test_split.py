@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -53,6 +54,13 @@ def test_the_seed_decides():
     bounds = grid(10, 10, 10, 10)
     assert split_chips(bounds, 10, 1) == split_chips(bounds, 10, 1)
     assert split_chips(bounds, 10, 1) != split_chips(bounds, 10, 2)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_class_of_one_chip_trains(seed):
+    contents = np.zeros((20, 2))
+    contents[:, 0], contents[7, 1] = 5, 3
+    assert 7 in split_chips(grid(20, 1, 10, 10), 10, seed, contents).training
 
 
 def test_few_chips_and_none_to_spare():

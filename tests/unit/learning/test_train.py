@@ -187,6 +187,7 @@ def test_definition_speaks_to_arcgis_and_to_us(make_folder, tmp_path):
         ({"weights": "/nowhere/weights.pth"}, "There is no file '/nowhere/weights.pth'"),
         ({"model_arguments": "grid=[4]"}, "There is no argument 'grid'"),
         ({"model_arguments": "grids=[400]"}, "A grid of 400 cells is too fine"),
+        ({"model_arguments": "grids=[Infinity]"}, "grids=[inf] must be a list of positive"),
         ({"model_arguments": "ratios=[1,2]"}, "ratios=[1, 2] must be pairs"),
         ({"augmentation": "WILD"}, "There is no AUGMENTATION 'WILD'"),
         ({"validation_percentage": 100.0}, "VALIDATION_PERCENTAGE=100"),
@@ -234,13 +235,22 @@ def test_batches_of_one_chip_work_or_are_one_sentence(make_folder, tmp_path):
         train(options(folder, tmp_path / "never", batch_size=1), Progress())
 
 
-def test_a_loss_that_explodes_is_one_sentence(make_folder, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("training", "sentence"),
+    [
+        (True, "The loss is no number any more in epoch 1"),
+        (False, "The validation loss was no number in any epoch"),
+    ],
+)
+def test_a_loss_that_explodes_is_one_sentence(
+    make_folder, tmp_path, monkeypatch, training, sentence
+):
     def explode(self, answer, targets):
-        return answer.sum() * float("nan")
+        return answer.sum() * (float("nan") if self.training == training else 1.0)
 
     monkeypatch.setattr("geodl_plugin.core.learning.module.ObjectModule.loss", explode)
     folder = make_folder("Labeled_Tiles", values=(1, 2), side=32)
-    with pytest.raises(GeoDLError, match="no number any more in epoch 1"):
+    with pytest.raises(GeoDLError, match=sentence):
         train(options(folder, tmp_path / "never"), Progress())
     assert not (tmp_path / "never").exists()
 

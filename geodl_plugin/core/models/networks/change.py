@@ -86,7 +86,9 @@ class SiameseNetwork(nn.Module):
         """Return logits ``(b, n + 1, h, w)`` of two dates stacked, ``(b, 2c, h, w)``."""
         # In one batch, so that both dates share the batch's statistics.
         maps = self.encoder(torch.cat(images.split(self.bands, 1)))
-        changes = [later - earlier for earlier, later in (each.chunk(2) for each in maps)]
+        # By the number of images, for an export knows no half of a batch.
+        count = images.shape[0]
+        changes = [each[count:] - each[:count] for each in maps]
         # The first are the images themselves, which the decoder leaves out.
         weighed = [attend(each) for attend, each in zip(self.attention, changes[1:])]
         logits = self.head(self.decoder([changes[0], *weighed])).float()

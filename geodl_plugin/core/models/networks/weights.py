@@ -102,6 +102,11 @@ def repeat_bands(weight: Tensor, band_count: int) -> Tensor:
     return weight[:, order] * (old / band_count)
 
 
+def first_convolution(encoder: nn.Module) -> nn.Conv2d | None:
+    """Return the convolution that sees the bands."""
+    return next((each for each in encoder.modules() if isinstance(each, nn.Conv2d)), None)
+
+
 def arrange_bands(
     encoder: nn.Module, band_count: int, scheme: str, colours: tuple[int, int, int]
 ) -> None:
@@ -118,7 +123,7 @@ def arrange_bands(
         scheme: as above.
         colours: positions of the red, green and blue band.
     """
-    first = next((each for each in encoder.modules() if isinstance(each, nn.Conv2d)), None)
+    first = first_convolution(encoder)
     if first is None or first.in_channels != band_count or getattr(first, "made_for", 0) != 3:
         return
     if band_count < 3 and scheme != "ALL_RANDOM":

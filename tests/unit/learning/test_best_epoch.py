@@ -1,0 +1,48 @@
+"""The best epoch is the one whose weights are kept."""
+
+from __future__ import annotations
+
+import math
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from torch import nn
+
+from geodl_plugin.core.learning.callbacks import BestEpoch
+from geodl_plugin.core.learning.metrics import Scores
+
+NO_NUMBER = math.nan
+
+
+def best_of(monitor: str, values: list[float], stop_early: bool = False) -> tuple[BestEpoch, Any]:
+    """Return the callback after epochs with these values, and what it was told by."""
+    best = BestEpoch(monitor, stop_early)
+    strategy = SimpleNamespace(broadcast=lambda value: value)
+    trainer = SimpleNamespace(current_epoch=0, should_stop=False, strategy=strategy)
+    for trainer.current_epoch, value in enumerate(values):
+        scores = Scores({"valid_loss": 1.0, monitor: value})
+        module = SimpleNamespace(network=nn.Linear(1, 1), scores=scores)
+        best.on_train_epoch_end(trainer, module)
+    return best, trainer
+
+
+@pytest.mark.parametrize(
+    ("monitor", "values", "epoch"),
+    [
+        ("valid_loss", [3.0, 1.0, 2.0], 2),
+        ("miou", [0.3, 0.1, 0.4, 0.4], 3),
+        ("valid_loss", [NO_NUMBER, 3.0, 1.0, NO_NUMBER, 2.0], 3),
+        ("valid_loss", [math.inf, NO_NUMBER, 3.0], 3),
+        ("valid_loss", [NO_NUMBER, NO_NUMBER], 1),
+    ],
+)
+def test_the_best_epoch_is_that_of_the_best_number(monitor, values, epoch):
+    assert best_of(monitor, values)[0].epoch == epoch
+
+
+@pytest.mark.parametrize(("gain", "stops"), [(0.0, True), (0.0009, True), (0.0011, False)])
+def test_it_stops_after_five_epochs_without_a_gain(gain, stops):
+    values = [0.5, *(0.5 + gain for _ in range(5))]
+    assert best_of("miou", values, True)[1].should_stop is stops
+    assert not best_of("miou", values[:5], True)[1].should_stop
