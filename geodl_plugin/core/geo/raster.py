@@ -36,6 +36,8 @@ class Block:
 
 
 MANY_BANDS = 128  # from which GDAL reads pixel-interleaved files anew for each band
+# Larger numbers are no data that nobody has declared, like -3.4e38, or such a one averaged.
+ENDLESS = 1e30
 SAME_CELLS = 1e-3  # relative difference of cell sizes that are one
 
 Recipe = tuple[tuple[str, ...], GeoTransform, int, int, bool]  # of a resampled raster
@@ -311,9 +313,9 @@ class Raster:
 
 
 def _finite(pixels: np.ndarray) -> np.ndarray:
-    """Return where no band of ``(bands, rows, cols)`` is infinite or not a number."""
+    """Return where all bands of ``(bands, rows, cols)`` are numbers that can be measured."""
     if np.issubdtype(pixels.dtype, np.floating) and pixels.shape[0]:
-        return np.isfinite(pixels).all(axis=0)
+        return (np.abs(pixels) < ENDLESS).all(axis=0)
     return np.ones(pixels.shape[1:], bool)
 
 

@@ -138,7 +138,8 @@ class BestEpoch(Callback):
 
     Args:
         monitor: name of the score, in lower case.
-        stop_early: whether to stop after five epochs without a gain.
+        stop_early: whether to stop after five epochs without a gain; those in which the encoder
+            still rests do not count where it is to train later.
     """
 
     def __init__(self, monitor: str, stop_early: bool) -> None:
@@ -169,7 +170,7 @@ class BestEpoch(Callback):
         if value > self._reference + LEAST_CHANGE:
             self._reference = value
             self._waited = 0
-        else:
+        elif trainer.current_epoch + 1 >= module.frozen_until:
             self._waited += 1
         self._stop_when_due(trainer)
 

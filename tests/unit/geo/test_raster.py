@@ -63,13 +63,17 @@ def test_a_pixel_without_data_in_one_band_only_is_a_pixel(tmp_path):
     assert valid.sum() == 15
 
 
-def test_not_a_number_is_no_data(tmp_path):
-    array = np.ones((1, 4, 4), np.float32)
-    array[0, 2, 2] = np.nan
+@pytest.mark.parametrize("odd", [np.nan, np.inf, -np.inf, -3.4028235e38, -3.4028230607371e38, 1e38])
+def test_what_is_no_measured_number_is_no_data(tmp_path, odd):
+    """The extremes of a type are no data of other programs, which often do not declare it."""
+    array = np.full((1, 4, 4), -1e20, np.float32)
+    array[0, 2, 2] = odd
     with Raster.open(write(tmp_path / "a.tif", array)) as raster:
         block = raster.read(raster.window)
+        small = raster.reduced(2, [0])
     assert block.valid.sum() == 15
     assert block.pixels[0, 2, 2] == 0
+    assert small.valid.tolist() == [[True, True], [True, False]]
 
 
 def test_alpha_is_a_mask_and_no_band(tmp_path):

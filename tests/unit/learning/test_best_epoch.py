@@ -15,14 +15,16 @@ from geodl_plugin.core.learning.metrics import Scores
 NO_NUMBER = math.nan
 
 
-def best_of(monitor: str, values: list[float], stop_early: bool = False) -> tuple[BestEpoch, Any]:
+def best_of(
+    monitor: str, values: list[float], stop_early: bool = False, frozen_until: int = 1
+) -> tuple[BestEpoch, Any]:
     """Return the callback after epochs with these values, and what it was told by."""
     best = BestEpoch(monitor, stop_early)
     strategy = SimpleNamespace(broadcast=lambda value: value)
     trainer = SimpleNamespace(current_epoch=0, should_stop=False, strategy=strategy)
     for trainer.current_epoch, value in enumerate(values):
         scores = Scores({"valid_loss": 1.0, monitor: value})
-        module = SimpleNamespace(network=nn.Linear(1, 1), scores=scores)
+        module = SimpleNamespace(network=nn.Linear(1, 1), scores=scores, frozen_until=frozen_until)
         best.on_train_epoch_end(trainer, module)
     return best, trainer
 
@@ -46,3 +48,15 @@ def test_it_stops_after_five_epochs_without_a_gain(gain, stops):
     values = [0.5, *(0.5 + gain for _ in range(5))]
     assert best_of("miou", values, True)[1].should_stop is stops
     assert not best_of("miou", values[:5], True)[1].should_stop
+
+
+@pytest.mark.parametrize(("frozen_until", "last"), [(0, 6), (1, 6), (6, 10), (30, 34)])
+def test_it_does_not_stop_before_the_encoder_has_trained(frozen_until, last):
+    """Five epochs without a gain of the head alone ended trainings early."""
+    values = [0.5] * 40
+    stopped = next(
+        count
+        for count in range(1, 41)
+        if count == 40 or best_of("miou", values[:count], True, frozen_until)[1].should_stop
+    )
+    assert stopped == last
