@@ -105,7 +105,7 @@ def write_raster(path: Path, pixels: np.ndarray, east: float, north: float) -> N
 
 
 def write_model(path: Path, task: str = "ObjectDetection", **values: Any) -> Path:
-    """Write a package whose definition is whole, with weights that nobody loads; return it."""
+    """Write a package whose definition is enough, with weights that nobody loads; return it."""
     definition = {
         "Framework": "PyTorch",
         "ModelType": task,
@@ -119,7 +119,6 @@ def write_model(path: Path, task: str = "ObjectDetection", **values: Any) -> Pat
             "backbone": "resnet34",
             "band_count": 3,
             "band_names": ["Red", "Green", "Blue"],
-            "class_count": 1,
             "chip_size": 400,
             "cell_size": [0.1, 0.1],
             "normalization": {"mean": [100.0] * 3, "std": [50.0] * 3},

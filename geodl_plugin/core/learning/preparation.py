@@ -16,9 +16,9 @@ from ..progress import Phase
 from ..samples.schema import Schema
 from .augmentation_settings import settings_of
 from .bands import chosen_bands, colour_bands
+from .chip_store import ChipStore
 from .classes import BACKGROUND, SEVERAL_LABELS, learned, weights_of
 from .collection import Collection, open_collection
-from .dataset import ChipStore
 from .network_choice import choose_kind, choose_network
 from .normalization import Normalization, measure
 from .options import TrainingOptions

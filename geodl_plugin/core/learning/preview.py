@@ -21,8 +21,9 @@ from ..models.registry import Task, default_model_type
 from ..progress import Progress
 from .augment import make_augmentation
 from .augmentation_settings import settings_of
+from .chip_store import ChipStore
 from .classes import SEVERAL_LABELS
-from .dataset import ChipStore, CropDataset
+from .dataset import CropDataset
 from .normalization import Normalization
 from .own_sizes import of_own_sizes, usual_side
 

@@ -12,19 +12,14 @@ from hypothesis import strategies as st
 from torchvision.tv_tensors import BoundingBoxes, Image, Mask
 
 from geodl_plugin.core.chips.folder import open_folder
-from geodl_plugin.core.learning import dataset
+from geodl_plugin.core.learning import chip_store
 from geodl_plugin.core.learning.augment import Turns, make_augmentation
 from geodl_plugin.core.learning.augmentation_settings import settings_of
 from geodl_plugin.core.learning.batches import make_loaders
-from geodl_plugin.core.learning.dataset import (
-    IGNORED,
-    ChipStore,
-    CropDataset,
-    collate,
-    crop_boxes,
-    mask_indices,
-)
+from geodl_plugin.core.learning.chip_store import ChipStore, mask_indices
+from geodl_plugin.core.learning.dataset import CropDataset, collate, crop_boxes
 from geodl_plugin.core.learning.hardware import Hardware
+from geodl_plugin.core.learning.losses import IGNORED
 from geodl_plugin.core.learning.normalization import Normalization, measure
 from geodl_plugin.core.learning.preparation import prepare
 from geodl_plugin.core.progress import Phase, Progress
@@ -142,7 +137,7 @@ def test_a_loading_process_is_sent_no_pixels_and_keeps_its_share(make_folder, mo
     received = pickle.loads(sent)
     assert received.facts(5).counts.tolist() == store.facts(5).counts.tolist()
     assert (received[1].pixels == store[1].pixels).all()
-    monkeypatch.setattr(dataset, "_CACHE_LIMIT", 5 * size)
+    monkeypatch.setattr(chip_store, "_CACHE_LIMIT", 5 * size)
     received.readers = 2
     for position in range(6):
         received[position]

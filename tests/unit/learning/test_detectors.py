@@ -17,7 +17,8 @@ from geodl_plugin.core.inference.model import read_model
 from geodl_plugin.core.inference.options import DetectionOptions
 from geodl_plugin.core.learning.augment import make_augmentation
 from geodl_plugin.core.learning.augmentation_settings import settings_of
-from geodl_plugin.core.learning.dataset import ChipStore, CropDataset, collate
+from geodl_plugin.core.learning.chip_store import ChipStore
+from geodl_plugin.core.learning.dataset import CropDataset, collate
 from geodl_plugin.core.learning.metrics import InstanceScores, mask_overlap
 from geodl_plugin.core.learning.normalization import Normalization
 from geodl_plugin.core.learning.options import TrainingOptions

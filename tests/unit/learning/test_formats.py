@@ -11,7 +11,7 @@ from geodl_plugin.core.chips.options import ExportOptions
 from geodl_plugin.core.geo.grid import GeoTransform
 from geodl_plugin.core.geo.raster_writer import write_chip
 from geodl_plugin.core.geo.vector_writer import VectorWriter
-from geodl_plugin.core.learning.dataset import ChipStore
+from geodl_plugin.core.learning.chip_store import ChipStore
 from geodl_plugin.core.models.registry import model_type
 from geodl_plugin.core.progress import Progress
 

@@ -15,8 +15,10 @@ from geodl_plugin.core.inference.object_answers import best, several_above
 from geodl_plugin.core.learning.augment import make_augmentation
 from geodl_plugin.core.learning.augmentation_settings import settings_of
 from geodl_plugin.core.learning.batches import make_loaders
-from geodl_plugin.core.learning.dataset import IGNORED, CropDataset, make_sample
+from geodl_plugin.core.learning.chip_store import ChipFacts, make_sample
+from geodl_plugin.core.learning.dataset import CropDataset
 from geodl_plugin.core.learning.hardware import Hardware
+from geodl_plugin.core.learning.losses import IGNORED
 from geodl_plugin.core.learning.metrics import LabelScores
 from geodl_plugin.core.learning.module import ObjectModule
 from geodl_plugin.core.learning.normalization import Normalization
@@ -145,8 +147,6 @@ class OneChip:
         return self.sample
 
     def facts(self, position):
-        from geodl_plugin.core.learning.dataset import ChipFacts
-
         return ChipFacts.of(self.sample)
 
 
