@@ -32,7 +32,7 @@ from torchvision.ops.feature_pyramid_network import LastLevelP6P7
 
 from geodl_plugin.core.chips.folder import open_folder
 from geodl_plugin.core.geo.raster import Block
-from geodl_plugin.core.inference.engine import load_network
+from geodl_plugin.core.inference.loading import load_network
 from geodl_plugin.core.inference.model import read_model
 from geodl_plugin.core.learning.options import TrainingOptions
 from geodl_plugin.core.learning.train import train

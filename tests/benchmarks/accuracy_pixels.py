@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from geodl_plugin.core.chips.folder import open_folder
-from geodl_plugin.core.inference.engine import load_network
+from geodl_plugin.core.inference.loading import load_network
 from geodl_plugin.core.inference.model import read_model
 from geodl_plugin.core.learning.batches import make_datasets
 from geodl_plugin.core.learning.options import TrainingOptions

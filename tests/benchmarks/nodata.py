@@ -49,7 +49,7 @@ def main() -> None:
     """Print the seconds of both rasters, their ratio and the share of data."""
     from geodl_plugin.core.inference import pixels
     from geodl_plugin.core.inference.checks import open_pixels
-    from geodl_plugin.core.inference.engine import open_engine
+    from geodl_plugin.core.inference.loading import open_engine
     from geodl_plugin.core.inference.options import PixelOptions
     from geodl_plugin.core.progress import Progress
     from tests.qgis.models import write_untrained

@@ -12,7 +12,7 @@ from typing import Any
 from torch import Tensor
 
 from ..errors import InputError
-from ..inference.engine import load_network
+from ..inference.loading import load_network
 from ..inference.model import Model, read_model
 from ..models.registry import Task
 from ..overwriting import refuse_inputs

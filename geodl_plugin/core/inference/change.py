@@ -6,7 +6,7 @@ from typing import Any
 
 from ..progress import Progress
 from .checks import open_change
-from .engine import open_engine
+from .loading import open_engine
 from .options import ChangeOptions
 from .pixels import classify
 

@@ -14,10 +14,11 @@ from .answering import Answering
 from .checks import Job, check_fields, choose_classes, open_detection
 from .detection_views import DetectionViews
 from .detections import COLUMNS, Detections, as_arrays, tile_number
-from .engine import Engine, open_engine
+from .engine import Engine
 from .foreign.agreement import agreed
 from .items import run_items, split
 from .journal import Journal, facts_of, resumable
+from .loading import open_engine
 from .merge import Merger, inside, place, rim_tolerance, suppress
 from .object_writer import ObjectWriter
 from .options import DetectionOptions

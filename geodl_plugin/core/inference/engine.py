@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,25 +13,20 @@ import torch
 from torch import nn
 
 from ..device import choose_device, device_label, has_fast_bfloat16, is_out_of_memory
-from ..errors import InputError, ModelError, WorkerError
-from ..models.registry import build_network
-from ..packages.archive import Package, open_package
-from ..packages.definition import understood
+from ..errors import InputError, WorkerError
 from ..progress import Progress
+from .answers import agree, as_float32
 from .journal import Journal, Notes
-from .kept_networks import KeptNetworks, key_of
-from .lazy_network import LazyNetwork, facts_of
+from .kept_networks import KeptNetworks
+from .lazy_network import facts_of
 from .model import Model
 from .normalizing import Normalizing
-from .options import InferenceOptions
 from .wrapping import form_of, innermost
 
 if TYPE_CHECKING:
     from .openvino_network import CompiledNetwork, ReadNetwork
 
 PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
-DISAGREEMENT = 0.03  # a faster precision may differ by this share of float32's answer
-CLASS_DISAGREEMENT = 0.01  # and in the class of this share of the pixels or objects
 GAIN = 0.9  # it must take less than this share of float32's time
 CLEAR_GAIN = 0.7  # below which no more rounds are needed
 ROUNDS = 6
@@ -351,98 +346,3 @@ def _race(one: Callable[[], float], other: Callable[[], float], rounds: int) -> 
         if round_ and min(best) < CLEAR_GAIN * max(best):
             break
     return best
-
-
-def tensors(value: Any) -> Iterator[torch.Tensor]:
-    """Yield the floating tensors of a network's answer, however it is nested."""
-    if isinstance(value, torch.Tensor):
-        if value.is_floating_point():
-            yield value
-    elif isinstance(value, dict):
-        for each in value.values():
-            yield from tensors(each)
-    elif isinstance(value, (list, tuple)):
-        for each in value:
-            yield from tensors(each)
-
-
-def as_float32(value: Any) -> Any:
-    """Return a network's answer with all its floating tensors as ``float32``."""
-    if isinstance(value, torch.Tensor):
-        return value.float() if value.is_floating_point() else value
-    if isinstance(value, dict):
-        return {name: as_float32(each) for name, each in value.items()}
-    if isinstance(value, (list, tuple)) and not hasattr(value, "_fields"):
-        return type(value)(as_float32(each) for each in value)
-    return value
-
-
-def agree(exact: Any, rough: Any) -> bool:
-    """Return whether two answers are alike: in size, and in the class where there is one."""
-    for one, other in zip(tensors(exact), tensors(rough)):
-        if not torch.isfinite(other).all():
-            return False
-        if torch.linalg.vector_norm(other - one) > DISAGREEMENT * torch.linalg.vector_norm(one):
-            return False
-    if isinstance(exact, torch.Tensor) and exact.ndim > 1 and exact.shape[1] > 1:
-        differing = (exact.argmax(1) != rough.argmax(1)).float().mean()
-        return bool(differing <= CLASS_DISAGREEMENT)
-    return True
-
-
-def load_network(model: Model, package: Package, device: torch.device | None = None) -> nn.Module:
-    """Build the network of a model and give it its weights.
-
-    Args:
-        model: its description.
-        package: with its files.
-        device: that a Python function is told to compute on; the CPU where not given.
-
-    Raises:
-        ModelError: when the weights do not fit.
-    """
-    if model.foreign is not None:
-        from .foreign.loaders import load_foreign
-
-        return load_foreign(model, package, device or torch.device("cpu"))
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    path = package.file(model.weights)
-    try:
-        with understood(model.name):
-            network = build_network(model.spec)
-        network.load_state_dict(load_file(path))
-    except (RuntimeError, MemoryError, SafetensorError, OSError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(":.")
-        raise ModelError(
-            f"The weights of '{model.name}' do not fit its network: {reason}. Get the model again."
-        ) from error
-    return network
-
-
-def open_engine(model: Model, options: InferenceOptions, progress: Progress) -> Engine:
-    """Load a model's network into an engine as the options want it."""
-    progress.update(0.0, f"Loading {model.name}")
-    # Before the weights: it may be refused. The workers of a cluster choose theirs.
-    device = choose_device("cpu" if options.scheduler else options.device)
-
-    def load(package: Package) -> nn.Module:
-        network = load_network(model, package, device)
-        if getattr(network, "is_compiled", False):
-            return network.eval()  # another library computes, or another process
-        return network.eval().to(device, memory_format=torch.channels_last)
-
-    def build() -> nn.Module:
-        with open_package(options.model) as package:
-            return load(package)
-
-    kept = None
-    with open_package(options.model) as package:
-        if model.foreign is None and device.type == "cpu":
-            kept = KeptNetworks(key_of(model, package.file(model.weights)))
-        facts = None if kept is None else kept.facts()
-        network = load(package) if facts is None else LazyNetwork(build, facts)
-    if getattr(network, "is_compiled", False):
-        device = torch.device("cpu")
-    return Engine(network, str(device), options.precision, options.batch_size, progress, kept)

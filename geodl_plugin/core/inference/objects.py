@@ -12,9 +12,10 @@ from ..geo.vector_writer import VectorWriter
 from ..progress import Phase, Progress
 from .checks import CONFIDENCE_FIELD, Job, open_features, open_objects
 from .crops import Subject, subjects, whole_subjects
-from .engine import Engine, open_engine
+from .engine import Engine
 from .foreign.agreement import agreed
 from .journal import Journal, facts_of, resumable
+from .loading import open_engine
 from .object_answers import Answer, Answers, answering, packed, unpacked
 from .options import ObjectOptions
 from .whole_rasters import WholeRasters

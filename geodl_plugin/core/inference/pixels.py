@@ -24,10 +24,11 @@ from ..progress import Phase, Progress, Share
 from ..samples.schema import Schema
 from .answering import Answering
 from .checks import Job, open_pixels, with_background
-from .engine import Decode, Engine, open_engine
+from .engine import Decode, Engine
 from .foreign.agreement import agreed
 from .journal import Journal, facts_of, resumable
 from .kept_tiles import KeptTiles
+from .loading import open_engine
 from .mosaic import Blender, Cell, Cells
 from .options import PixelOptions
 from .pipeline import open_pool

@@ -18,7 +18,7 @@ from ..geo.grid import Tile, Window
 from ..progress import Phase, Progress
 from .answering import Answering
 from .checks import open_change, open_detection, open_pixels
-from .engine import open_engine
+from .loading import open_engine
 from .options import ChangeOptions, DetectionOptions, PixelOptions
 from .pipeline import Sink, run_tiles, sorted_by_kind
 from .station import Commission, Opened, respond

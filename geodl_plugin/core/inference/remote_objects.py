@@ -17,7 +17,7 @@ from ..geo.wkb import polygon_wkb
 from ..progress import Phase, Progress
 from .checks import open_objects
 from .crops import Box, Subject
-from .engine import open_engine
+from .loading import open_engine
 from .object_answers import Answers, ObjectAnswering, answering, packed, unpacked
 from .options import ObjectOptions
 from .pipeline import Sink

@@ -19,7 +19,7 @@ from geodl_plugin.core.conversion.onnx_file import export
 from geodl_plugin.core.conversion.options import ConversionOptions
 from geodl_plugin.core.conversion.proof import compare
 from geodl_plugin.core.errors import ModelError
-from geodl_plugin.core.inference.engine import load_network
+from geodl_plugin.core.inference.loading import load_network
 from geodl_plugin.core.inference.model import read_model
 from geodl_plugin.core.models.networks.paste import paste_masks
 from geodl_plugin.core.models.registry import Task

@@ -13,7 +13,8 @@ import torch
 from torch import nn
 
 from geodl_plugin.core.errors import InputError, WorkerError
-from geodl_plugin.core.inference.engine import ROUNDS, Engine, agree, as_float32, tensors
+from geodl_plugin.core.inference.answers import agree, as_float32, tensors
+from geodl_plugin.core.inference.engine import ROUNDS, Engine
 from geodl_plugin.core.inference.pipeline import answer_ahead
 from geodl_plugin.core.progress import Progress
 

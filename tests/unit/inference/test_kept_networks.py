@@ -208,7 +208,7 @@ def test_the_second_run_of_a_model_builds_no_network_and_gives_the_same(
         raise AssertionError("The network is built.")
 
     with monkeypatch.context() as patched:
-        patched.setattr(f"{ENGINE}.build_network", refuse)
+        patched.setattr("geodl_plugin.core.inference.loading.build_network", refuse)
         again, infos = classify("again")
         assert again == first
         assert any("by OpenVINO" in each for each in infos)

@@ -12,7 +12,7 @@ from osgeo import ogr
 
 from geodl_plugin.core.chips.folder import open_folder
 from geodl_plugin.core.inference.detect import run
-from geodl_plugin.core.inference.engine import load_network
+from geodl_plugin.core.inference.loading import load_network
 from geodl_plugin.core.inference.model import read_model
 from geodl_plugin.core.inference.options import DetectionOptions
 from geodl_plugin.core.learning.augment import make_augmentation

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from geodl_plugin.core.chips.labels import BoxLabel, ClassLabel, InstanceLabel, MaskLabel
-from geodl_plugin.core.inference.engine import load_network
+from geodl_plugin.core.inference.loading import load_network
 from geodl_plugin.core.inference.model import read_model
 from geodl_plugin.core.inference.object_answers import best, several_above
 from geodl_plugin.core.learning.augment import make_augmentation

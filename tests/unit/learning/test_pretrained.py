@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from geodl_plugin.core.errors import GeoDLError
-from geodl_plugin.core.inference.engine import load_network
+from geodl_plugin.core.inference.loading import load_network
 from geodl_plugin.core.inference.model import read_model
 from geodl_plugin.core.learning.building import build_module
 from geodl_plugin.core.learning.preparation import prepare

@@ -23,7 +23,7 @@ from geodl_plugin.core.chips.formats import chip_format
 from geodl_plugin.core.chips.options import ExportOptions
 from geodl_plugin.core.geo.vector_writer import VectorWriter
 from geodl_plugin.core.inference import change, detect, engine, objects, pixels
-from geodl_plugin.core.inference.engine import load_network
+from geodl_plugin.core.inference.loading import load_network
 from geodl_plugin.core.inference.model import Model
 from geodl_plugin.core.inference.options import (
     ChangeOptions,

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 
 from geodl_plugin.core.errors import CancelledError, GeoDLError
 from geodl_plugin.core.geo.crs import spatial_reference
-from geodl_plugin.core.inference.engine import load_network
+from geodl_plugin.core.inference.loading import load_network
 from geodl_plugin.core.inference.model import read_model
 from geodl_plugin.core.learning.options import TrainingOptions
 from geodl_plugin.core.learning.train import train

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from geodl_plugin.core.inference.engine import tensors
+from geodl_plugin.core.inference.answers import tensors
 from geodl_plugin.core.models.registry import NetworkSpec, build_network, model_type
 
 pytest.importorskip("openvino")

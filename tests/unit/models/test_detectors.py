@@ -13,7 +13,7 @@ from torchvision.models.detection.image_list import ImageList
 from torchvision.ops import box_iou
 
 from geodl_plugin.core.errors import InputError
-from geodl_plugin.core.inference.engine import tensors
+from geodl_plugin.core.inference.answers import tensors
 from geodl_plugin.core.inference.openvino_network import ReadNetwork
 from geodl_plugin.core.models.fcos import choose_strides
 from geodl_plugin.core.models.networks import two_stage

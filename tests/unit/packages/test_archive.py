@@ -135,7 +135,7 @@ def test_a_package_with_a_password_is_a_sentence(tmp_path):
 
 def test_weights_that_would_run_code_are_refused(tmp_path):
     """Pickled weights are never unpickled: a .safetensors that is a pickle is no weights."""
-    from geodl_plugin.core.inference.engine import load_network
+    from geodl_plugin.core.inference.loading import load_network
     from geodl_plugin.core.inference.model import read_model
     from geodl_plugin.core.models.registry import Task
     from tests.unit.inference.support import write_model

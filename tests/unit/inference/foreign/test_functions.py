@@ -13,8 +13,8 @@ from osgeo import gdal
 
 from geodl_plugin.core.errors import GeoDLError, InputError, ModelError
 from geodl_plugin.core.inference.detect import run as detect
-from geodl_plugin.core.inference.engine import load_network
 from geodl_plugin.core.inference.foreign.function_network import device_number
+from geodl_plugin.core.inference.loading import load_network
 from geodl_plugin.core.inference.model import read_model
 from geodl_plugin.core.inference.objects import run as classify_objects
 from geodl_plugin.core.inference.options import DetectionOptions, ObjectOptions, PixelOptions
