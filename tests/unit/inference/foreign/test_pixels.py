@@ -71,6 +71,15 @@ def test_an_onnx_file_alone_classifies(
     assert (classify(raster[0], model, tmp_path) == raster[1]).all()
 
 
+@pytest.mark.parametrize("kind", ["Segmentor", "segmenter"])
+def test_the_background_as_deepness_spells_it(
+    kind: str, raster: tuple[str, np.ndarray], tmp_path: Path
+) -> None:
+    names = {0: "_background", 1: "Tree", 2: "Car"}
+    model = pixel_onnx(tmp_path / "net.onnx", 3, model_type=kind, class_names=names)
+    assert (classify(raster[0], model, tmp_path) == raster[1]).all()
+
+
 def test_tiles_that_are_computed_at_the_same_time_keep_their_places(
     raster: tuple[str, np.ndarray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
