@@ -176,13 +176,19 @@ MASKED = {
 }
 
 
+@pytest.mark.parametrize("told", ["metadata", "form alone", "arguments"])
 @pytest.mark.parametrize("form", MASKED)
-def test_every_form_of_masks(form: str, tmp_path: Path) -> None:
+def test_every_form_of_masks(form: str, told: str, tmp_path: Path) -> None:
     prototypes = np.full((1, 2, 16, 16), -1.0)
     prototypes[0, 1, 9:11, 5:8] = 1.0
     answer = {"output0": MASKED[form][None], "output1": prototypes}
-    model = constant_onnx(tmp_path / "net.onnx", answer, **{**NAMES, "det_type": form})
-    (found,) = detect(model, tmp_path)
+    said = {
+        "metadata": {**NAMES, "det_type": form},
+        "form alone": {"class_names": NAMES["class_names"], "det_type": form},
+        "arguments": NAMES,
+    }[told]
+    model = constant_onnx(tmp_path / "net.onnx", answer, **said)
+    (found,) = detect(model, tmp_path, arguments={"det_type": form} if told == "arguments" else {})
     assert (found["Class"], found["geometry"].GetGeometryName()) == ("Car", "MULTIPOLYGON")
     assert np.abs(np.array(box_of(found)) - [20, 36, 32, 44]).max() <= 1
 
