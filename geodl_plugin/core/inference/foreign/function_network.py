@@ -177,11 +177,10 @@ class FunctionNetwork(nn.Module):
     def _found(self, features: list[dict[str, Any]], least: float) -> dict[str, Any]:
         shapes, scores, labels = [], [], []
         for feature in features:
-            rings = (feature.get("geometry") or {}).get("rings") or []
+            rings = self._rings(feature.get("geometry") or {})
             label, score = self._label_and_score(feature)
             if rings and score >= least:
-                # The function counts from the corner of the block without its rim.
-                shapes.append([np.array(r, float)[:, :2] + self.padding for r in rings])
+                shapes.append(rings)
                 scores.append(score)
                 labels.append(label)
         return {
@@ -190,6 +189,20 @@ class FunctionNetwork(nn.Module):
             "labels": torch.tensor(labels, dtype=torch.int64),
             "shapes": shapes,
         }
+
+    def _rings(self, geometry: dict[str, Any]) -> list[np.ndarray]:
+        """Return the rings of a polygon ``(n, 2)``, in pixels of the block with its rim."""
+        try:
+            if geometry and "rings" not in geometry:
+                raise ValueError("another geometry")
+            # The function counts from the corner of the block without its rim.
+            rings = [np.array(each, float) for each in geometry.get("rings") or [] if each]
+            return [each[:, :2] + self.padding for each in rings]
+        except (IndexError, TypeError, ValueError) as error:
+            raise ModelError(
+                f"The Python function of '{self._name}' gives shapes that are no polygons, but "
+                f"{str(geometry)[:100]}. There is no tool for them yet."
+            ) from error
 
     def _label_and_score(self, feature: dict[str, Any]) -> tuple[int, float]:
         told = {name.lower(): value for name, value in (feature.get("attributes") or {}).items()}

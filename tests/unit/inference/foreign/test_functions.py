@@ -116,19 +116,21 @@ NAMED = """
 """
 
 
+DEFINITION = {
+    "Framework": "PyTorch",
+    "ModelType": "ObjectDetection",
+    "ModelFile": "weights.bin",
+    "InferenceFunction": "Finder.py",
+    "ImageHeight": 48,
+    "ImageWidth": 48,
+    "ExtractBands": [0],
+    "Classes": [{"Value": 3, "Name": "Tree"}, {"Value": 7, "Name": "Car"}],
+}
+
+
 def make_model(folder: Path, task: str, body: str = "", **values: Any) -> str:
     """Write a package with a function that reads a module beside it."""
-    definition = {
-        "Framework": "PyTorch",
-        "ModelType": task,
-        "ModelFile": "weights.bin",
-        "InferenceFunction": "Finder.py",
-        "ImageHeight": 48,
-        "ImageWidth": 48,
-        "ExtractBands": [0],
-        "Classes": [{"Value": 3, "Name": "Tree"}, {"Value": 7, "Name": "Car"}],
-        **values,
-    }
+    definition = {**DEFINITION, "ModelType": task, **values}
     files = {
         "Finder.py": (COMMON + (body or BODIES[task])).encode(),
         "beside.py": b"LEVEL = 1",
@@ -257,12 +259,65 @@ def test_the_chosen_device_reaches_the_function(
     assert json.loads(file.read_text()) == [2, "GPU", 2]
 
 
+SHAPES = """
+    def vectorize(self, **blocks):
+        return {{"output_vectors": json.dumps({{"features": [
+            {{"attributes": {{"Class": "Car"}}, "geometry": {geometry}}}]}})}}
+"""
+
+
+@pytest.mark.parametrize("geometry", [None, {}, {"rings": []}, {"rings": [[]]}, {"rings": [None]}])
+def test_features_without_a_shape_are_left_out(geometry: Any, source: str, tmp_path: Path) -> None:
+    model = make_model(tmp_path, "ObjectDetection", SHAPES.format(geometry=geometry))
+    output = tmp_path / "found.gpkg"
+    detect(options(DetectionOptions, source, model, output), Progress())
+    assert read_features(output) == []
+
+
+def test_no_features_may_be_nothing(source: str, tmp_path: Path) -> None:
+    nothing = """
+    def vectorize(self, **blocks):
+        return {"output_vectors": json.dumps({"features": None})}
+"""
+    model, output = make_model(tmp_path, "ObjectDetection", nothing), tmp_path / "found.gpkg"
+    detect(options(DetectionOptions, source, model, output), Progress())
+    assert read_features(output) == []
+
+
+def test_a_function_in_a_folder_finds_what_lies_beside_the_definition(
+    source: str, tmp_path: Path
+) -> None:
+    """And none of GeoDL's own modules, which are called as libraries are."""
+    body = """
+    def initialize(self, **kw):
+        import importlib.util
+        assert importlib.util.find_spec("store") is None
+        assert open("weights.bin").read() == "x"
+"""
+    (tmp_path / "code").mkdir()
+    for name, text in {
+        "code/Finder.py": COMMON + body + DETECTOR,
+        "beside.py": "LEVEL = 1",
+        "weights.bin": "x",
+    }.items():
+        (tmp_path / name).write_text(text)
+    definition = {**DEFINITION, "InferenceFunction": "code\\Finder.py"}
+    (tmp_path / "finder.emd").write_text(json.dumps(definition))
+    output = tmp_path / "found.gpkg"
+    told = options(DetectionOptions, source, str(tmp_path / "finder.emd"), output)
+    detect(told, Progress())
+    assert len(read_features(output)) == 3
+
+
 @pytest.mark.parametrize(
     ("body", "values", "sentence"),
     [
         ("    def vectorize(self, **b):\n        return 1 / 0\n", {}, "ZeroDivisionError"),
         ("    def vectorize(self, **b):\n        os._exit(3)\n", {}, r"ended by itself \(code 3\)"),
         ("    pass\n", {}, "has no 'vectorize'"),
+        (SHAPES.format(geometry={"x": 1, "y": 2}), {}, r"no polygons, but \{'x': 1"),
+        (SHAPES.format(geometry={"paths": [[[1, 2], [3, 4]]]}), {}, r"no polygons, but \{'paths"),
+        (SHAPES.format(geometry={"rings": [[1, 2]]}), {}, r"no polygons, but \{'rings"),
         ("", {"Framework": "arcgis.learn.models._inferencing"}, "package 'arcgis' is installed"),
         ("", {"Classes": [{"Value": 1, "Name": "Dog"}]}, "found the class 'Car', which its"),
         ("", {"InferenceFunction": "../Finder.py"}, "has no file '../Finder.py' of its own"),
