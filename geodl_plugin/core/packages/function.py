@@ -111,6 +111,8 @@ class InferenceFunction:
         value = parameter.get("value") if text is None else text
         kind = kind_of(parameter)
         name = parameter["name"]
+        if kind == NUMBER and text is None and not str(value).strip():
+            value = None
         if value is None and parameter.get("required"):
             raise InputError(
                 f"The function of '{self.name}' needs the argument '{name}'. Add {name}=…"

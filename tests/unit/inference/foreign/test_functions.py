@@ -180,6 +180,27 @@ def test_arguments_reach_the_function(source: str, tmp_path: Path) -> None:
             detect(options(DetectionOptions, source, model, output, arguments=told), Progress())
 
 
+BLANK = """
+    def getParameterInfo(self):
+        return [{{"name": "least", "dataType": "numeric", "value": " ", "required": {required}}}]
+
+    def getConfiguration(self, **scalars):
+        assert scalars["least"] is None
+        self.least, self.mode = 50, "box"
+        return {{"extractBands": (1,), "padding": 8, "tx": 32, "ty": 32, "inputMask": True}}
+"""
+
+
+def test_a_number_may_be_left_blank(source: str, tmp_path: Path) -> None:
+    output = tmp_path / "found.gpkg"
+    model = make_model(tmp_path, "ObjectDetection", DETECTOR + BLANK.format(required=False))
+    detect(options(DetectionOptions, source, model, output), Progress())
+    assert len(read_features(output)) == 3
+    model = make_model(tmp_path, "ObjectDetection", DETECTOR + BLANK.format(required=True))
+    with pytest.raises(InputError, match=r"needs the argument 'least'. Add least=…"):
+        detect(options(DetectionOptions, source, model, output), Progress())
+
+
 def test_a_pixel_classifier(source: str, tmp_path: Path) -> None:
     model, output = make_model(tmp_path, "ImageClassification"), tmp_path / "classes.tif"
     classify_pixels(options(PixelOptions, source, model, output), Progress())
