@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from geodl_plugin.core.inference.options import PixelOptions
 from geodl_plugin.core.inference.pixels import run
 from geodl_plugin.core.packages.archive import check_package, write_package
 from geodl_plugin.core.packages.definition import ModelDefinition
+from geodl_plugin.core.packages.installation import install
 from geodl_plugin.core.progress import Progress
 
 from ..support import write_raster
@@ -25,6 +28,12 @@ from .graphs import LEVELS, level_weights, pixel_onnx
 
 DATA = Path(__file__).parent / "data"
 NAMES = {"class_names": {0: "background", 1: "Tree", 2: "Car"}}
+
+PIXELS = {"Framework": "ONNX", "ModelType": "ImageClassification"}
+TOLD_PIXELS = {
+    "ExtractBands": [0, 1, 2],
+    "Classes": [{"Value": 1, "Name": "Tree"}, {"Value": 2, "Name": "Car"}],
+}
 
 
 @pytest.fixture
@@ -249,6 +258,69 @@ def test_a_package_may_hold_a_folder(raster: tuple[str, np.ndarray], tmp_path: P
     path = write_package(tmp_path / "net.dlpk", ModelDefinition(emd, "net"), files)
     check_package(path, "net")
     assert (classify(raster[0], path, tmp_path) == raster[1]).all()
+
+
+ODD_PACKAGES = {
+    "of a Mac": ({"m.emd": "net.onnx"}, ["net.onnx", "__MACOSX/._m.emd", "._m.emd"]),
+    "of .NET": ({"in\\m.emd": "net.onnx"}, ["in\\net.onnx"]),
+    "with folders": ({"m.emd": "weights\\net.onnx"}, ["weights/net.onnx"]),
+}
+
+
+@pytest.mark.parametrize("kind", ODD_PACKAGES)
+def test_packages_of_other_programs(
+    kind: str, raster: tuple[str, np.ndarray], tmp_path: Path
+) -> None:
+    definitions, names = ODD_PACKAGES[kind]
+    network = Path(pixel_onnx(tmp_path / "other.onnx", 3, **NAMES)).read_bytes()
+    path = tmp_path / "m.dlpk"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, file in definitions.items():
+            archive.writestr(name, json.dumps({**PIXELS, "ModelFile": file}))
+        for name in names:
+            archive.writestr(name, network if name.endswith(".onnx") else b"\0\5\x16\7")
+    check_package(path, path.name)
+    assert (classify(raster[0], path, tmp_path) == raster[1]).all()
+
+
+def test_a_network_in_a_folder_beside_its_definition(
+    raster: tuple[str, np.ndarray], tmp_path: Path
+) -> None:
+    (tmp_path / "weights").mkdir()
+    pixel_onnx(tmp_path / "weights" / "net.onnx", 3, **NAMES)
+    model = tmp_path / "m.emd"
+    model.write_text(json.dumps({**PIXELS, "ModelFile": "weights/net.onnx"}))
+    assert (classify(raster[0], model, tmp_path) == raster[1]).all()
+
+
+@pytest.mark.parametrize("kind", ["external weights", "OpenVINO", "SavedModel"])
+def test_an_installed_network_has_all_its_files(
+    kind: str, raster: tuple[str, np.ndarray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import onnx
+    import openvino
+
+    monkeypatch.setenv("GEODL_MODELS", str(tmp_path / "models"))
+    folder = tmp_path / "made"
+    folder.mkdir()
+    path = pixel_onnx(folder / "net.onnx", 3, **NAMES)
+    named = {**PIXELS, **TOLD_PIXELS, "ModelFile": "net.onnx"}
+    if kind == "external weights":
+        onnx.save(
+            onnx.load(path), path, save_as_external_data=True, location="w.data", size_threshold=0
+        )
+    elif kind == "OpenVINO":
+        openvino.save_model(openvino.convert_model(path), str(folder / "net.xml"))
+        named["ModelFile"] = "net.xml"
+    else:
+        shutil.copytree(DATA / "saved_model", folder / "net")
+        named["ModelFile"] = "net"
+    definition = folder / "m.emd"
+    definition.write_text(json.dumps(named))
+    wanted = classify(raster[0], definition, tmp_path)
+    assert install(str(definition), "mine", Progress()) == "mine"
+    shutil.rmtree(folder)
+    assert (classify(raster[0], "mine", tmp_path) == wanted).all()
 
 
 def test_keras_is_refused_with_a_way_out(raster: tuple[str, np.ndarray], tmp_path: Path) -> None:
