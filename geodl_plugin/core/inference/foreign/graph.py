@@ -167,6 +167,7 @@ class Graph(Ask):
         return {
             name: torch.from_numpy(value[:count] if len(value) == step else value)
             for name, value in zip(self._names, map(_plain, outputs))
+            if value.ndim  # a single number is no answer to an image
         }
 
     def _compile(self, precision: str) -> Streams:

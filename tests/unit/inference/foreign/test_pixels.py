@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 import torch
+from onnx import helper
 from osgeo import gdal
 
 from geodl_plugin.core.errors import GeoDLError, ModelError
@@ -297,7 +299,6 @@ def test_a_network_in_a_folder_beside_its_definition(
 def test_an_installed_network_has_all_its_files(
     kind: str, raster: tuple[str, np.ndarray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import onnx
     import openvino
 
     monkeypatch.setenv("GEODL_MODELS", str(tmp_path / "models"))
@@ -385,6 +386,44 @@ def test_programs_of_pytorch(
         told = {"classes": "background,Tree,Car"}
     values = {"arguments": {**told, "bands": "0,1,2", "scale": "255"}}
     assert (classify(raster[0], path, tmp_path, **values) == raster[1]).all()
+
+
+class Halves(Levels):
+    """Computes in half precision, and tells a number of all images too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.half()
+
+    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        answer = self.layer(images)
+        return answer, answer.mean()
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
+@pytest.mark.parametrize("kind", ["pt", "pt2"])
+def test_programs_in_half_precision(
+    kind: str, raster: tuple[str, np.ndarray], tmp_path: Path
+) -> None:
+    path, example = tmp_path / f"net.{kind}", torch.rand(1, 3, 64, 64).half()
+    if kind == "pt":
+        torch.jit.save(torch.jit.trace(Halves(), example), str(path))
+    else:
+        torch.export.save(torch.export.export(Halves(), (example,)), str(path))
+    path.with_suffix(".json").write_text(json.dumps({**FACTS, "tiles_size": 64}))
+    told = {"bands": "0,1,2", "scale": "255"}
+    assert (classify(raster[0], path, tmp_path, arguments=told) == raster[1]).all()
+
+
+def test_a_number_beside_the_answer_is_left_out(
+    raster: tuple[str, np.ndarray], tmp_path: Path
+) -> None:
+    path = pixel_onnx(tmp_path / "net.onnx", 3, model_type="Segmentor", **NAMES)
+    model = onnx.load(path)
+    model.graph.node.append(helper.make_node("ReduceMean", ["logits"], ["mean"], keepdims=0))
+    model.graph.output.insert(0, helper.make_tensor_value_info("mean", 1, []))
+    onnx.save(model, path)
+    assert (classify(raster[0], path, tmp_path) == raster[1]).all()
 
 
 def test_weights_of_pytorch_alone_are_never_opened(
