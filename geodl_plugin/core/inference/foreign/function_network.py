@@ -57,8 +57,14 @@ class FunctionNetwork(nn.Module):
         self._own_threshold = any(
             "threshold" in str(each["name"]) for each in self._function.parameters
         )
-        self._bands = self._chosen_bands(model, package)
-        self._set_tile(model)
+        try:
+            self._bands = self._chosen_bands(model, package)
+            self._set_tile(model)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise ModelError(
+                f"The Python function of '{self._name}' has a configuration that cannot be "
+                f"understood ({error}). It is code of the model's author, whom to ask."
+            ) from error
         self._percent = False
         self._pixel_type = "u1"
         if self.task is Task.PIXELS:
@@ -134,7 +140,9 @@ class FunctionNetwork(nn.Module):
         order = {"shape": [1, side, side], "pixelType": self._pixel_type}
         _, (values, mask) = self._function.call("pixels", order, self._handed(pixels, valid))
         classes = values[0]
-        if np.issubdtype(classes.dtype, np.floating) and (classes != np.rint(classes)).any():
+        # What has no data may be anything, not a number for example.
+        told = classes[(mask > 0) & ~np.isnan(classes)]
+        if np.issubdtype(classes.dtype, np.floating) and (told != np.rint(told)).any():
             raise ModelError(
                 f"The Python function of '{self._name}' gives values, not classes. There is no "
                 "tool for it yet."

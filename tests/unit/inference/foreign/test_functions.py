@@ -208,6 +208,25 @@ def test_a_pixel_classifier(source: str, tmp_path: Path) -> None:
     assert (gdal.Open(str(output)).ReadAsArray() == wanted).all()
 
 
+NUMBERS = """
+    def updateRasterInfo(self, **kw):
+        kw["output_info"].update(bandCount=1, pixelType="f4")
+        return kw
+
+    def updatePixels(self, tlc, shape, props, **blocks):
+        inner = blocks["raster_pixels"][0, 8:-8, 8:-8]
+        classes = np.where(inner > self.least, 7.0, np.nan)
+        return {"output_pixels": classes, "output_mask": ~np.isnan(classes)}
+"""
+
+
+def test_classes_may_be_real_numbers_and_none(source: str, tmp_path: Path) -> None:
+    model, output = make_model(tmp_path, "ImageClassification", NUMBERS), tmp_path / "classes.tif"
+    classify_pixels(options(PixelOptions, source, model, output), Progress())
+    wanted = np.where(gdal.Open(source).ReadAsArray()[1] > 50, 7, 0)
+    assert (gdal.Open(str(output)).ReadAsArray() == wanted).all()
+
+
 def test_an_object_classifier(source: str, tmp_path: Path) -> None:
     model, output = make_model(tmp_path, "ObjectClassification"), tmp_path / "objects.gpkg"
     shapes = [
@@ -287,6 +306,15 @@ SHAPES = """
 """
 
 
+CONFIGURED = (
+    DETECTOR
+    + """
+    def getConfiguration(self, **scalars):
+        return %s
+"""
+)
+
+
 @pytest.mark.parametrize("geometry", [None, {}, {"rings": []}, {"rings": [[]]}, {"rings": [None]}])
 def test_features_without_a_shape_are_left_out(geometry: Any, source: str, tmp_path: Path) -> None:
     model = make_model(tmp_path, "ObjectDetection", SHAPES.format(geometry=geometry))
@@ -336,6 +364,8 @@ def test_a_function_in_a_folder_finds_what_lies_beside_the_definition(
         ("    def vectorize(self, **b):\n        return 1 / 0\n", {}, "ZeroDivisionError"),
         ("    def vectorize(self, **b):\n        os._exit(3)\n", {}, r"ended by itself \(code 3\)"),
         ("    pass\n", {}, "has no 'vectorize'"),
+        (CONFIGURED % "{'extractBands': 1}", {}, r"that cannot be understood \('int' object"),
+        (CONFIGURED % "{'padding': 'much'}", {}, r"understood \(invalid .*'much'"),
         (SHAPES.format(geometry={"x": 1, "y": 2}), {}, r"no polygons, but \{'x': 1"),
         (SHAPES.format(geometry={"paths": [[[1, 2], [3, 4]]]}), {}, r"no polygons, but \{'paths"),
         (SHAPES.format(geometry={"rings": [[1, 2]]}), {}, r"no polygons, but \{'rings"),
