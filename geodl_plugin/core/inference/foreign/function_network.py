@@ -22,6 +22,7 @@ from .function_start import CPU, start_function
 CERTAIN = 50.0  # the logit of what a function has decided
 LEAST = 1e-6
 PERCENT = 100.0
+MOST_ROUNDED = 1.001  # what a share that counts to 1 may come to
 
 
 class FunctionNetwork(nn.Module):
@@ -216,7 +217,7 @@ class FunctionNetwork(nn.Module):
         told = {name.lower(): value for name, value in (feature.get("attributes") or {}).items()}
         score = _number(told.get("confidence"), 1.0)
         # Some count to 1 and some to 100: what has once been larger than 1 is in percent.
-        self._percent = self._percent or score > 1
+        self._percent = self._percent or score > MOST_ROUNDED
         score = min(max(score / PERCENT if self._percent else score, 0.0), 1.0)
         names = ("classvalue", "classname", "class", "label", "classlabel")
         texts = [told[name] for name in names if told.get(name) is not None]

@@ -323,6 +323,29 @@ def test_features_without_a_shape_are_left_out(geometry: Any, source: str, tmp_p
     assert read_features(output) == []
 
 
+SCORES = """
+    def vectorize(self, **blocks):
+        found = []
+        for number in np.unique(blocks["raster_pixels"][:, 8:-8, 8:-8]):
+            if number > self.least:
+                score = {{100: {one}, 101: {two}, 102: {two}}}[int(number)]
+                ring = [[0, 0], [9, 0], [9, 9], [0, 9]]
+                found.append({{"attributes": {{"Class": "Car", "Confidence": score}},
+                               "geometry": {{"rings": [ring]}}}})
+        return {{"output_vectors": json.dumps({{"features": found}})}}
+"""
+
+
+@pytest.mark.parametrize(("one", "two"), [(1.0000001, 0.9), (100.00001, 90)])
+def test_scores_count_to_one_or_a_hundred(
+    one: float, two: float, source: str, tmp_path: Path
+) -> None:
+    model = make_model(tmp_path, "ObjectDetection", SCORES.format(one=one, two=two))
+    output = tmp_path / "found.gpkg"
+    detect(options(DetectionOptions, source, model, output), Progress())
+    assert {each["Confidence"] for each in read_features(output)} == {100, 90}
+
+
 def test_no_features_may_be_nothing(source: str, tmp_path: Path) -> None:
     nothing = """
     def vectorize(self, **blocks):
