@@ -58,8 +58,9 @@ class FunctionNetwork(nn.Module):
         self._own_threshold = any(
             "threshold" in str(each["name"]) for each in self._function.parameters
         )
+        self._usual_bands = package.definition.extract_bands
         try:
-            self._bands = self._chosen_bands(model, package)
+            self.fit(model)
             self._set_tile(model)
         except (TypeError, ValueError, OverflowError) as error:
             raise ModelError(
@@ -81,16 +82,21 @@ class FunctionNetwork(nn.Module):
                 f"{self.task.value} model. Choose another tool or model."
             )
 
-    def _chosen_bands(self, model: Model, package: Package) -> list[int]:
+    def fit(self, model: Model) -> None:
+        """Take images of the raster that a model is fitted to from now on.
+
+        Raises:
+            ModelError: when it lacks a band.
+        """
         names = model.band_names or BandNames(())
-        told = self._settings.get("extractBands") or names.found or package.definition.extract_bands
+        told = self._settings.get("extractBands") or names.found or self._usual_bands
         bands = [names.place(each) for each in told] or list(range(len(model.bands)))
         if max(bands) >= len(model.bands) or min(bands) < 0:
             raise ModelError(
                 f"'{self._name}' takes the bands {', '.join(map(str, bands))}, counted from 0, but "
                 f"the raster has {len(model.bands)}. Choose a raster with these bands."
             )
-        return bands
+        self._bands = bands
 
     def _set_tile(self, model: Model) -> None:
         told = self._settings

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -269,6 +270,29 @@ def test_a_function_may_name_its_bands(source: str, tmp_path: Path) -> None:
     model, output = make_model(tmp_path, "ObjectDetection", body, **names), tmp_path / "x.gpkg"
     detect(options(DetectionOptions, source, model, output), Progress())
     assert len(read_features(output)) == 3
+
+
+def test_rasters_one_by_one_have_bands_of_their_own(source: str, tmp_path: Path) -> None:
+    names = {"ExtractBands": ["NIR"], "InputRastersProps": {"BandNames": ["Red", "nir"]}}
+    model = make_model(tmp_path, "ObjectDetection", DETECTOR + NAMED, **names)
+    pixels = gdal.Open(source).ReadAsArray()
+    other, output = tmp_path / "other.tif", tmp_path / "found.gpkg"
+    write_raster(other, pixels[::-1].copy())
+    for path, found in ((source, ("red", "nir")), (str(other), ("nir", "red"))):
+        dataset = gdal.Open(path, gdal.GA_Update)
+        for number, name in enumerate(found, 1):
+            dataset.GetRasterBand(number).SetDescription(name)
+        del dataset
+    told = DetectionOptions(
+        [source, str(other)], model, str(output), device="cpu", allow_code=True, separate=True
+    )
+    detect(told, Progress())
+    assert len(read_features(output)) == 6
+    lacking = write_raster(tmp_path / "lacking.tif", pixels[1:])
+    model = make_model(tmp_path, "ObjectDetection")
+    told = dataclasses.replace(told, sources=[source, lacking], model=model)
+    with pytest.raises(ModelError, match="takes the bands 1, counted from 0, but the raster has 1"):
+        detect(told, Progress())
 
 
 @pytest.mark.parametrize(
