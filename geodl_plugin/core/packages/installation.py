@@ -14,7 +14,7 @@ from ..progress import Progress
 from . import store
 from .archive import check_package, peek_definition, write_package
 from .definition import ModelDefinition, read_definition, understood
-from .networks.files import network_files
+from .networks.files import is_network, network_files
 from .summary import facts, summary
 
 _PIECE = 8 * 1024**2  # bytes copied between two looks at the progress
@@ -93,6 +93,11 @@ def install(model: str, name: str, progress: Progress) -> str:
     path = Path(model)
     if not path.is_file():
         raise InputError(f"There is no file '{model}'. Choose a model package (.dlpk).")
+    if is_network(path):
+        raise InputError(
+            f"'{path.name}' is a network alone. Use it by its path, or install a definition (.emd) "
+            "that names it as ModelFile."
+        )
     name = store.check_name(name or path.stem)
     target = store.place_for(name)
     part = target.with_name(f".{name}.part-{os.getpid()}{store.SUFFIX}")
