@@ -12,12 +12,14 @@ from qgis.core import (
     QgsPointXY,
     QgsProject,
     QgsRasterLayer,
+    QgsSettings,
     QgsWkbTypes,
 )
 from qgis.gui import QgsMapCanvas, QgsMapMouseEvent, QgsRubberBand
 from qgis.PyQt.QtCore import QCoreApplication, Qt, pyqtSignal
 from qgis.PyQt.QtGui import QColor, QKeyEvent
 
+from ..algorithms.base import PYTHON_SETTING
 from ..core.segments.options import DEFAULT, LARGEST, SMALLEST, SegmentOptions
 from . import draw_shapes
 from .draw_tools import FINISH, DrawTool
@@ -145,8 +147,10 @@ class SegmentTool(DrawTool):
             return
         self._leave()
         options = SegmentOptions(layer.source(), point.x(), point.y(), self.reach)
-        thread = TrainingThread(options, task="segment")
-        thread.succeeded.connect(lambda found: self._take(thread, layer.id(), found, more))
+        python = QgsSettings().value(PYTHON_SETTING) or None
+        thread = TrainingThread(options, python, task="segment")
+        name = layer.id()  # the layer itself may be gone by then
+        thread.succeeded.connect(lambda found: self._take(thread, name, found, more))
         thread.failed.connect(lambda message: self._fail(thread, message))
         self._thread = thread
         self.setCursor(Qt.CursorShape.BusyCursor)
@@ -160,10 +164,12 @@ class SegmentTool(DrawTool):
             thread.cancel()
 
     def _take(self, thread: TrainingThread, layer: str, found: dict[str, Any], more: bool) -> None:
-        raster = QgsProject.instance().mapLayer(layer)
-        if thread is not self._thread or raster is None:
+        if thread is not self._thread:
             return
         self._leave()
+        raster = QgsProject.instance().mapLayer(layer)
+        if raster is None:
+            return
         rings = [[QgsPointXY(*point) for point in ring] for ring in found["rings"]]
         segment = QgsGeometry.fromPolygonXY([[*ring, ring[0]] for ring in rings])
         segment.transform(self._to_raster(raster), QgsCoordinateTransform.ReverseTransform)

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from qgis.core import QgsRasterLayer, QgsSettings
+from qgis.core import QgsProject, QgsSettings
 from qgis.gui import QgsDockWidget
 from qgis.PyQt.QtCore import QCoreApplication, Qt, QTimer, QUrl, pyqtSignal
 from qgis.PyQt.QtGui import QDesktopServices
@@ -23,7 +23,7 @@ from qgis.PyQt.QtWidgets import (
 )
 
 from ..algorithms.base import PYTHON_SETTING
-from ..core.errors import GeoDLError
+from ..core.errors import GeoDLError, InputError
 from ..core.progress import duration
 from .notice import Notice
 from .result_layers import ModelApplication, open_dialog, open_tool
@@ -46,7 +46,7 @@ class TrainingDock(QgsDockWidget):
         self.setWindowTitle(self.tr("Train a model"))
         self.thread: TrainingThread | None = None
         self.application: ModelApplication | None = None
-        self._target: QgsRasterLayer | None = None
+        self._target = ""  # id of the raster to apply the model to; it may leave the project
         self._began = 0.0
         self._clock = QTimer(self)
         self._clock.setInterval(1000)
@@ -117,7 +117,8 @@ class TrainingDock(QgsDockWidget):
             self._tell_start_problem(str(error))
             return
         self.form.remember()
-        self._target = self.form.apply_layer()
+        layer = self.form.apply_layer()
+        self._target = "" if layer is None else layer.id()
         self.notice.clear()
         self.monitor.clear()
         self.tabs.setCurrentWidget(self.monitor)
@@ -179,10 +180,10 @@ class TrainingDock(QgsDockWidget):
         links[self.tr("Use the model")] = lambda: self._use(model)
         links[self.tr("Open the folder")] = lambda: _open(str(Path(model).parent))
         self.notice.tell("success", self._summary(result), links)
-        if self._target is None:
-            self._end(True)
+        if self._target:
+            self._apply(model)
         else:
-            self._apply(model, self._target)
+            self._end(True)
 
     def _summary(self, result: dict[str, Any]) -> str:
         name, epochs = Path(str(result["model"])).name, result.get("epochs", "")
@@ -213,8 +214,14 @@ class TrainingDock(QgsDockWidget):
 
     # The trained model
 
-    def _apply(self, model: str, layer: QgsRasterLayer) -> None:
+    def _apply(self, model: str) -> None:
+        layer = QgsProject.instance().mapLayer(self._target)
         try:
+            if layer is None:
+                raise InputError(
+                    f"'{Path(model).name}' was trained but not applied: the raster has left the "
+                    "project. Add it again and run the model's tool."
+                )
             self.application = ModelApplication(
                 model, layer, str(Path(model).parent), self._tell_applied
             )
@@ -275,7 +282,7 @@ class TrainingDock(QgsDockWidget):
 
     def _end(self, successful: bool) -> None:
         self._set_busy(False)
-        self._target = None
+        self._target = ""
         self.ended.emit(successful)
 
     def tr(self, text: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import queue
 import signal
 import tempfile
 import threading
@@ -79,6 +80,7 @@ class WorkerProcess:
         self._outcome: dict[str, Any] | None = None
         self._stray: list[str] = []
         self._spoke = False
+        self._outbox: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._cancelled = threading.Event()
         self._deadline = 0.0
 
@@ -95,6 +97,7 @@ class WorkerProcess:
                 self._discard_log()
                 raise WorkerError(_cannot_start(self.python, error)) from error
         self._reader = LineReader(self._process)
+        threading.Thread(target=self._send, daemon=True).start()
         self._write({"task": self.task, "options": self._options})
 
     @property
@@ -151,9 +154,7 @@ class WorkerProcess:
             self._wait(2.0)
         kill_tree(self._process)
         self._reader.close()
-        with contextlib.suppress(OSError):
-            if self._process.stdin:
-                self._process.stdin.close()
+        self._outbox.put(None)
         self._wait(2.0)
         failed = self._outcome is None or self._is_unexpected(self._outcome)
         if self._cancelled.is_set() or not failed:
@@ -172,10 +173,15 @@ class WorkerProcess:
             self._reader.close()
 
     def _write(self, message: dict[str, Any]) -> None:
+        self._outbox.put(encode(message))
+
+    def _send(self) -> None:
+        """Hand over what is written: a worker that does not read yet must not hold up a cancel."""
         # A worker that is already dead is noticed by its silence, not here.
-        with contextlib.suppress(OSError, ValueError):
-            self._process.stdin.write(encode(message))
-            self._process.stdin.flush()
+        with contextlib.suppress(OSError, ValueError), self._process.stdin as stream:
+            while (line := self._outbox.get()) is not None:
+                stream.write(line)
+                stream.flush()
 
     def _wait(self, seconds: float) -> None:
         end = time.monotonic() + seconds

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..core.errors import GeoDLError, InputError, MissingLibraryError, WorkerError
+from ..core.errors import FileError, GeoDLError, InputError, MissingLibraryError, WorkerError
 from ..core.places import user_folder
 from ..core.progress import Progress
 from . import requirements
@@ -156,7 +156,10 @@ def manage(options: EnvironmentOptions, progress: Progress, setting: str | None 
         return check(progress, setting, directory if options.directory else None)
     from .installer import install
 
-    return install(options, directory, progress)
+    try:
+        return install(options, directory, progress)
+    except OSError as error:
+        raise FileError.of(error) from error
 
 
 def check(progress: Progress, setting: str | None = None, directory: Path | None = None) -> Status:

@@ -40,7 +40,7 @@ def decode(line: str) -> dict[str, Any] | None:
     """Return the event of a line, or ``None`` when the line is something else."""
     try:
         message = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if isinstance(message, dict) and message.get("event") in EVENTS:
         return message

@@ -11,7 +11,8 @@ from typing import Any
 
 from torch import Tensor
 
-from ..errors import InputError
+from ..errors import InputError, ModelError
+from ..inference.foreign.description import is_foreign
 from ..inference.loading import load_network
 from ..inference.model import Model, read_model
 from ..models.registry import Task
@@ -37,6 +38,11 @@ def run(options: ConversionOptions, progress: Progress) -> dict[str, Any]:
     progress.update(0.0, "Loading the model")
     with open_package(options.model) as package:
         definition = package.definition
+        if is_foreign(definition):
+            raise ModelError(
+                f"'{definition.name}' was not trained with GeoDL, or is converted already. Choose "
+                "the package that 'Train model' has written."
+            )
         model = read_model(definition, Task(definition.task))
         network = load_network(model, package)
     exportable = Exportable(network, model)

@@ -123,7 +123,13 @@ class Engine:
             self.batch_size = max(1, min(pixels // (width * height), 64))
 
     def normalise(self, model: Model) -> None:
-        """Take the images of ``model.prepare`` from now on, too."""
+        """Take the images of ``model.prepare`` from now on, too.
+
+        Raises:
+            ModelError: when the raster lacks a band that the model's function wants.
+        """
+        if model.runs_code:
+            self.network.fit(model)
         taken = any(isinstance(each, Normalizing) for each in self.network.modules())
         if model.foreign is None and not taken:
             self.network = Normalizing(self.network, model).to(self.device)

@@ -249,14 +249,17 @@ def _beside(path: Path) -> ModelDefinition:
     """Read an .emd file and what the network beside it says itself."""
 
     def open_file(name: str) -> BinaryIO:
-        return (path.parent / PurePosixPath(name).name).open("rb")
+        place = (path.parent / name).resolve()
+        if not place.is_relative_to(path.parent.resolve()):
+            raise FileNotFoundError(name)
+        return place.open("rb")
 
     return complete(read_definition(path), open_file)
 
 
 def _inside(archive: Archive, folder: PurePosixPath) -> Callable[[str], BinaryIO]:
     def open_file(name: str) -> BinaryIO:
-        place = str(folder / PurePosixPath(name).name)
+        place = str(folder / name)
         try:
             if isinstance(archive, zipfile.ZipFile):
                 return archive.open(place)  # type: ignore[return-value]
@@ -272,7 +275,7 @@ def _open_archive(path: Path, name: str = "") -> Archive:
     try:
         with path.open("rb") as file:
             start = file.read(len(SIGNATURE))
-        return SevenZip(path, name) if start == SIGNATURE else zipfile.ZipFile(path)
+        return SevenZip(path, name) if start == SIGNATURE else _with_slashes(zipfile.ZipFile(path))
     except ModelError:
         raise
     except DAMAGE as error:
@@ -280,6 +283,14 @@ def _open_archive(path: Path, name: str = "") -> Archive:
             f"'{name}' is not a model package: {error}. "
             "Choose a model package (.dlpk) or definition (.emd), or a network (.onnx, .pt, .pt2)."
         ) from error
+
+
+def _with_slashes(archive: zipfile.ZipFile) -> zipfile.ZipFile:
+    """Return an archive whose folders are parted by slashes; older .NET writes backslashes."""
+    for entry in archive.infolist():
+        entry.filename = entry.filename.replace("\\", "/")
+        archive.NameToInfo[entry.filename] = entry
+    return archive
 
 
 def _checked(archive: Archive, name: str) -> Sequence[zipfile.ZipInfo | Entry]:
@@ -318,7 +329,9 @@ def _unpack(
 
 
 def _definition_name(entries: Sequence[zipfile.ZipInfo | Entry], name: str) -> str:
-    found = [entry.filename for entry in entries if entry.filename.lower().endswith(".emd")]
+    names = (entry.filename for entry in entries if entry.filename.lower().endswith(".emd"))
+    # macOS packs a file of its own beside each one.
+    found = [each for each in names if not PurePosixPath(each).name.startswith("._")]
     if len(found) != 1:
         raise ModelError(
             f"'{name}' holds {len(found)} model definitions (.emd). A package has exactly one."

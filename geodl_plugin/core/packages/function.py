@@ -33,6 +33,7 @@ class InferenceFunction:
     Args:
         name: of the model, for errors.
         file: the function's Python file.
+        folder: of the definition, where the function looks for other files.
         model: path of the definition, or its text.
         device: number of the GPU, -1 for the CPU.
 
@@ -40,12 +41,12 @@ class InferenceFunction:
         ModelError: one sentence about what the function's own code failed with.
     """
 
-    def __init__(self, name: str, file: Path, model: str, device: int = -1) -> None:
+    def __init__(self, name: str, file: Path, folder: Path, model: str, device: int = -1) -> None:
         self.name = name
         self._log = tempfile.TemporaryFile(prefix="geodl-function-")  # noqa: SIM115
         self._process = _start(self._log)
         self._end = weakref.finalize(self, _finish, self._process, self._log)
-        order = {"folder": str(file.parent), "function": str(file), "model": model}
+        order = {"folder": str(folder), "function": str(file), "model": model}
         answer, _ = self.call("start", {**order, "device": device})
         self.parameters: list[dict[str, Any]] = answer["parameters"]
         self.has: list[str] = answer["has"]
@@ -110,6 +111,8 @@ class InferenceFunction:
         value = parameter.get("value") if text is None else text
         kind = kind_of(parameter)
         name = parameter["name"]
+        if kind == NUMBER and text is None and not str(value).strip():
+            value = None
         if value is None and parameter.get("required"):
             raise InputError(
                 f"The function of '{self.name}' needs the argument '{name}'. Add {name}=…"

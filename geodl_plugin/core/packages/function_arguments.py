@@ -78,7 +78,7 @@ def _argument(parameter: Mapping[str, Any]) -> Argument:
         kind,
         _help(parameter),
         choices,
-        bool(parameter.get("required")) and value is None,
+        bool(parameter.get("required")) and (default if kind == NUMBER else value) is None,
     )
 
 

@@ -36,7 +36,9 @@ class Host:
         stub_arcpy(order["device"])
         name_old_types()
         folder, file = order["folder"], Path(order["function"])
-        sys.path[:0] = [str(file.parent), folder]
+        own = Path(__file__).resolve().parent  # GeoDL's modules would hide the author's libraries
+        others = [each for each in sys.path if Path(each).resolve() != own]
+        sys.path[:] = [str(file.parent), folder, *others]
         os.chdir(folder)
         module = importlib.import_module(file.stem)
         self.function = getattr(module, file.stem)()
@@ -78,7 +80,7 @@ class Host:
             blocks = dict(zip(("raster_pixels", "raster_mask"), arrays))
         vectors = self.function.vectorize(**blocks)["output_vectors"]
         found = json.loads(vectors) if isinstance(vectors, (str, bytes)) else vectors
-        return {"features": found.get("features", [])}, []
+        return {"features": found.get("features") or []}, []
 
     def pixels(self, order: dict[str, Any], arrays: Arrays) -> tuple[dict[str, Any], Arrays]:
         """Hand over one block and return the resulting pixels and where they are valid."""

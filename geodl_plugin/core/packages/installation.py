@@ -14,6 +14,7 @@ from ..progress import Progress
 from . import store
 from .archive import check_package, peek_definition, write_package
 from .definition import ModelDefinition, read_definition, understood
+from .networks.files import is_network, network_files
 from .summary import facts, summary
 
 _PIECE = 8 * 1024**2  # bytes copied between two looks at the progress
@@ -39,7 +40,10 @@ def pack(definition: str, files: Sequence[str], output: str) -> Path:
     read = read_definition(path)
     content: dict[str, Path] = {}
     for name in named_files(read):
-        content[name] = _beside(path, name)
+        _beside(path, name)
+        for part in network_files(path.parent / name):
+            inside = part.relative_to(path.parent).as_posix()
+            content[inside] = _beside(path, inside)
     for text in files:
         extra = Path(text)
         if not extra.is_file():
@@ -72,7 +76,7 @@ def _beside(definition: Path, name: str) -> Path:
             f"'{definition.name}' names the file '{name}', which lies outside its folder. Put it "
             "beside the definition."
         )
-    if not path.is_file():
+    if not path.exists():
         raise ModelError(f"'{definition.name}' names the file '{name}', which is not beside it.")
     return path
 
@@ -89,6 +93,11 @@ def install(model: str, name: str, progress: Progress) -> str:
     path = Path(model)
     if not path.is_file():
         raise InputError(f"There is no file '{model}'. Choose a model package (.dlpk).")
+    if is_network(path):
+        raise InputError(
+            f"'{path.name}' is a network alone. Use it by its path, or install a definition (.emd) "
+            "that names it as ModelFile."
+        )
     name = store.check_name(name or path.stem)
     target = store.place_for(name)
     part = target.with_name(f".{name}.part-{os.getpid()}{store.SUFFIX}")

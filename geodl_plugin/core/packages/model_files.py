@@ -8,8 +8,7 @@ from pathlib import Path
 from .archive import folder_of
 from .definition import ModelDefinition, read_definition
 from .installation import named_files
-from .networks.files import is_network
-from .networks.onnx_header import read_onnx
+from .networks.files import is_network, network_files
 from .store import locate
 
 
@@ -40,15 +39,12 @@ def _named(definition: ModelDefinition, folder: Path | None) -> set[Path]:
 
 def _parts(path: Path) -> Iterator[Path]:
     """Yield a network's file, or those of its folder, and those beside it that belong to it."""
-    if path.is_dir():  # a SavedModel
-        yield from (each for each in path.rglob("*") if each.is_file())
+    if not path.exists():
         return
-    if not path.is_file():
+    yield from (each for each in network_files(path) if each.is_file())
+    if path.is_dir():
         return
     begin = f"{path.stem}."  # weights of .xml lie in .bin, facts in .json
     yield from (
         each for each in path.parent.iterdir() if each.name.startswith(begin) and each.is_file()
     )
-    if path.suffix.lower() == ".onnx":
-        with path.open("rb") as file:
-            yield from (path.parent / each for each in read_onnx(file, path.name).external)

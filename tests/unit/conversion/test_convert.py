@@ -211,6 +211,13 @@ def test_wrong_options_are_a_sentence(name, output, sentence):
     assert sentence in str(caught.value)
 
 
+@pytest.mark.parametrize("kind", ["CycleGAN", "ImageClassification"])
+def test_what_others_have_made_is_not_converted(kind, tmp_path):
+    model = json.dumps({"ModelType": kind, "ModelFile": str(tmp_path / "net.pt")})
+    with pytest.raises(ModelError, match="'model' was not trained with GeoDL"):
+        run(ConversionOptions(model, "onnx", str(tmp_path / "a.onnx")), Progress())
+
+
 @pytest.mark.parametrize("content", [b"", b"no network", None])
 def test_what_is_no_onnx_is_a_sentence(tmp_path, content):
     path = tmp_path / "a.onnx"

@@ -126,6 +126,14 @@ def test_what_is_no_model_is_not_installed(models, package, tmp_path):
     assert list(models.iterdir()) == []
 
 
+@pytest.mark.parametrize("suffix", ["onnx", "pt", "pt2"])
+def test_a_network_alone_is_told_how_to_be_used(models, tmp_path, suffix):
+    path = tmp_path / f"net.{suffix}"
+    path.touch()
+    with pytest.raises(InputError, match=r"is a network alone. Use it by its path, or install a"):
+        install(str(path), "", Progress())
+
+
 def test_a_cancelled_installation_leaves_nothing(models, package):
     class Cancelled(Progress):
         def cancelled(self) -> bool:

@@ -275,6 +275,15 @@ def test_cancel_from_another_thread_before_the_first_event(python):
     worker.close()
 
 
+def test_cancel_does_not_wait_for_a_worker_that_does_not_read(make_program, recorder):
+    program = make_program(f"exec sleep {3 * ENDING}")
+    began = time.monotonic()
+    recorder.stop = lambda: time.monotonic() > began + 0.5
+    with pytest.raises(CancelledError):  # more options than a pipe holds
+        run_task("selftest", {"sources": ["raster.tif"] * 100_000}, recorder, program)
+    assert time.monotonic() - began < ENDING
+
+
 def test_exit_status_of_a_wrapped_worker_is_explained_too():
     assert "out of memory" in explain_exit(137).what
     assert explain_exit(-9).hint

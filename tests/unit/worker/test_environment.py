@@ -11,6 +11,7 @@ import pytest
 
 from geodl_plugin.core.errors import (
     CancelledError,
+    FileError,
     InputError,
     MissingLibraryError,
     WorkerError,
@@ -130,6 +131,15 @@ def test_a_full_disk_is_noticed_before_the_first_download(recorder, monkeypatch,
     monkeypatch.setitem(installer.FREE_SPACE, "cuda", 10**9)
     with pytest.raises(WorkerError, match="GB free, but the libraries need"):
         manage(EnvironmentOptions("INSTALL", wheels=str(tmp_path)), recorder)
+
+
+def test_a_place_where_nothing_can_be_written_is_a_sentence(tmp_path, recorder):
+    (tmp_path / "file").touch()
+    options = EnvironmentOptions(
+        "INSTALL", wheels=str(tmp_path), directory=str(tmp_path / "file" / "environment")
+    )
+    with pytest.raises(FileError, match=r"file' cannot be read or written: .* another place"):
+        manage(options, recorder)
 
 
 @needs_bare_python

@@ -39,7 +39,9 @@ def test_a_message_is_one_line_of_ascii():
     assert line.isascii() and line.count(b"\n") == 1 and line.endswith(b"\n")
 
 
-@pytest.mark.parametrize("line", ["", "hello", "{", "[1]", "12", '{"event": "party"}', "null"])
+@pytest.mark.parametrize(
+    "line", ["", "hello", "{", "[1]", "12", '{"event": "party"}', "null", "[" * 10**6]
+)
 def test_rubbish_is_no_event(line):
     assert decode(line) is None
 

@@ -15,12 +15,14 @@ class Ask(nn.Module):
         streams: how many threads it answers at the same time.
         fixed: the side of the only images it takes, 0 for any.
         channels_last: whether its answers have their channels at the end.
+        from_zero: whether the labels that it answers with count from 0.
     """
 
     is_compiled = False
     streams = 1
     fixed = 0
     channels_last = False
+    from_zero = False
 
     def forward(self, images: Tensor) -> Answer:
         """Return the outputs by their names."""

@@ -47,7 +47,7 @@ class Decoder:
 
     Args:
         form: one of :data:`FORMS`, "" to tell by the shapes.
-        values: of the classes; the candidates' numbers are their order.
+        values: of the classes, by which outputs with names tell them; else their order does.
         task: whether masks are wanted.
         name: of the model, for errors.
     """

@@ -191,6 +191,9 @@ class _Reader:
         elif not self.definition.values.get("ModelType"):
             # The tool that is asked to apply it says what it is for.
             self.definition.values["ModelType"] = task.value
+        form = str(self.given.get("det_type") or self.facts.get("det_type") or "").lower()
+        if "seg" in form and self.definition.task == Task.DETECTION.value:
+            self.definition.values["ModelType"] = Task.INSTANCES.value
         self.definition.require_task(task.value)
         return Task(self.definition.task)
 

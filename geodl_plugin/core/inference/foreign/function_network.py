@@ -22,6 +22,7 @@ from .function_start import CPU, start_function
 CERTAIN = 50.0  # the logit of what a function has decided
 LEAST = 1e-6
 PERCENT = 100.0
+MOST_ROUNDED = 1.001  # what a share that counts to 1 may come to
 
 
 class FunctionNetwork(nn.Module):
@@ -57,8 +58,15 @@ class FunctionNetwork(nn.Module):
         self._own_threshold = any(
             "threshold" in str(each["name"]) for each in self._function.parameters
         )
-        self._bands = self._chosen_bands(model, package)
-        self._set_tile(model)
+        self._usual_bands = package.definition.extract_bands
+        try:
+            self.fit(model)
+            self._set_tile(model)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise ModelError(
+                f"The Python function of '{self._name}' has a configuration that cannot be "
+                f"understood ({error}). It is code of the model's author, whom to ask."
+            ) from error
         self._percent = False
         self._pixel_type = "u1"
         if self.task is Task.PIXELS:
@@ -74,16 +82,21 @@ class FunctionNetwork(nn.Module):
                 f"{self.task.value} model. Choose another tool or model."
             )
 
-    def _chosen_bands(self, model: Model, package: Package) -> list[int]:
+    def fit(self, model: Model) -> None:
+        """Take images of the raster that a model is fitted to from now on.
+
+        Raises:
+            ModelError: when it lacks a band.
+        """
         names = model.band_names or BandNames(())
-        told = self._settings.get("extractBands") or names.found or package.definition.extract_bands
+        told = self._settings.get("extractBands") or names.found or self._usual_bands
         bands = [names.place(each) for each in told] or list(range(len(model.bands)))
         if max(bands) >= len(model.bands) or min(bands) < 0:
             raise ModelError(
                 f"'{self._name}' takes the bands {', '.join(map(str, bands))}, counted from 0, but "
                 f"the raster has {len(model.bands)}. Choose a raster with these bands."
             )
-        return bands
+        self._bands = bands
 
     def _set_tile(self, model: Model) -> None:
         told = self._settings
@@ -134,7 +147,9 @@ class FunctionNetwork(nn.Module):
         order = {"shape": [1, side, side], "pixelType": self._pixel_type}
         _, (values, mask) = self._function.call("pixels", order, self._handed(pixels, valid))
         classes = values[0]
-        if np.issubdtype(classes.dtype, np.floating) and (classes != np.rint(classes)).any():
+        # What has no data may be anything, not a number for example.
+        told = classes[(mask > 0) & ~np.isnan(classes)]
+        if np.issubdtype(classes.dtype, np.floating) and (told != np.rint(told)).any():
             raise ModelError(
                 f"The Python function of '{self._name}' gives values, not classes. There is no "
                 "tool for it yet."
@@ -177,11 +192,10 @@ class FunctionNetwork(nn.Module):
     def _found(self, features: list[dict[str, Any]], least: float) -> dict[str, Any]:
         shapes, scores, labels = [], [], []
         for feature in features:
-            rings = (feature.get("geometry") or {}).get("rings") or []
+            rings = self._rings(feature.get("geometry") or {})
             label, score = self._label_and_score(feature)
             if rings and score >= least:
-                # The function counts from the corner of the block without its rim.
-                shapes.append([np.array(r, float)[:, :2] + self.padding for r in rings])
+                shapes.append(rings)
                 scores.append(score)
                 labels.append(label)
         return {
@@ -191,11 +205,25 @@ class FunctionNetwork(nn.Module):
             "shapes": shapes,
         }
 
+    def _rings(self, geometry: dict[str, Any]) -> list[np.ndarray]:
+        """Return the rings of a polygon ``(n, 2)``, in pixels of the block with its rim."""
+        try:
+            if geometry and "rings" not in geometry:
+                raise ValueError("another geometry")
+            # The function counts from the corner of the block without its rim.
+            rings = [np.array(each, float) for each in geometry.get("rings") or [] if each]
+            return [each[:, :2] + self.padding for each in rings]
+        except (IndexError, TypeError, ValueError) as error:
+            raise ModelError(
+                f"The Python function of '{self._name}' gives shapes that are no polygons, but "
+                f"{str(geometry)[:100]}. There is no tool for them yet."
+            ) from error
+
     def _label_and_score(self, feature: dict[str, Any]) -> tuple[int, float]:
         told = {name.lower(): value for name, value in (feature.get("attributes") or {}).items()}
         score = _number(told.get("confidence"), 1.0)
         # Some count to 1 and some to 100: what has once been larger than 1 is in percent.
-        self._percent = self._percent or score > 1
+        self._percent = self._percent or score > MOST_ROUNDED
         score = min(max(score / PERCENT if self._percent else score, 0.0), 1.0)
         names = ("classvalue", "classname", "class", "label", "classlabel")
         texts = [told[name] for name in names if told.get(name) is not None]

@@ -37,8 +37,9 @@ def start_function(package: Package, file: str, device: int = CPU) -> InferenceF
             f"'{ARCGIS_LIBRARY}' is installed. Install it into the worker's Python, or use a "
             "model saved as ONNX."
         )
-    path, text = package.file(file), package.definition_file()
-    return InferenceFunction(name, path, str(text or definition.to_json()), device)
+    path, beside = package.file(file), package.definition_file()
+    folder = path.parent if beside is None else beside.parent
+    return InferenceFunction(name, path, folder, str(beside or definition.to_json()), device)
 
 
 def describe_function(options: dict[str, Any], progress: Progress) -> dict[str, Any]:

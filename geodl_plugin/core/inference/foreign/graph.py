@@ -68,6 +68,7 @@ class Graph(Ask):
         self._compiling = threading.Lock()
         self.streams = stream_count()
         self._image, self._sizes = self._inputs(model.name)
+        self.from_zero = bool(self._sizes)  # as RT-DETR and what is built like it
         self._arrange(model)
         self._names = [
             (min(each.names, key=len) if each.names else f"output{place}").partition(":")[0]
@@ -119,9 +120,10 @@ class Graph(Ask):
 
     def _reshape(self, sizes: list[int]) -> bool:
         """Give the input other sizes; return whether the graph takes them."""
-        before = self._image.get_partial_shape()
+        before = {each: each.get_partial_shape() for each in (self._image, *self._sizes)}
+        pairs = {each: self._openvino.PartialShape([sizes[0], 2]) for each in self._sizes}
         try:
-            self._model.reshape({self._image: self._openvino.PartialShape(sizes)})
+            self._model.reshape({self._image: self._openvino.PartialShape(sizes), **pairs})
             # What is written into the graph for one image holds for one only.
             out = [each.get_partial_shape() for each in self._model.outputs]
             if sizes[0] == _FREE and any(
@@ -129,7 +131,7 @@ class Graph(Ask):
             ):
                 raise RuntimeError("the answer is that to one image")
         except RuntimeError:
-            self._model.reshape({self._image: before})
+            self._model.reshape(before)
             return False
         self._batch = max(sizes[0], 0)
         return True
@@ -152,16 +154,20 @@ class Graph(Ask):
         if count < step:
             filler = np.zeros((step - count, *array.shape[1:]), array.dtype)
             array = np.concatenate([array, filler])
-        given = {self._image.get_index(): array}
         rows, cols = array.shape[1:3] if self.channels_last else array.shape[2:]
-        for each in self._sizes:  # RT-DETR is told the size that its boxes are for
-            given[each.get_index()] = np.tile([cols, rows], (len(array), 1)).astype(
-                each.get_element_type().to_dtype()
-            )
+        # RT-DETR is told the size that its boxes are for.
+        size = np.tile([cols, rows], (len(array), 1))
+        given = {
+            place: array
+            if each.node == self._image.node
+            else size.astype(each.get_element_type().to_dtype())
+            for place, each in enumerate(self._model.inputs)
+        }
         outputs = self._compile(_precision())(given)
         return {
             name: torch.from_numpy(value[:count] if len(value) == step else value)
             for name, value in zip(self._names, map(_plain, outputs))
+            if value.ndim  # a single number is no answer to an image
         }
 
     def _compile(self, precision: str) -> Streams:

@@ -36,8 +36,8 @@ def decode_tensorflow(
 def decode_torchvision(answer: Answer, threshold: float, values: tuple[int, ...]) -> list[Found]:
     """Decode ``boxes`` (corners in pixels), ``scores`` and ``labels`` of one image or several.
 
-    Labels count from 1, 0 being the background; those of RT-DETR count from 0, which the
-    definition's values tell. ``masks`` are probabilities on a grid that is stretched over each
+    Labels count from 1, 0 being the background, or as the definition's values tell; those of
+    RT-DETR count from 0. ``masks`` are probabilities on a grid that is stretched over each
     box, or of the whole image: ``(b, n, s, s)``, and ``(n, 1, s, s)`` of one image.
     """
     boxes, scores, labels = (answer[name] for name in ("boxes", "scores", "labels"))

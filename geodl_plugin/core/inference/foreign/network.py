@@ -56,7 +56,9 @@ class ForeignNetwork(nn.Module):
         with torch.inference_mode():
             answer = ask(self._trial(model))
         if self.task.finds_objects:
-            self._decoder = Decoder(foreign.form, self._values, self.task, model.name)
+            named = foreign.background is not None  # a definition lists the labels themselves
+            numbers = tuple(range(len(self._values))) if named and ask.from_zero else self._values
+            self._decoder = Decoder(foreign.form, numbers, self.task, model.name)
             self._decoder.check(answer)
         else:
             self._settle(self._main(answer))

@@ -140,6 +140,8 @@ class Program(Ask):
         self.channels_last = channels_last
         self._evaluates = evaluates
         self._batch = batch
+        kinds = (each.dtype for each in program.parameters() if each.is_floating_point())
+        self._kind = next(kinds, torch.float32)
 
     def train(self, mode: bool = True) -> Program:
         """Do nothing where the program knows one state only."""
@@ -150,7 +152,7 @@ class Program(Ask):
 
     def forward(self, images: Tensor) -> Answer:
         """Return the tensors of the answer, named where the program names them."""
-        images = images.permute(0, 2, 3, 1) if self.channels_last else images
+        images = (images.permute(0, 2, 3, 1) if self.channels_last else images).to(self._kind)
         if self._batch in (0, len(images)):
             return dict(_named(self.program(images), "output"))
         parts = []
@@ -163,7 +165,8 @@ class Program(Ask):
 
 def _named(found: Any, name: str) -> Iterator[tuple[str, Tensor]]:
     if isinstance(found, Tensor):
-        yield name, found
+        if found.ndim:  # a single number is no answer to an image
+            yield name, found
     elif isinstance(found, dict):
         for key, each in found.items():
             yield from _named(each, str(key))

@@ -16,6 +16,7 @@ from .onnx_header import UNSIGNED_BYTE, Port, read_onnx
 from .torch_archive import EXPORTED, exported_shape, read_torch
 
 SIDE_FILES = (".emd", ".json")
+_WEIGHTS = {".xml": ".bin", ".pdmodel": ".pdiparams"}  # where those of a graph lie
 _MOST_BANDS = 512  # of an input whose layout is to be guessed
 
 
@@ -42,6 +43,24 @@ def network_definition(path: Path) -> ModelDefinition:
             merge(values, _beside(beside))
     values["ModelFile"] = path.name
     return ModelDefinition(values, path.name)
+
+
+def network_files(path: Path) -> list[Path]:
+    """Return the files without which a network cannot be opened: itself, or those of its folder.
+
+    Args:
+        path: of the network; other files have no further ones.
+
+    Raises:
+        ModelError: when it is ONNX and damaged, or not safe.
+    """
+    if path.is_dir():  # a SavedModel
+        return sorted(each for each in path.rglob("*") if each.is_file())
+    kind = path.suffix.lower()
+    if kind == ".onnx":
+        with path.open("rb") as file:
+            return [path, *(path.parent / each for each in read_onnx(file, path.name).external)]
+    return [path, path.with_suffix(_WEIGHTS[kind])] if kind in _WEIGHTS else [path]
 
 
 def complete(definition: ModelDefinition, open_file: Callable[[str], BinaryIO]) -> ModelDefinition:

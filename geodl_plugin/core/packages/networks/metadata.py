@@ -18,6 +18,7 @@ METRE = 100.0  # centimetres
 TASKS = {
     "detector": "ObjectDetection",
     "segmentor": "ImageClassification",
+    "segmenter": "ImageClassification",
     "classifier": "ObjectClassification",
     "superresolution": "SuperResolution",
     "detect": "ObjectDetection",
@@ -30,7 +31,7 @@ TASKS = {
 }
 # Ultralytics tells the task, from which the form of the answer follows.
 _FORMS = {"detect": "yolo", "obb": "yolo_obb", "segment": "yolo_segmentation"}
-_BACKGROUND = {"background", "_background_", "bg", "no data", "nodata", "unlabeled", "unlabelled"}
+_BACKGROUND = {"background", "bg", "no data", "nodata", "unlabeled", "unlabelled"}
 
 
 def interpret(texts: Mapping[str, str]) -> dict[str, Any]:
@@ -117,7 +118,7 @@ def class_names(told: Any) -> list[str]:
 
 def classes(names: Sequence[str], pixels: bool) -> tuple[list[dict[str, Any]], bool]:
     """Return classes as a definition lists them, and whether the first name is the background."""
-    background = pixels and bool(names) and names[0].strip().lower() in _BACKGROUND
+    background = pixels and bool(names) and names[0].strip(" _").lower() in _BACKGROUND
     wanted = names[1:] if background else names
     return [{"Value": index + 1, "Name": name} for index, name in enumerate(wanted)], background
 

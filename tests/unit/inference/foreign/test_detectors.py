@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 import torch
+from onnx import TensorProto, helper, numpy_helper
 
 from geodl_plugin.core.errors import GeoDLError, ModelError
 from geodl_plugin.core.inference.detect import run
@@ -122,6 +124,49 @@ def test_the_form_is_told_by_the_shapes(answer: dict[str, np.ndarray], tmp_path:
     assert box_of(found) == [20, 35, 40, 45]
 
 
+@pytest.mark.parametrize("batch", ["batch", 1])
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize("told", ["metadata", "arguments", "definition"])
+def test_a_network_is_told_the_size_of_its_images(
+    told: str, first: bool, batch: Any, tmp_path: Path
+) -> None:
+    """RT-DETR as its authors export it: boxes as large as they are told, labels from 0."""
+    answers = {"labels": np.array([[1.0, 0.0]]), "scores": np.array([[0.9, 0.1]])}
+    facts = NAMES if told == "metadata" else {"model_type": "Detector"}
+    path = constant_onnx(tmp_path / "net.onnx", answers, **facts)
+    model = onnx.load(path)
+    graph = model.graph
+    graph.input[0].type.tensor_type.shape.dim[0].ParseFromString(
+        helper.make_tensor_type_proto(1, [batch]).tensor_type.shape.dim[0].SerializeToString()
+    )
+    graph.input.append(
+        helper.make_tensor_value_info("orig_target_sizes", TensorProto.INT64, [batch, 2])
+    )
+    if not first:
+        graph.input.insert(0, graph.input.pop())
+    shares = (CORNERS / 64).astype(np.float32)[None]
+    graph.initializer.append(numpy_helper.from_array(shares, "shares"))
+    graph.node.extend(
+        [
+            helper.make_node("Cast", ["orig_target_sizes"], ["sizes"], to=1),
+            helper.make_node("Concat", ["sizes", "sizes"], ["corners"], axis=1),
+            helper.make_node("Unsqueeze", ["corners", "one"], ["scale"]),
+            helper.make_node("Mul", ["shares", "scale"], ["boxes"]),
+        ]
+    )
+    graph.initializer.append(numpy_helper.from_array(np.array([1], np.int64), "one"))
+    graph.output.append(helper.make_tensor_value_info("boxes", 1, [batch, 2, 4]))
+    onnx.save(model, path)
+    if told == "definition":
+        classes = [{"Value": 0, "Name": "Tree"}, {"Value": 1, "Name": "Car"}]
+        values = {"ModelType": "ObjectDetection", "ModelFile": "net.onnx", "Classes": classes}
+        path = str(tmp_path / "net.emd")
+        Path(path).write_text(json.dumps(values))
+    arguments = {"classes": "Tree,Car"} if told == "arguments" else {}
+    (found,) = detect(path, tmp_path, arguments=arguments)
+    assert box_of(found) == [20, 35, 40, 45] and found["Class"] == "Car"
+
+
 def test_turned_boxes_are_turned_rectangles(tmp_path: Path) -> None:
     turned = np.array(
         [
@@ -176,13 +221,19 @@ MASKED = {
 }
 
 
+@pytest.mark.parametrize("told", ["metadata", "form alone", "arguments"])
 @pytest.mark.parametrize("form", MASKED)
-def test_every_form_of_masks(form: str, tmp_path: Path) -> None:
+def test_every_form_of_masks(form: str, told: str, tmp_path: Path) -> None:
     prototypes = np.full((1, 2, 16, 16), -1.0)
     prototypes[0, 1, 9:11, 5:8] = 1.0
     answer = {"output0": MASKED[form][None], "output1": prototypes}
-    model = constant_onnx(tmp_path / "net.onnx", answer, **{**NAMES, "det_type": form})
-    (found,) = detect(model, tmp_path)
+    said = {
+        "metadata": {**NAMES, "det_type": form},
+        "form alone": {"class_names": NAMES["class_names"], "det_type": form},
+        "arguments": NAMES,
+    }[told]
+    model = constant_onnx(tmp_path / "net.onnx", answer, **said)
+    (found,) = detect(model, tmp_path, arguments={"det_type": form} if told == "arguments" else {})
     assert (found["Class"], found["geometry"].GetGeometryName()) == ("Car", "MULTIPOLYGON")
     assert np.abs(np.array(box_of(found)) - [20, 36, 32, 44]).max() <= 1
 

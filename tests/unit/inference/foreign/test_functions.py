@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -116,19 +117,21 @@ NAMED = """
 """
 
 
+DEFINITION = {
+    "Framework": "PyTorch",
+    "ModelType": "ObjectDetection",
+    "ModelFile": "weights.bin",
+    "InferenceFunction": "Finder.py",
+    "ImageHeight": 48,
+    "ImageWidth": 48,
+    "ExtractBands": [0],
+    "Classes": [{"Value": 3, "Name": "Tree"}, {"Value": 7, "Name": "Car"}],
+}
+
+
 def make_model(folder: Path, task: str, body: str = "", **values: Any) -> str:
     """Write a package with a function that reads a module beside it."""
-    definition = {
-        "Framework": "PyTorch",
-        "ModelType": task,
-        "ModelFile": "weights.bin",
-        "InferenceFunction": "Finder.py",
-        "ImageHeight": 48,
-        "ImageWidth": 48,
-        "ExtractBands": [0],
-        "Classes": [{"Value": 3, "Name": "Tree"}, {"Value": 7, "Name": "Car"}],
-        **values,
-    }
+    definition = {**DEFINITION, "ModelType": task, **values}
     files = {
         "Finder.py": (COMMON + (body or BODIES[task])).encode(),
         "beside.py": b"LEVEL = 1",
@@ -178,10 +181,50 @@ def test_arguments_reach_the_function(source: str, tmp_path: Path) -> None:
             detect(options(DetectionOptions, source, model, output, arguments=told), Progress())
 
 
+BLANK = """
+    def getParameterInfo(self):
+        return [{{"name": "least", "dataType": "numeric", "value": " ", "required": {required}}}]
+
+    def getConfiguration(self, **scalars):
+        assert scalars["least"] is None
+        self.least, self.mode = 50, "box"
+        return {{"extractBands": (1,), "padding": 8, "tx": 32, "ty": 32, "inputMask": True}}
+"""
+
+
+def test_a_number_may_be_left_blank(source: str, tmp_path: Path) -> None:
+    output = tmp_path / "found.gpkg"
+    model = make_model(tmp_path, "ObjectDetection", DETECTOR + BLANK.format(required=False))
+    detect(options(DetectionOptions, source, model, output), Progress())
+    assert len(read_features(output)) == 3
+    model = make_model(tmp_path, "ObjectDetection", DETECTOR + BLANK.format(required=True))
+    with pytest.raises(InputError, match=r"needs the argument 'least'. Add least=…"):
+        detect(options(DetectionOptions, source, model, output), Progress())
+
+
 def test_a_pixel_classifier(source: str, tmp_path: Path) -> None:
     model, output = make_model(tmp_path, "ImageClassification"), tmp_path / "classes.tif"
     classify_pixels(options(PixelOptions, source, model, output), Progress())
     wanted = np.where(gdal.Open(source).ReadAsArray()[1] > 50, 7, 3)
+    assert (gdal.Open(str(output)).ReadAsArray() == wanted).all()
+
+
+NUMBERS = """
+    def updateRasterInfo(self, **kw):
+        kw["output_info"].update(bandCount=1, pixelType="f4")
+        return kw
+
+    def updatePixels(self, tlc, shape, props, **blocks):
+        inner = blocks["raster_pixels"][0, 8:-8, 8:-8]
+        classes = np.where(inner > self.least, 7.0, np.nan)
+        return {"output_pixels": classes, "output_mask": ~np.isnan(classes)}
+"""
+
+
+def test_classes_may_be_real_numbers_and_none(source: str, tmp_path: Path) -> None:
+    model, output = make_model(tmp_path, "ImageClassification", NUMBERS), tmp_path / "classes.tif"
+    classify_pixels(options(PixelOptions, source, model, output), Progress())
+    wanted = np.where(gdal.Open(source).ReadAsArray()[1] > 50, 7, 0)
     assert (gdal.Open(str(output)).ReadAsArray() == wanted).all()
 
 
@@ -229,6 +272,29 @@ def test_a_function_may_name_its_bands(source: str, tmp_path: Path) -> None:
     assert len(read_features(output)) == 3
 
 
+def test_rasters_one_by_one_have_bands_of_their_own(source: str, tmp_path: Path) -> None:
+    names = {"ExtractBands": ["NIR"], "InputRastersProps": {"BandNames": ["Red", "nir"]}}
+    model = make_model(tmp_path, "ObjectDetection", DETECTOR + NAMED, **names)
+    pixels = gdal.Open(source).ReadAsArray()
+    other, output = tmp_path / "other.tif", tmp_path / "found.gpkg"
+    write_raster(other, pixels[::-1].copy())
+    for path, found in ((source, ("red", "nir")), (str(other), ("nir", "red"))):
+        dataset = gdal.Open(path, gdal.GA_Update)
+        for number, name in enumerate(found, 1):
+            dataset.GetRasterBand(number).SetDescription(name)
+        del dataset
+    told = DetectionOptions(
+        [source, str(other)], model, str(output), device="cpu", allow_code=True, separate=True
+    )
+    detect(told, Progress())
+    assert len(read_features(output)) == 6
+    lacking = write_raster(tmp_path / "lacking.tif", pixels[1:])
+    model = make_model(tmp_path, "ObjectDetection")
+    told = dataclasses.replace(told, sources=[source, lacking], model=model)
+    with pytest.raises(ModelError, match="takes the bands 1, counted from 0, but the raster has 1"):
+        detect(told, Progress())
+
+
 @pytest.mark.parametrize(
     ("device", "number"), [("cpu", -1), ("mps", -1), ("cuda:1", 1), ("cuda", 0)]
 )
@@ -257,12 +323,99 @@ def test_the_chosen_device_reaches_the_function(
     assert json.loads(file.read_text()) == [2, "GPU", 2]
 
 
+SHAPES = """
+    def vectorize(self, **blocks):
+        return {{"output_vectors": json.dumps({{"features": [
+            {{"attributes": {{"Class": "Car"}}, "geometry": {geometry}}}]}})}}
+"""
+
+
+CONFIGURED = (
+    DETECTOR
+    + """
+    def getConfiguration(self, **scalars):
+        return %s
+"""
+)
+
+
+@pytest.mark.parametrize("geometry", [None, {}, {"rings": []}, {"rings": [[]]}, {"rings": [None]}])
+def test_features_without_a_shape_are_left_out(geometry: Any, source: str, tmp_path: Path) -> None:
+    model = make_model(tmp_path, "ObjectDetection", SHAPES.format(geometry=geometry))
+    output = tmp_path / "found.gpkg"
+    detect(options(DetectionOptions, source, model, output), Progress())
+    assert read_features(output) == []
+
+
+SCORES = """
+    def vectorize(self, **blocks):
+        found = []
+        for number in np.unique(blocks["raster_pixels"][:, 8:-8, 8:-8]):
+            if number > self.least:
+                score = {{100: {one}, 101: {two}, 102: {two}}}[int(number)]
+                ring = [[0, 0], [9, 0], [9, 9], [0, 9]]
+                found.append({{"attributes": {{"Class": "Car", "Confidence": score}},
+                               "geometry": {{"rings": [ring]}}}})
+        return {{"output_vectors": json.dumps({{"features": found}})}}
+"""
+
+
+@pytest.mark.parametrize(("one", "two"), [(1.0000001, 0.9), (100.00001, 90)])
+def test_scores_count_to_one_or_a_hundred(
+    one: float, two: float, source: str, tmp_path: Path
+) -> None:
+    model = make_model(tmp_path, "ObjectDetection", SCORES.format(one=one, two=two))
+    output = tmp_path / "found.gpkg"
+    detect(options(DetectionOptions, source, model, output), Progress())
+    assert {each["Confidence"] for each in read_features(output)} == {100, 90}
+
+
+def test_no_features_may_be_nothing(source: str, tmp_path: Path) -> None:
+    nothing = """
+    def vectorize(self, **blocks):
+        return {"output_vectors": json.dumps({"features": None})}
+"""
+    model, output = make_model(tmp_path, "ObjectDetection", nothing), tmp_path / "found.gpkg"
+    detect(options(DetectionOptions, source, model, output), Progress())
+    assert read_features(output) == []
+
+
+def test_a_function_in_a_folder_finds_what_lies_beside_the_definition(
+    source: str, tmp_path: Path
+) -> None:
+    """And none of GeoDL's own modules, which are called as libraries are."""
+    body = """
+    def initialize(self, **kw):
+        import importlib.util
+        assert importlib.util.find_spec("store") is None
+        assert open("weights.bin").read() == "x"
+"""
+    (tmp_path / "code").mkdir()
+    for name, text in {
+        "code/Finder.py": COMMON + body + DETECTOR,
+        "beside.py": "LEVEL = 1",
+        "weights.bin": "x",
+    }.items():
+        (tmp_path / name).write_text(text)
+    definition = {**DEFINITION, "InferenceFunction": "code\\Finder.py"}
+    (tmp_path / "finder.emd").write_text(json.dumps(definition))
+    output = tmp_path / "found.gpkg"
+    told = options(DetectionOptions, source, str(tmp_path / "finder.emd"), output)
+    detect(told, Progress())
+    assert len(read_features(output)) == 3
+
+
 @pytest.mark.parametrize(
     ("body", "values", "sentence"),
     [
         ("    def vectorize(self, **b):\n        return 1 / 0\n", {}, "ZeroDivisionError"),
         ("    def vectorize(self, **b):\n        os._exit(3)\n", {}, r"ended by itself \(code 3\)"),
         ("    pass\n", {}, "has no 'vectorize'"),
+        (CONFIGURED % "{'extractBands': 1}", {}, r"that cannot be understood \('int' object"),
+        (CONFIGURED % "{'padding': 'much'}", {}, r"understood \(invalid .*'much'"),
+        (SHAPES.format(geometry={"x": 1, "y": 2}), {}, r"no polygons, but \{'x': 1"),
+        (SHAPES.format(geometry={"paths": [[[1, 2], [3, 4]]]}), {}, r"no polygons, but \{'paths"),
+        (SHAPES.format(geometry={"rings": [[1, 2]]}), {}, r"no polygons, but \{'rings"),
         ("", {"Framework": "arcgis.learn.models._inferencing"}, "package 'arcgis' is installed"),
         ("", {"Classes": [{"Value": 1, "Name": "Dog"}]}, "found the class 'Car', which its"),
         ("", {"InferenceFunction": "../Finder.py"}, "has no file '../Finder.py' of its own"),

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 import torch
+from onnx import helper
 from osgeo import gdal
 
 from geodl_plugin.core.errors import GeoDLError, ModelError
@@ -18,6 +22,7 @@ from geodl_plugin.core.inference.options import PixelOptions
 from geodl_plugin.core.inference.pixels import run
 from geodl_plugin.core.packages.archive import check_package, write_package
 from geodl_plugin.core.packages.definition import ModelDefinition
+from geodl_plugin.core.packages.installation import install
 from geodl_plugin.core.progress import Progress
 
 from ..support import write_raster
@@ -25,6 +30,12 @@ from .graphs import LEVELS, level_weights, pixel_onnx
 
 DATA = Path(__file__).parent / "data"
 NAMES = {"class_names": {0: "background", 1: "Tree", 2: "Car"}}
+
+PIXELS = {"Framework": "ONNX", "ModelType": "ImageClassification"}
+TOLD_PIXELS = {
+    "ExtractBands": [0, 1, 2],
+    "Classes": [{"Value": 1, "Name": "Tree"}, {"Value": 2, "Name": "Car"}],
+}
 
 
 @pytest.fixture
@@ -68,6 +79,15 @@ def test_an_onnx_file_alone_classifies(
     kind: dict[str, Any], raster: tuple[str, np.ndarray], tmp_path: Path
 ) -> None:
     model = pixel_onnx(tmp_path / "net.onnx", 3, model_type="Segmentor", **NAMES, **kind)
+    assert (classify(raster[0], model, tmp_path) == raster[1]).all()
+
+
+@pytest.mark.parametrize("kind", ["Segmentor", "segmenter"])
+def test_the_background_as_deepness_spells_it(
+    kind: str, raster: tuple[str, np.ndarray], tmp_path: Path
+) -> None:
+    names = {0: "_background", 1: "Tree", 2: "Car"}
+    model = pixel_onnx(tmp_path / "net.onnx", 3, model_type=kind, class_names=names)
     assert (classify(raster[0], model, tmp_path) == raster[1]).all()
 
 
@@ -242,6 +262,68 @@ def test_a_package_may_hold_a_folder(raster: tuple[str, np.ndarray], tmp_path: P
     assert (classify(raster[0], path, tmp_path) == raster[1]).all()
 
 
+ODD_PACKAGES = {
+    "of a Mac": ({"m.emd": "net.onnx"}, ["net.onnx", "__MACOSX/._m.emd", "._m.emd"]),
+    "of .NET": ({"in\\m.emd": "net.onnx"}, ["in\\net.onnx"]),
+    "with folders": ({"m.emd": "weights\\net.onnx"}, ["weights/net.onnx"]),
+}
+
+
+@pytest.mark.parametrize("kind", ODD_PACKAGES)
+def test_packages_of_other_programs(
+    kind: str, raster: tuple[str, np.ndarray], tmp_path: Path
+) -> None:
+    definitions, names = ODD_PACKAGES[kind]
+    network = Path(pixel_onnx(tmp_path / "other.onnx", 3, **NAMES)).read_bytes()
+    path = tmp_path / "m.dlpk"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, file in definitions.items():
+            archive.writestr(name, json.dumps({**PIXELS, "ModelFile": file}))
+        for name in names:
+            archive.writestr(name, network if name.endswith(".onnx") else b"\0\5\x16\7")
+    check_package(path, path.name)
+    assert (classify(raster[0], path, tmp_path) == raster[1]).all()
+
+
+def test_a_network_in_a_folder_beside_its_definition(
+    raster: tuple[str, np.ndarray], tmp_path: Path
+) -> None:
+    (tmp_path / "weights").mkdir()
+    pixel_onnx(tmp_path / "weights" / "net.onnx", 3, **NAMES)
+    model = tmp_path / "m.emd"
+    model.write_text(json.dumps({**PIXELS, "ModelFile": "weights/net.onnx"}))
+    assert (classify(raster[0], model, tmp_path) == raster[1]).all()
+
+
+@pytest.mark.parametrize("kind", ["external weights", "OpenVINO", "SavedModel"])
+def test_an_installed_network_has_all_its_files(
+    kind: str, raster: tuple[str, np.ndarray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import openvino
+
+    monkeypatch.setenv("GEODL_MODELS", str(tmp_path / "models"))
+    folder = tmp_path / "made"
+    folder.mkdir()
+    path = pixel_onnx(folder / "net.onnx", 3, **NAMES)
+    named = {**PIXELS, **TOLD_PIXELS, "ModelFile": "net.onnx"}
+    if kind == "external weights":
+        onnx.save(
+            onnx.load(path), path, save_as_external_data=True, location="w.data", size_threshold=0
+        )
+    elif kind == "OpenVINO":
+        openvino.save_model(openvino.convert_model(path), str(folder / "net.xml"))
+        named["ModelFile"] = "net.xml"
+    else:
+        shutil.copytree(DATA / "saved_model", folder / "net")
+        named["ModelFile"] = "net"
+    definition = folder / "m.emd"
+    definition.write_text(json.dumps(named))
+    wanted = classify(raster[0], definition, tmp_path)
+    assert install(str(definition), "mine", Progress()) == "mine"
+    shutil.rmtree(folder)
+    assert (classify(raster[0], "mine", tmp_path) == wanted).all()
+
+
 def test_keras_is_refused_with_a_way_out(raster: tuple[str, np.ndarray], tmp_path: Path) -> None:
     emd = {
         "Framework": "Keras",
@@ -304,6 +386,44 @@ def test_programs_of_pytorch(
         told = {"classes": "background,Tree,Car"}
     values = {"arguments": {**told, "bands": "0,1,2", "scale": "255"}}
     assert (classify(raster[0], path, tmp_path, **values) == raster[1]).all()
+
+
+class Halves(Levels):
+    """Computes in half precision, and tells a number of all images too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.half()
+
+    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        answer = self.layer(images)
+        return answer, answer.mean()
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
+@pytest.mark.parametrize("kind", ["pt", "pt2"])
+def test_programs_in_half_precision(
+    kind: str, raster: tuple[str, np.ndarray], tmp_path: Path
+) -> None:
+    path, example = tmp_path / f"net.{kind}", torch.rand(1, 3, 64, 64).half()
+    if kind == "pt":
+        torch.jit.save(torch.jit.trace(Halves(), example), str(path))
+    else:
+        torch.export.save(torch.export.export(Halves(), (example,)), str(path))
+    path.with_suffix(".json").write_text(json.dumps({**FACTS, "tiles_size": 64}))
+    told = {"bands": "0,1,2", "scale": "255"}
+    assert (classify(raster[0], path, tmp_path, arguments=told) == raster[1]).all()
+
+
+def test_a_number_beside_the_answer_is_left_out(
+    raster: tuple[str, np.ndarray], tmp_path: Path
+) -> None:
+    path = pixel_onnx(tmp_path / "net.onnx", 3, model_type="Segmentor", **NAMES)
+    model = onnx.load(path)
+    model.graph.node.append(helper.make_node("ReduceMean", ["logits"], ["mean"], keepdims=0))
+    model.graph.output.insert(0, helper.make_tensor_value_info("mean", 1, []))
+    onnx.save(model, path)
+    assert (classify(raster[0], path, tmp_path) == raster[1]).all()
 
 
 def test_weights_of_pytorch_alone_are_never_opened(

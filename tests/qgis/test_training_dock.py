@@ -1,0 +1,29 @@
+"""The training window goes on whatever happens to the project meanwhile."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from qgis.core import QgsProject, QgsRasterLayer
+from qgis.PyQt.QtWidgets import QMainWindow
+
+from geodl_plugin.gui.training_dock import TrainingDock
+from tests.qgis.models import write_untrained
+from tests.unit.inference.support import write_raster
+
+
+def test_a_raster_that_has_left_the_project_is_not_missed(tmp_path: Path) -> None:
+    source = write_raster(tmp_path / "image.tif", np.zeros((3, 8, 8), np.uint8))
+    layer = QgsRasterLayer(source, "image")
+    QgsProject.instance().addMapLayer(layer)
+    window = QMainWindow()
+    dock = TrainingDock(window)
+    ended: list[bool] = []
+    dock.ended.connect(ended.append)
+    dock._target = layer.id()
+    QgsProject.instance().clear()
+    model = write_untrained(tmp_path / "trees.dlpk", "FCN", backbone="", channels=[4, 8])
+    dock._finish({"model": model, "epochs": 3})
+    assert ended == [True]
+    assert "was trained but not applied: the raster has left" in dock.notice.text
