@@ -22,7 +22,7 @@ from geodl_plugin.core.chips.export import export_chips
 from geodl_plugin.core.chips.formats import chip_format
 from geodl_plugin.core.chips.options import ExportOptions
 from geodl_plugin.core.geo.vector_writer import VectorWriter
-from geodl_plugin.core.inference import change, detect, engine, objects, pixels
+from geodl_plugin.core.inference import change, detect, loading, objects, pixels
 from geodl_plugin.core.inference.loading import load_network
 from geodl_plugin.core.inference.model import Model
 from geodl_plugin.core.inference.options import (
@@ -210,7 +210,7 @@ def test_trained_saved_loaded_and_applied(
         reached.append("loaded")
         return network
 
-    monkeypatch.setattr(engine, "load_network", load)
+    monkeypatch.setattr(loading, "load_network", load)
     APPLY[kind.task](workshop, package, images, tmp_path)
     assert reached == ["trained", "saved", "loaded"]
     reached.append("applied")
