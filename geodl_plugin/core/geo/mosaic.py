@@ -12,8 +12,9 @@ from osgeo import gdal
 
 from ..errors import RasterError
 from .crs import same_crs
+from .dataset_facts import open_dataset
 from .gdal_calls import attempt, last_error
-from .raster import Raster, open_dataset
+from .raster import Raster
 
 
 def join(paths: tuple[str, ...]) -> gdal.Dataset:

@@ -12,6 +12,14 @@ import numpy as np
 from osgeo import gdal, gdal_array
 
 from ..errors import RasterError
+from .dataset_facts import (
+    band_name,
+    geotransform_of,
+    is_absent,
+    mask_bands,
+    open_dataset,
+    value_names,
+)
 from .gdal_calls import attempt, last_error
 from .grid import GeoTransform, Window
 
@@ -60,7 +68,7 @@ class Raster:
         self.width: int = dataset.RasterXSize
         self.height: int = dataset.RasterYSize
         self.window = Window(0, 0, self.width, self.height)
-        self.geotransform = _geotransform(dataset)
+        self.geotransform = geotransform_of(dataset)
         self.has_place = dataset.GetGeoTransform(can_return_null=True) is not None
         self.crs: str = dataset.GetProjection()
         bands = [dataset.GetRasterBand(index + 1) for index in range(dataset.RasterCount)]
@@ -69,13 +77,13 @@ class Raster:
         alpha = [band for band in bands if band.GetColorInterpretation() == gdal.GCI_AlphaBand]
         self._bands = [band for band in bands if band not in alpha] or bands
         self.band_count = len(self._bands)
-        self.band_names = tuple(_band_name(band) for band in self._bands)
+        self.band_names = tuple(band_name(band) for band in self._bands)
         self.dtype = np.result_type(
             *(gdal_array.GDALTypeCodeToNumericTypeCode(band.DataType) for band in self._bands)
         )
         self.nodata: float | None = self._bands[0].GetNoDataValue()
         # GDAL takes an alpha band for a mask only beside one or three others.
-        self._masks = alpha or _mask_bands(self._bands)
+        self._masks = alpha or mask_bands(self._bands)
         # A mask that is computed from a no-data value knows nothing of absent blocks.
         by_value = not alpha and self._bands[0].GetMaskFlags() & gdal.GMF_NODATA
         self._coverage_bands = self._bands if by_value else self._masks
@@ -247,7 +255,7 @@ class Raster:
         if inside is None:
             return True
         # Absent blocks read as no data only where the file has a no-data value or a mask.
-        return bool(self._masks) and all(_is_absent(band, inside) for band in self._coverage_bands)
+        return bool(self._masks) and all(is_absent(band, inside) for band in self._coverage_bands)
 
     def is_blank(self, window: Window) -> bool:
         """Return whether a window has no data, as far as its masks tell; pixels stay unread."""
@@ -260,10 +268,7 @@ class Raster:
 
     def class_names(self) -> dict[int, str]:
         """Return the names of the pixel values, as the file tells them; empty when it does not."""
-        band = self._bands[0]
-        names = dict(enumerate(band.GetCategoryNames() or ()))
-        names.update(_attribute_names(band.GetDefaultRAT()))
-        return {value: name for value, name in names.items() if name}
+        return value_names(self._bands[0])
 
     def _read_band(
         self,
@@ -319,23 +324,6 @@ def _finite(pixels: np.ndarray) -> np.ndarray:
     return np.ones(pixels.shape[1:], bool)
 
 
-def open_dataset(path: str) -> gdal.Dataset:
-    """Open a file with GDAL; raise :class:`RasterError` when it cannot."""
-    dataset = attempt(gdal.OpenEx, path, gdal.OF_RASTER)
-    if dataset is None:
-        reason = last_error()
-        if not path.startswith(("/vsi", "http")) and ":" not in path and not Path(path).exists():
-            raise RasterError(f"There is no file '{path}'. Choose an existing raster.")
-        raise RasterError(f"'{path}' cannot be opened as a raster: {reason or 'unknown format'}.")
-    return dataset
-
-
-def _geotransform(dataset: gdal.Dataset) -> GeoTransform:
-    """Return where the pixels lie; without a georeference, where QGIS shows them: below 0, 0."""
-    known = dataset.GetGeoTransform(can_return_null=True)
-    return GeoTransform(row_y=-1.0) if known is None else GeoTransform(*known)
-
-
 def _warped(
     sources: tuple[str, ...], geotransform: GeoTransform, width: int, height: int, bounded: bool
 ) -> gdal.Dataset:
@@ -368,48 +356,3 @@ def _warped(
             "Warp the raster of that grid first."
         )
     return dataset
-
-
-def _band_name(band: gdal.Band) -> str:
-    if band.GetDescription():
-        return band.GetDescription()
-    color = gdal.GetColorInterpretationName(band.GetColorInterpretation())
-    return color if color not in ("Undefined", "Gray", "Palette") else f"Band_{band.GetBand()}"
-
-
-def _attribute_names(table: gdal.RasterAttributeTable | None) -> dict[int, str]:
-    if table is None:
-        return {}
-    columns = {table.GetUsageOfCol(index): index for index in range(table.GetColumnCount())}
-    value = columns.get(gdal.GFU_MinMax)
-    name = columns.get(gdal.GFU_Name)
-    if name is None:
-        # Tables of other programs tell the use of a column by its name only.
-        titles = {table.GetNameOfCol(i).lower(): i for i in range(table.GetColumnCount())}
-        known = ("classname", "class_name", "name", "class")
-        name = next((titles[each] for each in known if each in titles), None)
-        value = titles.get("value") if value is None else value
-    if value is None or name is None:
-        return {}
-    return {
-        table.GetValueAsInt(row, value): table.GetValueAsString(row, name)
-        for row in range(table.GetRowCount())
-    }
-
-
-def _mask_bands(bands: Sequence[gdal.Band]) -> list[gdal.Band]:
-    """Return the bands that tell where the raster has data; none when it has data everywhere."""
-    flags = [band.GetMaskFlags() for band in bands]
-    if any(flag & gdal.GMF_ALL_VALID for flag in flags):
-        return []
-    if flags[0] & gdal.GMF_PER_DATASET:
-        return [bands[0].GetMaskBand()]
-    return [band.GetMaskBand() for band in bands]
-
-
-def _is_absent(band: gdal.Band, window: Window) -> bool:
-    answer = attempt(
-        band.GetDataCoverageStatus, window.col, window.row, window.width, window.height
-    )
-    flags = answer[0] if isinstance(answer, (tuple, list)) else answer
-    return flags == gdal.GDAL_DATA_COVERAGE_STATUS_EMPTY
