@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -221,7 +220,11 @@ class Engine:
         return seconds * self._work / (batch.shape[-1] * batch.shape[-2])
 
     def _form(self, image: np.ndarray) -> str:
-        """Return what decides, beside the model, what OpenVINO reads of the network."""
+        """Return what decides, beside the model, what OpenVINO reads of the network.
+
+        Raises:
+            ImportError: when OpenVINO is not installed.
+        """
         from .openvino_network import processor
 
         return f"{form_of(self.network)} {image.dtype} {len(image)} {processor()}"
@@ -230,21 +233,24 @@ class Engine:
         """Return what another run has kept: it agreed with torch and was faster."""
         if self._kept is None or self._kept.facts() is None or self.precision == "float16":
             return None
-        try:
-            from .openvino_network import ReadNetwork
+        from .openvino_network import ReadNetwork
 
-            found = self._kept.find(self._form(image))
+        try:
+            form = self._form(image)
+            found = self._kept.find(form)
+        except ImportError:
+            return None
+        try:
             return None if found is None else ReadNetwork.open(*found)
-        except (ImportError, RuntimeError, ValueError):  # another run reads the network anew
-            self._kept = None
+        except (RuntimeError, ValueError):  # this OpenVINO does not understand it
+            self._kept.drop(form)
             return None
 
     def _keep(self, image: np.ndarray, read: ReadNetwork) -> None:
         """Keep what OpenVINO has read for the next run of the same model."""
         if self._kept is not None:
-            with contextlib.suppress(NotImplementedError):  # of a structure without a name
-                facts = facts_of(innermost(self.network))
-                self._kept.keep(self._form(image), facts, read.structure(), read.save)
+            facts = facts_of(innermost(self.network))
+            self._kept.keep(self._form(image), facts, read.structure(), read.save)
 
     def _compile(self, image: np.ndarray, known: bool) -> CompiledNetwork | None:
         """Return what OpenVINO makes of the network, if it agrees with torch and is faster.

@@ -12,8 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils import _pytree
 
-from ..telemetry import silence
-from .openvino_streams import Streams
+from .openvino_streams import Streams, library
 
 PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}
 
@@ -44,9 +43,7 @@ class ReadNetwork:
             ImportError: when OpenVINO is not installed.
             Exception: whatever it raises when it does not take the network.
         """
-        silence()
-        import openvino
-
+        openvino = library()
         flat = _Flat(network)
         with torch.inference_mode(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -60,26 +57,17 @@ class ReadNetwork:
     @classmethod
     def open(cls, path: Path, structure: str) -> ReadNetwork:
         """Open what :meth:`save` has written, with its structure; else as :meth:`of`."""
-        silence()
-        import openvino
-
-        core = openvino.Core()
+        core = library().Core()
         # A mapped file that another run removes is a problem on Windows.
         core.set_property({"ENABLE_MMAP": False})
         return cls(core.read_model(str(path)), _pytree.treespec_loads(structure))
 
     def save(self, path: Path) -> None:
         """Write the graph to a path that ends in ``.xml``, and its weights beside it."""
-        import openvino
-
-        openvino.save_model(self._model, str(path), compress_to_fp16=False)
+        library().save_model(self._model, str(path), compress_to_fp16=False)
 
     def structure(self) -> str:
-        """Return the structure of the answer as text.
-
-        Raises:
-            NotImplementedError: when it is made of types that have none.
-        """
+        """Return the structure of the answer as text: of tuples, lists and dicts it is."""
         return _pytree.treespec_dumps(self._structure)
 
     def compiled(self, precision: str) -> CompiledNetwork:
@@ -101,10 +89,8 @@ class CompiledNetwork:
     """
 
     def __init__(self, model: Any, structure: _pytree.TreeSpec, precision: str) -> None:
-        import openvino
-
         self._structure = structure
-        self._compiled = Streams(openvino.Core(), model, PRECISIONS[precision])
+        self._compiled = Streams(library().Core(), model, PRECISIONS[precision])
         self.streams = self._compiled.count
 
     def __call__(self, images: Tensor) -> Any:
@@ -122,10 +108,7 @@ class CompiledNetwork:
 
 def processor() -> str:
     """Return the processor's name, as OpenVINO knows it."""
-    silence()
-    import openvino
-
-    return str(openvino.Core().get_property("CPU", "FULL_DEVICE_NAME"))
+    return str(library().Core().get_property("CPU", "FULL_DEVICE_NAME"))
 
 
 class _Flat(nn.Module):

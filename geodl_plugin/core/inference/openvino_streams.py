@@ -8,7 +8,21 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..telemetry import silence
+
 STREAMS = 2  # batches computed at a time: threads that share one wait for each other more
+
+
+def library() -> Any:
+    """Return OpenVINO, which sends nothing.
+
+    Raises:
+        ImportError: when it is not installed.
+    """
+    silence()
+    import openvino
+
+    return openvino
 
 
 def stream_count() -> int:

@@ -4,9 +4,20 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch.utils import _pytree
 
 from geodl_plugin.core.inference.answers import tensors
-from geodl_plugin.core.models.registry import NetworkSpec, build_network, model_type
+from geodl_plugin.core.inference.loading import load_network
+from geodl_plugin.core.inference.model import read_model
+from geodl_plugin.core.models.registry import (
+    NetworkSpec,
+    Task,
+    build_network,
+    model_type,
+    model_types,
+)
+from geodl_plugin.core.packages.archive import open_package
+from tests.qgis.models import write_untrained
 
 pytest.importorskip("openvino")
 
@@ -33,3 +44,21 @@ def test_the_same_answers_at_other_sizes_than_that_of_the_example(name):
         for one, other in zip(wanted, found):
             assert one.shape == other.shape
             assert torch.allclose(one, other, atol=1e-3)
+
+
+# Other tests register types of their own, named TEST_….
+KINDS = [kind for kind in model_types() if not kind.name.startswith("TEST_")]
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_the_structure_of_every_answer_can_be_written_down(kind, tmp_path):
+    """What is kept of a network for its next run needs it."""
+    model = write_untrained(tmp_path / "a.dlpk", kind.name, chip_size=128)
+    with open_package(model) as package:
+        network = load_network(read_model(package.definition, kind.task), package).eval()
+    bands = 6 if kind.task is Task.CHANGE else 3
+    with torch.inference_mode():
+        leaves, structure = _pytree.tree_flatten(network(torch.rand(1, bands, 128, 128)))
+    again = _pytree.treespec_loads(_pytree.treespec_dumps(structure))
+    assert again == structure
+    assert all(leaf.is_floating_point() for leaf in leaves)

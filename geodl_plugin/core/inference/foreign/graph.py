@@ -13,9 +13,8 @@ from torch import Tensor
 from ...errors import ModelError
 from ...packages.archive import Package
 from ...packages.networks.onnx_header import read_onnx
-from ...telemetry import silence
 from ..model import Model
-from ..openvino_streams import Streams, stream_count
+from ..openvino_streams import Streams, library, stream_count
 from .asking import Answer, Ask
 
 SAVED_MODEL = "saved_model.pb"
@@ -49,11 +48,8 @@ class Graph(Ask):
 
     def __init__(self, path: Path, model: Model) -> None:
         super().__init__()
-        silence()
-        import openvino
-
-        self._openvino = openvino
-        self._core = openvino.Core()
+        self._openvino = library()
+        self._core = self._openvino.Core()
         # A mapped file could not be removed on Windows, where it was unpacked to.
         self._core.set_property({"ENABLE_MMAP": False})
         try:
