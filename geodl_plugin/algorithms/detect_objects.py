@@ -14,8 +14,8 @@ from qgis.core import (
     QgsProcessingParameterVectorDestination,
 )
 
-from ..core.inference.checks import check_fields, choose_classes, open_detection
-from ..core.inference.items import split
+from ..core.inference.checks import choose_classes, open_detection
+from ..core.inference.items import detection_items
 from ..core.inference.options import DETECTION_ARGUMENTS, DetectionOptions
 from ..core.models.registry import Task
 from ..core.progress import Progress
@@ -134,8 +134,7 @@ class DetectObjects(InferenceAlgorithm):
             class_field=self.text(parameters, self.CLASS_FIELD, context),
             classes=[name.strip() for name in classes if name.strip()],
         )
-        check_fields(options)
-        with open_detection(split(options, open_detection)[0]) as job:
+        with open_detection(detection_items(options)[0]) as job:
             schema = choose_classes(job.model.schema, options.classes, job.model.name)
         result = self.infer(options, progress)
         styler = ClassStyler.of_schema(schema, options.class_field)

@@ -11,12 +11,12 @@ from ..geo.grid import Tile
 from ..geo.raster import Raster
 from ..progress import Phase, Progress
 from .answering import Answering
-from .checks import Job, check_fields, choose_classes, open_detection
+from .checks import Job, choose_classes, open_detection
 from .detection_views import DetectionViews
 from .detections import COLUMNS, Detections, as_arrays, tile_number
 from .engine import Engine
 from .foreign.agreement import agreed
-from .items import run_items, split
+from .items import detection_items, run_items
 from .journal import Journal, facts_of, resumable
 from .loading import open_engine
 from .merge import Merger, inside, place, rim_tolerance, suppress
@@ -36,8 +36,7 @@ def run(options: DetectionOptions, progress: Progress) -> dict[str, Any]:
     Raises:
         GeoDLError: one sentence; nothing is left at the output then.
     """
-    check_fields(options)
-    items = split(options, open_detection)
+    items = detection_items(options)
     with open_detection(items[0], None if options.is_each else progress) as job:
         engine = open_engine(job.model, options, progress)
         items = [agreed(each, engine.network) for each in items]

@@ -14,9 +14,9 @@ from ..geo.vector import VectorReader
 from ..geo.vector_writer import VectorWriter
 from ..leftovers import remove_unfinished, unfinished
 from ..progress import Part, Progress
-from .checks import Job
+from .checks import Job, check_fields, open_detection
 from .journal import facts_of, resumable
-from .options import InferenceOptions
+from .options import DetectionOptions, InferenceOptions
 from .whole_rasters import RASTER_FIELD
 
 Options = TypeVar("Options", bound=InferenceOptions)
@@ -52,6 +52,16 @@ def split(options: Options, check: Callable[[Options], Job]) -> list[Options]:
     if outside is not None and not found:
         raise outside
     return found
+
+
+def detection_items(options: DetectionOptions) -> list[DetectionOptions]:
+    """Return the options of each raster to detect objects in; else as :func:`split`.
+
+    Raises:
+        InputError: when two fields of the layer that joins the results have one name.
+    """
+    check_fields(options)
+    return split(options, open_detection)
 
 
 def run_items(
