@@ -58,9 +58,10 @@ class Region:
     def holds(self, points: np.ndarray, crs: str) -> np.ndarray:
         """Return which points ``(n, 2)`` of a system lie in the region, as ``(n,)``."""
         places = transform_points(points, crs, self.crs) if len(points) else points
+        prepared = self.geometry.CreatePreparedGeometry()  # else it is read for each point again
         return np.array(
             [
-                bool(np.isfinite(place).all()) and self.geometry.Intersects(point(*place))
+                bool(np.isfinite(place).all()) and prepared.Intersects(point(*place))
                 for place in places.tolist()
             ],
             dtype=bool,

@@ -84,9 +84,10 @@ class VectorReference:
     def known(self, window: Window) -> Known:
         """Return the pixels that features cover."""
         bounds = window_bounds(window, self._result.geotransform)
+        found = self._layer.features(bounds, self._result.crs, [self._field], around=bounds)
         features = [
             (feature.geometry, self._values[feature.attributes[self._field]])
-            for feature in self._layer.features(bounds, self._result.crs, [self._field], clip=True)
+            for feature in found
             if feature.attributes[self._field] is not None
         ]
         if any(geometry.GetDimension() == 1 for geometry, _ in features):

@@ -12,7 +12,7 @@ from ..errors import OutsideError
 from ..geo.grid import Window, chip_windows, positions
 from ..geo.raster import Raster
 from ..geo.sampling import Frame, turned
-from ..geo.shapes import bounds_window, polygon
+from ..geo.shapes import bounds_window, polygon, window_bounds
 from ..geo.vector import Geometry, VectorReader
 from .options import ExportOptions
 from .source import LabelSource
@@ -38,7 +38,7 @@ class Plan:
         source: the features, for one chip a feature.
 
     Raises:
-        OutsideError: when the extent does not meet the raster.
+        OutsideError: when the extent or the mask does not meet the raster.
     """
 
     def __init__(self, options: ExportOptions, raster: Raster, source: LabelSource | None) -> None:
@@ -46,7 +46,8 @@ class Plan:
         self.raster = raster
         self.source = source
         self.area = self._area()
-        self.mask = self._mask()
+        # Prepared: else all of a mask would be read again for each chip.
+        self._mask = [each.CreatePreparedGeometry() for each in self._masks()]
 
     def places(self) -> Iterator[Place]:
         """Yield the places, row by row; turned passes come after the straight one."""
@@ -116,8 +117,10 @@ class Plan:
     def _allowed(self, frame: Frame) -> bool:
         if frame.window is not None and self.area.intersection(frame.window) is None:
             return False
-        outline = polygon(frame.corners()) if self.mask else None
-        return outline is None or any(shape.Contains(outline) for shape in self.mask)
+        if not self.options.mask:
+            return True
+        outline = polygon(frame.corners())
+        return any(shape.Contains(outline) for shape in self._mask)
 
     def _area(self) -> Window:
         if self.options.extent is None:
@@ -129,14 +132,28 @@ class Plan:
             )
         return area
 
-    def _mask(self) -> list[Geometry]:
-        if not self.options.mask:
+    def _masks(self) -> list[Geometry]:
+        options, raster = self.options, self.raster
+        if not options.mask:
             return []
-        layer = VectorReader(self.options.mask, self.options.mask_layer or None)
-        tolerance = EDGE * math.sqrt(self.raster.geotransform.cell_area())
-        return [
-            feature.geometry.Buffer(tolerance) for feature in layer.features(crs=self.raster.crs)
-        ]
+        layer = VectorReader(options.mask, options.mask_layer or None)
+        tolerance = EDGE * math.sqrt(raster.geotransform.cell_area())
+        # A chip may hang over the raster's edge.
+        whole = Window(
+            -options.width,
+            -options.height,
+            raster.width + 2 * options.width,
+            raster.height + 2 * options.height,
+        )
+        bounds = window_bounds(whole, raster.geotransform)
+        found = layer.features(bounds, raster.crs, [], around=bounds)
+        shapes = [feature.geometry.Buffer(tolerance) for feature in found]
+        if not shapes:
+            raise OutsideError(
+                f"The mask '{layer.name}' lies outside of '{raster.name}'. "
+                "Choose polygons that meet the raster."
+            )
+        return shapes
 
 
 def _follows(one: Place, other: Place) -> bool:

@@ -164,7 +164,10 @@ class LabelSource:
         return _Labelled(feature.fid, value, geometry, (xmin, ymin, xmax, ymax), geometry.GetArea())
 
     def _features(self, bounds: Box) -> Iterator[Feature]:
-        return self.layer.features(bounds, self.raster.crs, self.classes.fields, self.buffer)
+        whole = window_bounds(self.raster.window, self.raster.geotransform)
+        return self.layer.features(
+            bounds, self.raster.crs, self.classes.fields, self.buffer, around=whole
+        )
 
 
 def share_classes(one: LabelSource, other: LabelSource) -> None:

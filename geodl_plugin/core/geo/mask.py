@@ -48,4 +48,4 @@ class PolygonMask:
         return burn(shapes, (window.height, window.width), place, crs=self._crs) > 0
 
     def _features(self, bounds: Bounds) -> Iterator[Feature]:
-        return self._reader.features(bounds, self._crs, [], clip=True)
+        return self._reader.features(bounds, self._crs, [], around=bounds)

@@ -143,7 +143,7 @@ class VectorReader:
         fields: Sequence[str] | None = None,
         buffer: float = 0.0,
         empty: bool = False,
-        clip: bool = False,
+        around: Bounds | None = None,
     ) -> Iterator[Feature]:
         """Yield the features that have a geometry.
 
@@ -153,19 +153,20 @@ class VectorReader:
             fields: only these attributes; default all.
             buffer: grow the geometries by this radius, in units of the layer.
             empty: also yield features without a geometry, with an empty one.
-            clip: of geometries that are transformed, take what lies near the bounds: what is far
-                away may have no place in ``crs``, or a wrong one.
+            around: of geometries that are transformed, take what lies near these bounds, in
+                ``crs``: what is far away may have no place there, or a wrong one.
         """
         transform = self._transformation(self.crs, crs)
-        near: ogr.Geometry | None = None
         if bounds is not None:
             own = bounds_through(bounds, self._transformation(crs, self.crs))
             self._layer.SetSpatialFilterRect(
                 own[0] - buffer, own[1] - buffer, own[2] + buffer, own[3] + buffer
             )
-            if clip and transform is not None:
-                width, height = own[2] - own[0], own[3] - own[1]
-                near = rectangle(own[0] - width, own[1] - height, own[2] + width, own[3] + height)
+        near: Bounds | None = None
+        if around is not None and transform is not None:
+            xmin, ymin, xmax, ymax = bounds_through(around, self._transformation(crs, self.crs))
+            width, height = xmax - xmin, ymax - ymin
+            near = (xmin - width, ymin - height, xmax + width, ymax + height)
         names = list(self.fields) if fields is None else list(fields)
         self._layer.ResetReading()
         for feature in self._layer:
@@ -175,8 +176,8 @@ class VectorReader:
                     continue
                 geometry = ogr.Geometry(ogr.wkbGeometryCollection)
             geometry = geometry.Buffer(buffer) if buffer else geometry.Clone()
-            if near is not None:
-                geometry = attempt(straight(geometry).Intersection, near) or geometry
+            if near is not None and not _within(geometry, near):
+                geometry = attempt(straight(geometry).Intersection, rectangle(*near)) or geometry
                 if geometry.IsEmpty():
                     continue
             if transform is not None and geometry.Transform(transform) != 0:
@@ -221,6 +222,11 @@ class VectorReader:
             return {feature.GetField(0) for feature in result}
         finally:
             self._dataset.ReleaseResultSet(result)
+
+
+def _within(geometry: ogr.Geometry, bounds: Bounds) -> bool:
+    xmin, xmax, ymin, ymax = geometry.GetEnvelope()
+    return xmin >= bounds[0] and ymin >= bounds[1] and xmax <= bounds[2] and ymax <= bounds[3]
 
 
 def _copy(field: ogr.FieldDefn) -> ogr.FieldDefn:

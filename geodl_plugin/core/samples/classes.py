@@ -80,7 +80,7 @@ def read_classes(layer: VectorReader, field: str = "", schema: Schema | None = N
 def require_overlap(layer: VectorReader, raster: Raster, buffer: float = 0.0) -> None:
     """Raise :class:`OutsideError` unless a feature of ``layer`` lies on ``raster``."""
     bounds = window_bounds(raster.window, raster.geotransform)
-    if next(layer.features(bounds, raster.crs, [], buffer), None) is None:
+    if next(layer.features(bounds, raster.crs, [], buffer, around=bounds), None) is None:
         raise OutsideError(
             f"No feature of '{layer.name}' lies on '{raster.name}'. Check that they show the "
             "same place and have the right coordinate reference systems."

@@ -242,7 +242,7 @@ def _copy(
         bounds = window_bounds(raster.window, raster.geotransform)
     known = (CONFIDENCE, COUNT) if source.are_samples else (CONFIDENCE,)
     fields = [*source.classes.fields, *(each for each in known if each in layer.fields)]
-    for feature in layer.features(bounds, crs, fields):
+    for feature in layer.features(bounds, crs, fields, around=bounds):
         phase.step()
         own = source.classes.of(feature.attributes)
         geometry = repaired(feature.geometry)

@@ -356,3 +356,45 @@ def test_what_does_not_fit_together_is_refused(scene, export, changes, message):
     with pytest.raises(GeoDLError, match=message):
         export(**changes)
     assert not (scene.folder / "chips").exists()
+
+
+@pytest.fixture
+def polygons(tmp_path):
+    """Return a function that writes a layer in degrees with one polygon of class 5."""
+
+    def write(name, corners):
+        with VectorWriter(tmp_path / name, "EPSG:4326", {"kind": int}) as writer:
+            writer.write_polygon([np.array(corners, float)], {"kind": 5})
+        return str(tmp_path / name)
+
+    return write
+
+
+WORLD = [[-180, -90], [180, -90], [180, 90], [-180, 90]]
+
+
+def test_a_mask_beyond_the_rasters_system_holds_all_chips(scene, export, polygons):
+    scene.paint().label(BOXES, [5, 9])
+    within = export(mask=polygons("world.gpkg", WORLD), folder=str(scene.folder / "within"))
+    assert len(within.chips) == len(export().chips) > 0
+
+
+@pytest.mark.parametrize("keyword", ["Classified_Tiles", "PASCAL_VOC_rectangles"])
+def test_labels_beyond_the_rasters_system_cover_all_chips(scene, export, polygons, keyword):
+    scene.paint()
+    scene.labels = polygons("world.gpkg", WORLD)
+    folder = export(format=keyword)
+    assert folder.chips
+    for label in map(folder.read_label, folder.chips):
+        if keyword == "Classified_Tiles":
+            assert (label.values == 5).all()
+        else:
+            assert label.boxes.tolist() == [[0, 0, 64, 64]]
+
+
+def test_a_mask_elsewhere_is_a_sentence(scene, export, polygons):
+    scene.paint().label(BOXES, [5, 9])
+    mask = polygons("island.gpkg", [[10, 50], [11, 50], [11, 51], [10, 51]])
+    with pytest.raises(GeoDLError, match="The mask 'island' lies outside of 'ortho"):
+        export(mask=mask)
+    assert not (scene.folder / "chips").exists()
