@@ -10,8 +10,10 @@ from qgis.PyQt.QtGui import QIcon
 
 from . import algorithms, paths
 from .algorithms.base import GeoDLAlgorithm
+from .algorithms.proxy import proxy_variables
 from .core.geo.vector_writer import DRIVERS
 from .core.inference.checks import RASTER_SUFFIXES
+from .worker.processes import VARIABLE_SOURCES
 
 
 class GeoDLProvider(QgsProcessingProvider):
@@ -41,6 +43,16 @@ class GeoDLProvider(QgsProcessingProvider):
 
     def supportedOutputRasterLayerExtensions(self) -> list[str]:  # noqa: N802
         return [suffix[1:] for suffix in RASTER_SUFFIXES]
+
+    def load(self) -> bool:
+        if proxy_variables not in VARIABLE_SOURCES:
+            VARIABLE_SOURCES.append(proxy_variables)
+        return super().load()
+
+    def unload(self) -> None:
+        if proxy_variables in VARIABLE_SOURCES:
+            VARIABLE_SOURCES.remove(proxy_variables)
+        super().unload()
 
     def loadAlgorithms(self) -> None:  # noqa: N802
         for tool in tools():

@@ -9,9 +9,9 @@ import subprocess
 import sys
 from pathlib import Path
 from urllib.error import URLError
-from urllib.request import Request, urlopen
+from urllib.request import ProxyHandler, Request, build_opener, getproxies
 
-from .processes import WINDOWS
+from .processes import WINDOWS, clean_environment
 
 PYTORCH_INDEX = "https://download.pytorch.org/whl"
 
@@ -56,6 +56,8 @@ def _reachable(name: str) -> bool:
     address = f"{PYTORCH_INDEX}/{name}/torch/"
     with contextlib.suppress(URLError, OSError, ValueError):
         request = Request(address, method="HEAD")  # noqa: S310 (https, written above)
-        with urlopen(request, timeout=8) as answer:  # noqa: S310  # nosec B310
+        proxy = clean_environment().get("https_proxy")  # the one that pip will be told
+        opener = build_opener(ProxyHandler({"https": proxy} if proxy else getproxies()))
+        with opener.open(request, timeout=8) as answer:
             return 200 <= answer.status < 300
     return False

@@ -8,7 +8,7 @@ import queue
 import signal
 import subprocess
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import IO, Any
 
 WINDOWS = os.name == "nt"
@@ -22,6 +22,9 @@ FOREIGN_VARIABLES = (
     "__PYVENV_LAUNCHER__",
 )
 
+# Tell what every child is to know besides: QGIS's proxy, for example.
+VARIABLE_SOURCES: list[Callable[[], Mapping[str, str]]] = []
+
 LONGEST_LINE = 64 * 1024 * 1024  # bytes; what is longer is no answer but a flood
 
 
@@ -30,6 +33,8 @@ def clean_environment(additions: dict[str, str] | None = None) -> dict[str, str]
     environment = {
         name: value for name, value in os.environ.items() if name not in FOREIGN_VARIABLES
     }
+    for source in VARIABLE_SOURCES:
+        environment.update(source())
     environment.update(additions or {})
     return environment
 
