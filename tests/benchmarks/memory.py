@@ -1,5 +1,6 @@
-"""Measures that inference needs the same memory for 2,000² and for 40,000² pixels, and that
-1,400 outlined objects on 4,096² pixels stay below 2 GB.
+"""Measures that inference needs the same memory for 2,000² and for 40,000² pixels, for tiles
+that are blended on 2,000 rows as wide, and that 1,400 outlined objects on 4,096² pixels stay
+below 2 GB.
 
 Each run is a process of its own; both are measured side by side. The rasters are sparse files,
 so they need no disk, but every tile is read, computed by a small network and written.
@@ -22,6 +23,8 @@ sys.path.insert(0, str(ROOT))
 SIDES = (2_000, 40_000)
 TOLERANCE = 1.10
 OUTLINES_SIDE, OUTLINES, OUTLINES_MEGABYTES = 4_096, 1_400, 2_000
+BLENDED = {"blend": "gaussian", "padding": 128}
+CLASSES = 9  # whose probabilities are blended
 ARGUMENTS = {"tile_size": 512, "padding": 32, "batch_size": 2, "precision": "float32"}
 
 
@@ -32,6 +35,7 @@ def measure(task: str, side: int) -> dict[str, float]:
     from geodl_plugin.core.inference import detect, pixels
     from geodl_plugin.core.inference.options import DetectionOptions, PixelOptions
     from geodl_plugin.core.progress import Progress
+    from geodl_plugin.core.samples.schema import Schema
     from tests.unit.inference.support import write_model
 
     with tempfile.TemporaryDirectory() as name:
@@ -39,7 +43,8 @@ def measure(task: str, side: int) -> dict[str, float]:
         options = ["TILED=YES", "SPARSE_OK=TRUE", "COMPRESS=LZW"]
         bands, kind = (1, gdal.GDT_UInt16) if task == "outlines" else (3, gdal.GDT_Byte)
         driver = gdal.GetDriverByName("GTiff")
-        dataset = driver.Create(source, side, side, bands, kind, options)
+        rows = SIDES[0] if task == "blended" else side
+        dataset = driver.Create(source, side, rows, bands, kind, options)
         dataset.SetGeoTransform((500000, 0.1, 0, 4100000, 0, -0.1))
         if task == "outlines":
             _draw_discs(dataset.GetRasterBand(1), side)
@@ -53,6 +58,13 @@ def measure(task: str, side: int) -> dict[str, float]:
             model = write_model(Path(name) / "m.dlpk", "TEST_MANY", bands=3)
             made = DetectionOptions([source], model, str(Path(name) / "out.gpkg"), **ARGUMENTS)
             result = detect.run(made, Progress())
+        elif task == "blended":
+            schema = Schema.from_names(f"class {number}" for number in range(CLASSES))
+            model = write_model(Path(name) / "m.dlpk", "TEST_SMALL", bands=3, schema=schema)
+            values = {**ARGUMENTS, **BLENDED}
+            result = pixels.run(
+                PixelOptions([source], model, str(Path(name) / "out.tif"), **values), Progress()
+            )
         else:
             model = write_model(Path(name) / "m.dlpk", "TEST_PIXELS", bands=3)
             classes = PixelOptions([source], model, str(Path(name) / "out.tif"), **ARGUMENTS)
@@ -93,7 +105,7 @@ def outlines() -> bool:
     answer = subprocess.run(command, check=True, capture_output=True, text=True)
     figures = json.loads(answer.stdout.splitlines()[-1])
     print(
-        f"outlines         {OUTLINES_SIDE:6}²  {figures['megabytes']:7.1f} MB peak  "
+        f"outlines         {OUTLINES_SIDE:6} wide  {figures['megabytes']:7.1f} MB peak  "
         f"{figures['seconds']:6.1f} s  {figures['count']} found"
     )
     return figures["megabytes"] <= OUTLINES_MEGABYTES and figures["count"] == OUTLINES
@@ -107,7 +119,7 @@ def side_by_side(task: str) -> bool:
         answer = subprocess.run(command, check=True, capture_output=True, text=True)
         figures[side] = json.loads(answer.stdout.splitlines()[-1])
         print(
-            f"{task:16} {side:6}²  {figures[side]['megabytes']:7.1f} MB peak  "
+            f"{task:16} {side:6} wide  {figures[side]['megabytes']:7.1f} MB peak  "
             f"{figures[side]['seconds']:6.1f} s  {figures[side]['count']} found"
         )
     ratio = figures[SIDES[1]]["megabytes"] / figures[SIDES[0]]["megabytes"]
@@ -119,5 +131,6 @@ if __name__ == "__main__":
     if len(sys.argv) > 2:
         print(json.dumps(measure(sys.argv[1], int(sys.argv[2]))))
     else:
-        passed = [side_by_side("detect"), side_by_side("classify_pixels"), outlines()]
+        passed = [side_by_side(task) for task in ("detect", "classify_pixels", "blended")]
+        passed.append(outlines())
         sys.exit(0 if all(passed) else 1)

@@ -10,6 +10,7 @@ from functools import lru_cache
 import numpy as np
 
 from ..geo.grid import Tile, Window
+from .cell_sums import CellSum, CellSums
 from .tiles import TilePlan
 
 SPREAD = 1 / 8  # standard deviation of a tile's weights, as share of its side
@@ -82,23 +83,14 @@ def weights(size: int) -> np.ndarray:
     return np.maximum(np.outer(bell, bell), LEAST_WEIGHT).astype(np.float32)
 
 
-@dataclass
-class _Sum:
-    """What tiles have said about a cell so far."""
-
-    chances: np.ndarray | None
-    weight: np.ndarray | None
-    wanted: np.ndarray
-    missing: int
-
-
 class Blender:
-    """Adds up the weighted answers of overlapping tiles; memory holds unfinished cells only.
+    """Adds up the weighted answers of overlapping tiles until their cells are finished.
 
     Args:
         cells: of the plan.
         size: side of a tile.
         done: numbers of cells that are finished already.
+        sums: where those of unfinished cells are kept.
         finished: is told of each cell with its mean answer ``(n, rows, cols)``, ``None`` when
             no tile had one, and where an answer is wanted ``(rows, cols)``.
     """
@@ -108,13 +100,14 @@ class Blender:
         cells: Cells,
         size: int,
         done: Container[int],
+        sums: CellSums,
         finished: Callable[[Cell, np.ndarray | None, np.ndarray], None],
     ) -> None:
         self._cells = cells
         self._weights = weights(size)
         self._done = done
         self._finished = finished
-        self._sums: dict[int, _Sum] = {}
+        self._sums = sums
 
     def add(self, tile: Tile, chances: np.ndarray | None, wanted: np.ndarray | None) -> None:
         """Add the answer of a tile, or that it has none.
@@ -127,11 +120,10 @@ class Blender:
         for cell in self._cells.of(tile):
             if cell.number in self._done:
                 continue
-            sum_ = self._sums.get(cell.number)
+            sum_ = self._sums.take(cell.number)
             if sum_ is None:
                 shape = cell.window.height, cell.window.width
-                sum_ = _Sum(None, None, np.zeros(shape, bool), cell.tiles)
-                self._sums[cell.number] = sum_
+                sum_ = CellSum(None, None, np.zeros(shape, bool), cell.tiles)
             if chances is not None and wanted is not None:
                 place = cell.window.slices(tile.outer)
                 weight = self._weights[place]
@@ -140,8 +132,9 @@ class Blender:
                 sum_.weight = weight if sum_.weight is None else sum_.weight + weight
                 sum_.wanted |= wanted[cell.window.slices(tile.inner)]
             sum_.missing -= 1
-            if not sum_.missing:
-                del self._sums[cell.number]
+            if sum_.missing:
+                self._sums.put(cell.number, sum_)
+            else:
                 mean = None if sum_.chances is None else sum_.chances / sum_.weight
                 self._finished(cell, mean, sum_.wanted)
 

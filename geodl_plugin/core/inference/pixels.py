@@ -23,6 +23,7 @@ from ..leftovers import remove_leftovers, unfinished
 from ..progress import Phase, Progress, Share
 from ..samples.schema import Schema
 from .answering import Answering
+from .cell_sums import CellSums
 from .checks import Job, open_pixels, with_background
 from .engine import Decode, Engine
 from .foreign.agreement import agreed
@@ -195,7 +196,8 @@ def _build_rasters(
         chances = ProbabilityWriter(options.probabilities, job.raster, names, area, True, progress)
         rasters.append(chances)
     kept = KeptTiles(unfinished(options.output, "tiles"))
-    collector = _Collector(model.schema, first, work.tiles, classes, chances, journal, kept)
+    sums = CellSums(unfinished(options.output, "sums"))
+    collector = _Collector(model.schema, first, work.tiles, classes, chances, journal, kept, sums)
     if not all(raster.is_whole for raster in rasters):
         _compute(work, collector, progress)
     progress.update(_COMPUTED, "Writing overviews")
@@ -229,6 +231,7 @@ class _Collector:
         classes, chances: where classes and, if wanted, probabilities are written.
         journal: of finished cells.
         kept: tiles whose cells are not all finished, where they are blended.
+        sums: of those cells.
     """
 
     def __init__(
@@ -240,6 +243,7 @@ class _Collector:
         chances: ProbabilityWriter | None,
         journal: Journal,
         kept: KeptTiles,
+        sums: CellSums,
     ) -> None:
         self.journal = journal
         self._kept = kept
@@ -258,7 +262,7 @@ class _Collector:
             self._counts += journal.answers(part)["counts"]
         self._blender: Blender | None = None
         if tiles.blended:
-            self._blender = Blender(self._cells, tiles.size, self._done, self._finish)
+            self._blender = Blender(self._cells, tiles.size, self._done, sums, self._finish)
             self._take_kept(self._blender)
         self._known = frozenset(self._waiting)
 
