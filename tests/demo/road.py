@@ -17,6 +17,7 @@ from process import QgisProcess
 TREES = "1:Tree:#ffd200"
 OBJECTS = "1:Tree:#ffd200;2:Open ground:#b07a3c"
 MIN_IOU = 0.4
+UNFINISHED = ".geodl-training"  # where Train model keeps what an interrupted one goes on with
 NAMES = {imagery.TREE: "Tree", imagery.GROUND: "Open ground"}
 
 
@@ -218,7 +219,8 @@ class Road:
         chips = self._folder / "chips" / training.name
 
         def work() -> None:
-            shutil.rmtree(chips, ignore_errors=True)
+            for old in (chips, self._folder / "models" / training.name):
+                shutil.rmtree(old, ignore_errors=True)
             self._qgis.run(
                 f"export_{training.name}",
                 "exporttrainingdata",
@@ -235,7 +237,8 @@ class Road:
         model = self._folder / "models" / training.name
 
         def work() -> None:
-            shutil.rmtree(model, ignore_errors=True)
+            if not (model / UNFINISHED).exists():  # a killed training goes on
+                shutil.rmtree(model, ignore_errors=True)
             self._qgis.run(
                 f"train_{training.name}",
                 "trainmodel",
