@@ -1,4 +1,4 @@
-"""Temporary files of processes that ended before they could remove them."""
+"""Temporary files and folders of processes that ended before they could remove them."""
 
 from __future__ import annotations
 
@@ -12,25 +12,30 @@ from .locks import lock
 
 
 def remove_leftovers(output: str | Path) -> None:
-    """Remove the temporary files beside a result whose writer is dead.
+    """Remove the temporary files and folders beside a result whose writer is dead.
 
-    They are called ``.FILE.part-PID.tif`` or ``FILE.part-PID.gpkg``. Those of a process that
-    still runs are left alone: two runs may write side by side.
+    They are called ``.FILE.part-PID.tif``, ``FILE.part-PID.gpkg`` or ``.FOLDER.part-PID``. Those
+    of a process that still runs are left alone: two runs may write side by side.
     """
     path = Path(output)
-    pattern = re.compile(rf"\.?{re.escape(path.name)}\.part-(\d+)\..*")
+    name = re.escape(path.name)
+    # Without the dot before or after it, it may be a part of something that the user has split.
+    pattern = re.compile(rf"\.{name}\.part-(\d+)(?:\..*)?|{name}\.part-(\d+)\..*")
     if not path.parent.is_dir():
         return
     for each in list(path.parent.iterdir()):
         found = pattern.fullmatch(each.name)
-        if found and each.is_file() and not _runs(int(found.group(1))):
+        if not found or (each.is_dir() and not each.name.startswith(".")):
+            continue
+        if not _runs(int(found[1] or found[2]), each):
             with contextlib.suppress(OSError):
-                each.unlink()
+                shutil.rmtree(each) if each.is_dir() else each.unlink()
 
 
-def _runs(process: int) -> bool:
+def _runs(process: int, path: Path) -> bool:
+    """Return whether a process that writes a file or folder may still run."""
     if os.name == "nt":
-        return False  # a file that is still open cannot be removed there
+        return path.is_dir()  # a file that is still open cannot be removed there
     try:
         os.kill(process, 0)
     except ProcessLookupError:

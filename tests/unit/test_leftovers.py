@@ -1,4 +1,4 @@
-"""Temporary files of dead processes."""
+"""Temporary files and folders of dead processes."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ def test_only_the_files_of_dead_processes_are_removed(tmp_path: Path) -> None:
         f"found.gpkg.part-{os.getpid()}.gpkg",
         f"found.tif.part-{process.pid}.tif",
         f"other.gpkg.part-{process.pid}.gpkg",
+        f"found.gpkg.part-{process.pid}",
     ]
     gone = [
         f"found.gpkg.part-{process.pid}.gpkg-journal",
@@ -28,3 +29,21 @@ def test_only_the_files_of_dead_processes_are_removed(tmp_path: Path) -> None:
     remove_leftovers(tmp_path / "found.gpkg")
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(kept)
     remove_leftovers(tmp_path / "none" / "found.gpkg")
+
+
+def test_folders_of_dead_processes_are_removed(tmp_path: Path) -> None:
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    gone = tmp_path / f".chips ü.part-{process.pid}"
+    names = (
+        f".chips ü.part-{os.getpid()}",
+        f"chips ü.part-{process.pid}",  # a name that a user may give
+        f"chips ü.part-{process.pid}.old",
+        "chips ü",
+        "chips",
+    )
+    kept = [tmp_path / name for name in names]
+    for folder in (gone, *kept):
+        (folder / "images").mkdir(parents=True)
+    remove_leftovers(tmp_path / "chips ü")
+    assert sorted(tmp_path.iterdir()) == sorted(kept)

@@ -22,6 +22,7 @@ from ..errors import GeoDLError, InputError, TrainingDataError
 from ..geo.raster import Block, Raster
 from ..geo.raster_writer import IMAGE_DRIVERS, limited_cache, write_chip
 from ..geo.sampling import Frame
+from ..leftovers import remove_leftovers
 from ..progress import Phase, Progress
 from ..samples.prelabel import warn_of_drafts
 from .checks import check_folder, check_image, check_options
@@ -69,6 +70,7 @@ def export_chips(options: ExportOptions, progress: Progress) -> ExportResult:
     with limited_cache(), tempfile.TemporaryDirectory(prefix="geodl-export-") as scratch:
         export = _Export(options, Path(scratch))
         export.warn(progress)
+        remove_leftovers(target)
         shutil.rmtree(building, ignore_errors=True)
         try:
             statistics = export.write(building, progress)

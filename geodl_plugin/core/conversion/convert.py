@@ -15,6 +15,7 @@ from ..errors import InputError, ModelError
 from ..inference.foreign.description import is_foreign
 from ..inference.loading import load_network
 from ..inference.model import Model, read_model
+from ..leftovers import remove_leftovers
 from ..models.registry import Task
 from ..overwriting import refuse_inputs
 from ..packages.archive import open_package
@@ -104,6 +105,7 @@ def _beside(output: Path) -> Iterator[Path]:
     """Give a folder beside the output, and remove it in the end whatever happens."""
     folder = output.with_name(f".{output.name}.part-{os.getpid()}")
     try:
+        remove_leftovers(output)
         folder.mkdir(parents=True)
         yield folder
     except OSError as error:

@@ -16,6 +16,7 @@ from safetensors.torch import save
 from torch import nn
 
 from ..errors import InputError
+from ..leftovers import remove_leftovers
 from ..models.registry import Task
 from ..packages.archive import write_package
 from ..packages.cell_size import METRES
@@ -101,6 +102,7 @@ def deliver(outcome: Outcome, progress: Progress) -> dict[str, Any]:
     progress.check()
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(folder / REPORT)
         partial.write_text(report, encoding="utf-8")
         files: dict[str, Path | bytes] = {
             f"{name}.safetensors": weights,

@@ -17,6 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Union
 
 from ..errors import FULL, FileError, ModelError
+from ..leftovers import remove_leftovers
 from .definition import ModelDefinition, read_definition
 from .networks.files import complete, is_network, network_definition
 from .seven_zip import SIGNATURE, Entry, SevenZip
@@ -211,6 +212,7 @@ def write_package(
     temporary = path.with_name(f".{path.name}.part-{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(path)
         with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
             archive.writestr(f"{path.stem}.emd", definition.to_json())
             for name, content in files.items():

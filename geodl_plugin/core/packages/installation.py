@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import GeoDLError, InputError, ModelError
+from ..leftovers import remove_leftovers
 from ..progress import Progress
 from . import store
 from .archive import check_package, peek_definition, write_package
@@ -103,6 +104,7 @@ def install(model: str, name: str, progress: Progress) -> str:
     part = target.with_name(f".{name}.part-{os.getpid()}{store.SUFFIX}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(target.with_name(name))
         if path.suffix.lower() == ".emd":
             pack(str(path), (), str(part))
         else:

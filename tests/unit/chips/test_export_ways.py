@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -337,6 +339,16 @@ def test_the_same_export_gives_the_same_bytes(scene, export):
     )
     assert one == other
     assert gdal.Open(str(folders[0] / "images" / "000000000.tif")) is not None
+
+
+def test_what_a_killed_export_left_is_removed(scene, export):
+    scene.paint().label(BOXES, [1, 2])
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    left = scene.folder / f".chips.part-{process.pid}"
+    (left / "images").mkdir(parents=True)
+    export()
+    assert not left.exists()
 
 
 @pytest.mark.parametrize(
