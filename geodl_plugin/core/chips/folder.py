@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +23,7 @@ from .labels import Label
 
 DEFINITION = "esri_model_definition.emd"
 STATISTICS = "esri_accumulated_stats.json"
+NUMBERED = re.compile(r"(band)?[ _]?\d*")  # a name of a band that says nothing
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,8 @@ class ChipFolder:
         format: keyword of its format.
         schema: its classes.
         chips: sorted by name.
-        band_count, width, height, band_names, dtype: of the first image.
+        band_count, width, height, dtype: of the first image.
+        band_names: as the definition tells them, else of the first image.
         definition: the template model definition, empty when there is none.
         reader: reads the labels.
     """
@@ -185,7 +188,7 @@ def open_folder(path: str | Path, without: Path | None = None) -> ChipFolder:
                 band_count=first.band_count,
                 width=first.width,
                 height=first.height,
-                band_names=first.band_names,
+                band_names=_band_names(definition, first.band_names),
                 dtype=first.dtype.name,
                 definition=definition,
                 reader=reader,
@@ -210,6 +213,16 @@ def _definition(path: Path) -> CaselessDict:
         return read_definition(file).values
     except ModelError as error:
         raise TrainingDataError(str(error)) from error
+
+
+def _band_names(definition: CaselessDict, own: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the names of the bands: images in PNG or JPEG call any three red, green and blue."""
+    rasters = definition.get("InputRastersProps")
+    told = CaselessDict(rasters).get("BandNames") if isinstance(rasters, dict) else None
+    names = tuple(map(str, told)) if isinstance(told, list) else ()
+    if len(names) != len(own) or len({name.strip().lower() for name in names}) < len(names):
+        return own
+    return own if all(NUMBERED.fullmatch(name.strip().lower()) for name in names) else names
 
 
 def _keyword(path: Path, definition: CaselessDict) -> str:

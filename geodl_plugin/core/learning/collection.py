@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -100,6 +100,7 @@ def _join(folders: Sequence[ChipFolder]) -> ChipFolder:
             ("the format", first.format, other.format),
             ("as bands", first.band_count, other.band_count),
             ("the data type", first.dtype, other.dtype),
+            *_declared(first, other),
         ):
             if one != two:
                 raise InputError(
@@ -116,6 +117,17 @@ def _join(folders: Sequence[ChipFolder]) -> ChipFolder:
         height=min(folder.height for folder in folders),
         reader=JoinedReader(folders),
     )
+
+
+def _declared(one: ChipFolder, other: ChipFolder) -> Iterator[tuple[str, str, str]]:
+    """Yield what both folders tell of their chips and their pixels do not show."""
+    names = [[name.strip().lower() for name in each.band_names] for each in (one, other)]
+    if sorted(names[0]) == sorted(names[1]):  # bands of other names may be the same ones
+        yield "the bands", ", ".join(names[0]), ", ".join(names[1])
+    for key in ("CropTileMode", "BlackenAroundFeature"):
+        told = [each.definition.get(key) for each in (one, other)]
+        if None not in told:
+            yield key, str(told[0]), str(told[1])
 
 
 def _join_schemas(folders: Sequence[ChipFolder]) -> Schema:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
@@ -157,3 +159,25 @@ def test_what_is_no_training_data_is_refused(tmp_path):
     (tmp_path / "esri_model_definition.emd").write_text('{"MetaDataMode": "Poetry"}')
     with pytest.raises(TrainingDataError, match="the format 'Poetry', which cannot be read yet"):
         open_folder(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        (["NIR", "Red", "Green"], ("NIR", "Red", "Green")),
+        (["Band_1", "band 2", "3"], ("Red", "Green", "Blue")),
+        (["NIR", "Red"], ("Red", "Green", "Blue")),
+        (["NIR", "nir", "Red"], ("Red", "Green", "Blue")),
+        ("NIR", ("Red", "Green", "Blue")),
+    ],
+)
+def test_the_definition_names_the_bands_of_images_that_cannot(tmp_path, told, expected):
+    picture(tmp_path / "images" / "0.png")
+    picture(tmp_path / "labels" / "0.png", bands=1)
+    definition = {
+        "MetaDataMode": "Classified_Tiles",
+        "Classes": [{"Value": 1, "Name": "tree", "Color": [0, 255, 0]}],
+        "InputRastersProps": {"BandNames": told},
+    }
+    (tmp_path / "esri_model_definition.emd").write_text(json.dumps(definition))
+    assert open_folder(tmp_path).band_names == expected

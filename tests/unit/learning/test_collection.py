@@ -116,6 +116,45 @@ def test_folders_that_do_not_fit_are_one_sentence(make_folder, more, sentence):
         open_collection(f"{one};{two}")
 
 
+@pytest.mark.parametrize(
+    ("one", "two", "sentence"),
+    [
+        (
+            {"InputRastersProps": {"BandNames": ["Red", "Green", "NIR"]}},
+            {"InputRastersProps": {"BandNames": ["nir", "red", "green"]}},
+            "has the bands red, green, nir, but '.*two' has nir, red, green",
+        ),
+        (
+            {"CropTileMode": "Fixed_Size"},
+            {"CropTileMode": "Variable_Size"},
+            "has CropTileMode Fixed_Size, but '.*two' has Variable_Size",
+        ),
+        (
+            {"BlackenAroundFeature": False},
+            {"BlackenAroundFeature": True},
+            "has BlackenAroundFeature False, but '.*two' has True",
+        ),
+    ],
+)
+def test_what_pixels_do_not_show_must_be_alike(make_folder, one, two, sentence):
+    paths = [make_folder("Labeled_Tiles", values=(1, 2), name=name) for name in ("one", "two")]
+    for path, told in zip(paths, (one, two)):
+        file = path / "esri_model_definition.emd"
+        file.write_text(json.dumps({**json.loads(file.read_text()), **told}))
+    with pytest.raises(InputError, match=sentence):
+        open_collection(f"{paths[0]};{paths[1]}")
+    file.write_text(json.dumps({**json.loads(file.read_text()), **one}))
+    assert len(open_collection(f"{paths[0]};{paths[1]}").folder.chips) == 12
+
+
+def test_bands_of_other_names_may_be_the_same_ones(make_folder):
+    paths = [make_folder("Labeled_Tiles", values=(1, 2), name=name) for name in ("one", "two")]
+    file = paths[1] / "esri_model_definition.emd"
+    told = {"InputRastersProps": {"BandNames": ["R", "G", "B"]}}
+    file.write_text(json.dumps({**json.loads(file.read_text()), **told}))
+    assert open_collection(f"{paths[0]};{paths[1]}").folder.band_count == 3
+
+
 def test_classes_that_contradict_are_one_sentence(make_folder):
     one = make_folder("Classified_Tiles", values=(1, 2), name="one")
     two = make_folder("Classified_Tiles", values=(1, 2), name="two")
