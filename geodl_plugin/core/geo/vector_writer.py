@@ -32,6 +32,8 @@ GEOMETRY_COLUMNS = ("geom", "geometry", "geodl_geometry")  # of a GeoPackage: th
 # In degrees, to a tenth of a millimetre: GeoJSON tells other systems by the codes of authorities.
 IN_DEGREES = ["RFC7946=YES", "COORDINATE_PRECISION=9"]
 CSV_SHAPES = ["GEOMETRY=AS_WKT", "CREATE_CSVT=YES"]  # the latter writes a .prj too
+# What SQLite keeps beside a GeoPackage: of an earlier one it would be played into the new one.
+JOURNALS = ("-wal", "-shm", "-journal")
 SHAPEFILE_NAME = 10  # bytes of a field's name
 FIELD_TYPES = {int: ogr.OFTInteger64, float: ogr.OFTReal, str: ogr.OFTString}
 TRANSACTION = 20_000  # features between two commits
@@ -219,6 +221,9 @@ class VectorWriter:
             self._fail("the disk is full")
         if self.path.exists():
             attempt(self._driver.DeleteDataSource, str(self.path))
+        if self._driver.GetName() == "GPKG":
+            for suffix in JOURNALS:
+                Path(f"{self.path}{suffix}").unlink(missing_ok=True)
         for part in self._parts(self._temporary):
             part.replace(self.path.with_name(self.path.stem + part.suffix))
         return self.path

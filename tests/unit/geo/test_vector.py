@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import resource
+import shutil
+import sqlite3
 
 import numpy as np
 import pytest
@@ -137,6 +140,28 @@ def test_a_writer_that_fails_leaves_what_was_there(tmp_path):
         raise RuntimeError
     assert VectorReader(path).count == 3
     assert [each.name for each in tmp_path.iterdir()] == ["a.gpkg"]
+
+
+@pytest.mark.parametrize("mode", ["wal", "delete"])
+def test_what_a_crash_left_of_an_earlier_result_does_not_enter_the_new_one(tmp_path, mode):
+    path, saved = fill(tmp_path / "a.gpkg", 300), tmp_path / "saved"
+    saved.mkdir()
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as editor:
+        editor.execute(f"PRAGMA journal_mode={mode}")
+        editor.execute("PRAGMA cache_size=1")  # so that much is written before the end
+        editor.execute("CREATE TABLE notes (text)")
+        editor.execute("BEGIN")
+        editor.executemany("INSERT INTO notes VALUES (?)", [("edited" * 50,)] * 3000)
+        if mode == "wal":
+            editor.execute("COMMIT")
+        for each in tmp_path.glob("a.gpkg*"):
+            shutil.copy(each, saved)
+    for each in saved.iterdir():
+        shutil.copy(each, tmp_path)
+    assert len(list(tmp_path.glob("a.gpkg-*"))) > 0
+    fill(path, 2000)
+    assert [each.name for each in tmp_path.glob("a.gpkg*")] == ["a.gpkg"]
+    assert [f.attributes["n"] for f in VectorReader(path).features()] == list(range(2000))
 
 
 def test_features_are_found_by_place_and_in_another_system(tmp_path):
