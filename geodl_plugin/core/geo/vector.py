@@ -13,7 +13,7 @@ from osgeo import gdal, ogr, osr
 from ..errors import VectorError
 from .crs import Bounds, bounds_through, transformation
 from .gdal_calls import attempt, last_error
-from .shapes import rectangle, straight
+from .shapes import polygons_of, rectangle, repaired, straight
 
 FIELD_KINDS = {
     ogr.OFTInteger: "integer",
@@ -196,10 +196,19 @@ class VectorReader:
         return self._transformations[source, target]
 
     def union(self) -> ogr.Geometry:
-        """Return all geometries joined to one."""
-        joined = ogr.Geometry(ogr.wkbPolygon)
+        """Return all polygons joined to one geometry.
+
+        Raises:
+            VectorError: when GDAL cannot join them.
+        """
+        parts = ogr.Geometry(ogr.wkbMultiPolygon)
         for feature in self.features(fields=()):
-            joined = joined.Union(feature.geometry) or joined
+            for part in polygons_of(repaired(straight(feature.geometry))):
+                parts.AddGeometry(part)
+        # One by one takes the square of their number, and what is not valid is not joined.
+        joined = attempt(parts.UnionCascaded)
+        if joined is None:
+            raise VectorError(f"The polygons of '{self.name}' cannot be joined: {last_error()}.")
         return joined
 
     def unique_values(self, field: str) -> list[Any]:
