@@ -9,7 +9,9 @@ import pytest
 from osgeo import gdal, osr
 
 from geodl_plugin.core.errors import RasterError
+from geodl_plugin.core.geo.crs import same_crs
 from geodl_plugin.core.geo.grid import GeoTransform, Window
+from geodl_plugin.core.geo.mosaic import write_mosaic
 from geodl_plugin.core.geo.raster import Raster
 from geodl_plugin.core.geo.raster_writer import write_chip
 
@@ -146,6 +148,36 @@ def test_no_raster_of_a_mosaic_is_left_out(tmp_path):
     deep = write(tmp_path / "deep.tif", grey.astype(np.uint16), origin=(40, 0))
     with pytest.raises(RasterError, match=r"'deep\.tif' cannot be joined .* SEPARATE"):
         Raster.open([other, deep])
+
+
+def without_system(path, other_words=""):
+    dataset = gdal.Open(str(path), gdal.GA_Update)
+    dataset.SetProjection(other_words)
+    dataset = None
+    return str(path)
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+@pytest.mark.parametrize("words", ["", "WKT1_ESRI"])
+def test_a_raster_without_a_system_is_part_of_a_mosaic(tmp_path, order, words):
+    """GDAL left it out, and out of the raster that joins results without a word."""
+    one = write(tmp_path / "one.tif", np.full((1, 30, 40), 1, np.uint8), 255)
+    other = write(tmp_path / "other.tif", np.full((1, 30, 40), 2, np.uint8), 255, (40, 0))
+    system = gdal.Open(one).GetSpatialRef()
+    without_system(other, system.ExportToWkt(["FORMAT=WKT1_ESRI"]) if words else "")
+    paths = [(one, other)[place] for place in order]
+    write_mosaic(paths, str(tmp_path / "all.vrt"))
+    for source in (paths, str(tmp_path / "all.vrt")):
+        with Raster.open(source) as mosaic:
+            assert same_crs(mosaic.crs, system.ExportToWkt()) and mosaic.crs
+            pixels = mosaic.read(mosaic.window).pixels[0]
+        assert (pixels[:, :40] == 1).all() and (pixels[:, 40:] == 2).all()
+    turned = write(tmp_path / "turned.tif", np.full((1, 30, 40), 3, np.uint8))
+    gdal.Open(turned, gdal.GA_Update).SetGeoTransform((0, 0.8, 0.6, 0, 0.6, -0.8))
+    with pytest.raises(RasterError, match=r"all\.vrt' cannot be written: .*turned"):
+        write_mosaic([*paths, turned], str(tmp_path / "all.vrt"))
+    assert Raster.open(str(tmp_path / "all.vrt")).width == 80
+    assert len(list(tmp_path.glob("*.vrt*"))) == len(list(tmp_path.glob(".*"))) + 1 == 1
 
 
 def write_masked(path, array, rows, origin=(0, 0)):
