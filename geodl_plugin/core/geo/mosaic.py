@@ -15,6 +15,7 @@ from .crs import same_crs
 from .dataset_facts import open_dataset
 from .gdal_calls import attempt, last_error
 from .raster import Raster
+from .result_raster import move
 
 
 def join(paths: tuple[str, ...]) -> gdal.Dataset:
@@ -147,6 +148,8 @@ def _text_of(dataset: gdal.Dataset) -> str:
 def write_mosaic(paths: Sequence[str], output: str) -> None:
     """Write a virtual raster of class rasters that lie below its folder.
 
+    What lay beside an earlier one, overviews say, is gone.
+
     Raises:
         RasterError: when it cannot be written.
     """
@@ -170,4 +173,4 @@ def write_mosaic(paths: Sequence[str], output: str) -> None:
     band.SetCategoryNames([known.get(value, "") for value in range(max(known, default=-1) + 1)])
     band.SetDescription(title)
     band = dataset = None  # writes the file
-    part.replace(target)
+    move(part, target)

@@ -180,6 +180,18 @@ def test_a_raster_without_a_system_is_part_of_a_mosaic(tmp_path, order, words):
     assert len(list(tmp_path.glob("*.vrt*"))) == len(list(tmp_path.glob(".*"))) + 1 == 1
 
 
+def test_a_new_mosaic_is_not_shown_by_the_overviews_of_an_earlier_one(tmp_path):
+    output = tmp_path / "all.vrt"
+    for value in (1, 2):
+        one = write(tmp_path / f"{value}.tif", np.full((1, 64, 64), value, np.uint8), 255)
+        write_mosaic([one], str(output))
+        with Raster.open(str(output)) as mosaic:
+            assert (mosaic.reduced(8, [0]).pixels == value).all()
+        gdal.Open(str(output)).BuildOverviews("NEAREST", [8])
+        gdal.Info(str(output), computeMinMax=True, stats=True)
+        assert (tmp_path / "all.vrt.ovr").exists()
+
+
 def write_masked(path, array, rows, origin=(0, 0)):
     write(path, array, origin=origin)
     dataset = gdal.Open(str(path), gdal.GA_Update)
