@@ -313,6 +313,24 @@ def test_control_points_alone_are_no_place(tmp_path, numbers):
             raster.placed()
 
 
+@pytest.mark.parametrize(
+    "size, sentence",
+    [
+        (30.0, r"0\.04 × 0\.03 map units, of which CELL_SIZE=30 would make a single pixel"),
+        (1e-12, r"CELL_SIZE=1e-12 would make more than 1,000,000,000 pixels a side"),
+    ],
+)
+def test_a_cell_size_in_other_units_is_refused(tmp_path, size, sentence):
+    """In degrees 30 metres made one pixel of a raster, whose class was that of all of it."""
+    place = (11.0, 0.001, 0, 48.0, 0, -0.001)
+    path = write(tmp_path / "a.tif", np.ones((1, 30, 40), np.uint8), epsg=4326)
+    gdal.Open(path, gdal.GA_Update).SetGeoTransform(place)
+    with Raster.open(path) as raster:
+        with pytest.raises(RasterError, match=sentence):
+            raster.with_cells(size)
+        assert raster.with_cells(0.035).width == 1
+
+
 def test_other_cells_without_a_georeference_are_one_sentence(tmp_path):
     path = str(tmp_path / "photo.png")
     image = gdal.GetDriverByName("MEM").Create("", 20, 20, 1)
