@@ -245,6 +245,20 @@ def test_a_class_the_raster_lacks_counts_as_missed() -> None:
     }
 
 
+@pytest.mark.parametrize("kind", [gdal.GDT_Int16, gdal.GDT_Int32, gdal.GDT_Float32])
+def test_a_class_below_0_is_not_the_class_that_the_raster_lacks(tmp_path: Path, kind: int) -> None:
+    values = half().astype(int)
+    values[values == 0] = -1
+    result = raster(tmp_path / "a.tif", values, nodata=None, names=[], kind=kind)
+    boxes = [((0, 0, 10, 20), "Water"), ((10, 0, 20, 20), "1")]
+    truth = polygons(tmp_path / "truth.gpkg", boxes, str)
+    table = str(tmp_path / "table.csv")
+    figures = assess(PixelAssessment(result, truth, "", table=table), Progress())
+    assert figures["OVERALL_ACCURACY"] == 0.5
+    found = {each["Class"]: int(each["C_Water"]) for each in rows_of(table)}
+    assert found == {"-1": 200, "1": 0, "Water": 0, "Total": 200}
+
+
 def test_names_in_small_and_capital_letters_are_one_class(tmp_path: Path) -> None:
     """Columns of a table are not told apart by them."""
     boxes = [((0, 0, 5, 5), "Water"), ((5, 0, 9, 5), "WATER"), ((9, 0, 20, 5), "Tree")]
