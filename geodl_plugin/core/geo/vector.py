@@ -21,6 +21,7 @@ FIELD_KINDS = {
     ogr.OFTReal: "real",
     ogr.OFTString: "text",
 }
+LISTS = (ogr.OFTIntegerList, ogr.OFTInteger64List, ogr.OFTRealList, ogr.OFTStringList)
 DISTINCT = ("integer", "real", "text")  # whose values a query returns as the layer does
 GEOMETRIES = {
     "Point": ogr.wkbPoint,
@@ -212,8 +213,17 @@ class VectorReader:
         return joined
 
     def unique_values(self, field: str) -> list[Any]:
-        """Return the different values of a field that are not empty, sorted."""
+        """Return the different values of a field that are not empty, sorted.
+
+        Raises:
+            VectorError: when there is no such field, or it holds lists.
+        """
         name = self.field(field)
+        if self.definitions[name].GetType() in LISTS:
+            raise VectorError(
+                f"The field '{name}' of '{self.name}' holds lists of values. Choose a field of "
+                "single ones."
+            )
         values = self._distinct(name) if self.fields[name] in DISTINCT else None
         if values is None:
             self._layer.ResetReading()

@@ -12,7 +12,7 @@ from osgeo import gdal, ogr, osr
 from geodl_plugin.core.assess import pixels
 from geodl_plugin.core.assess.pixels import PixelAssessment, assess
 from geodl_plugin.core.assess.reference import class_values, own_values
-from geodl_plugin.core.errors import InputError
+from geodl_plugin.core.errors import InputError, VectorError
 from geodl_plugin.core.geo.vector_writer import VectorWriter
 from geodl_plugin.core.progress import Progress
 
@@ -267,6 +267,17 @@ def test_names_in_small_and_capital_letters_are_one_class(tmp_path: Path) -> Non
     assess(PixelAssessment(raster(tmp_path / "a.tif", half()), truth, "", table=table), Progress())
     ground = next(each for each in rows_of(table) if each["Class"] == "Ground")
     assert (int(ground["C_Water"]), int(ground["C_1"])) == (45, 5)
+
+
+def test_a_field_of_lists_is_refused(tmp_path: Path) -> None:
+    labels = tmp_path / "truth.geojson"
+    labels.write_text(
+        '{"type": "FeatureCollection", "features": [{"type": "Feature", "properties": '
+        '{"tags": ["a", "b"]}, "geometry": {"type": "Point", "coordinates": [0, 0]}}]}'
+    )
+    options = PixelAssessment(raster(tmp_path / "a.tif", half()), str(labels), "", "tags")
+    with pytest.raises(VectorError, match="The field 'tags' of 'truth' holds lists"):
+        assess(options, Progress())
 
 
 def test_wrong_input_is_one_sentence(tmp_path: Path) -> None:
