@@ -27,6 +27,7 @@ DRIVERS = {
 LAYER_OPTIONS = {
     "GPKG": ["SPATIAL_INDEX=YES", "FID=fid"],
     "CSV": ["STRING_QUOTING=IF_NEEDED"],
+    "ESRI Shapefile": ["ENCODING=UTF-8"],  # else all but the letters of western Europe are lost
 }
 GEOMETRY_COLUMNS = ("geom", "geometry", "geodl_geometry")  # of a GeoPackage: the first free one
 # In degrees, to a tenth of a millimetre: GeoJSON tells other systems by the codes of authorities.

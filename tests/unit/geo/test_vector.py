@@ -40,6 +40,16 @@ def test_every_format_returns_what_was_written(tmp_path, suffix):
     assert [each.name for each in tmp_path.iterdir() if "part" in each.name] == []
 
 
+@pytest.mark.parametrize("suffix", list(DRIVERS))
+def test_letters_of_all_scripts_are_kept(tmp_path, suffix):
+    names = ["Дерево", "łąka", "树木", "Gebäude"]
+    with VectorWriter(tmp_path / f"a{suffix}", UTM12, {"Klasse ł": str}) as writer:
+        for name in names:
+            writer.write(rectangle(0, 0, 1, 1), {"Klasse ł": name})
+    found = VectorReader(tmp_path / f"a{suffix}").features()
+    assert [each.attributes["Klasse ł"] for each in found] == names
+
+
 def test_a_shapefile_is_refused_what_it_would_lose(tmp_path):
     with pytest.raises(VectorError, match=r"'a.shp' is to be a table.*\.csv"):
         VectorWriter(tmp_path / "a.shp", "", {"n": int}, "None")
