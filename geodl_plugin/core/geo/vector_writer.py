@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -38,6 +39,7 @@ JOURNALS = ("-wal", "-shm", "-journal")
 SHAPEFILE_NAME = 10  # bytes of a field's name
 FIELD_TYPES = {int: ogr.OFTInteger64, float: ogr.OFTReal, str: ogr.OFTString}
 TRANSACTION = 20_000  # features between two commits
+_writers = itertools.count(1)
 
 
 class VectorWriter:
@@ -77,8 +79,9 @@ class VectorWriter:
             raise VectorError(
                 f"'{self.path.parent}' cannot be written: {error.strerror}."
             ) from error
+        # QGIS may run a tool twice at a time, in one process.
         self._temporary = self.path.with_name(
-            f"{self.path.name}.part-{os.getpid()}{self.path.suffix}"
+            f"{self.path.name}.part-{os.getpid()}.{next(_writers)}{self.path.suffix}"
         )
         self._driver = ogr.GetDriverByName(driver)
         self._dataset = attempt(self._driver.CreateDataSource, str(self._temporary))

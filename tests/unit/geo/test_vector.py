@@ -174,6 +174,20 @@ def test_what_a_crash_left_of_an_earlier_result_does_not_enter_the_new_one(tmp_p
     assert [f.attributes["n"] for f in VectorReader(path).features()] == list(range(2000))
 
 
+@pytest.mark.parametrize("suffix", list(DRIVERS))
+def test_two_writers_of_one_result_leave_a_whole_one(tmp_path, suffix):
+    """QGIS may run a tool twice at a time; the result that was written over was gone."""
+    path = tmp_path / f"a{suffix}"
+    writers = [VectorWriter(path, UTM12, {"n": int}) for _ in range(2)]
+    for writer, count in zip(writers, (3, 5)):
+        for number in range(count):
+            writer.write(rectangle(0, 0, 1, 1), {"n": number})
+    for writer, count in zip(writers, (3, 5)):
+        writer.finish()
+        assert VectorReader(path).count == count
+    assert [each.name for each in tmp_path.iterdir() if "part" in each.name] == []
+
+
 def test_features_are_found_by_place_and_in_another_system(tmp_path):
     layer = VectorReader(fill(tmp_path / "a.gpkg"))
     assert [f.attributes["n"] for f in layer.features((9, 9, 12, 12))] == [1]
