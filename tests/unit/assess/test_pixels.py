@@ -331,7 +331,24 @@ def test_points_tell_the_areas_of_the_classes(tmp_path: Path) -> None:
     error = np.sqrt(0.25**2 * 0.16 / 9 + 0.75**2 * 0.09 / 9) * 4 * 1.96
     assert float(rows["Tree"]["Area_95"]) == pytest.approx(error, rel=1e-4)
     page = Path(files["report"]).read_text(encoding="utf-8")
-    assert "Estimated (ha)" in page and "1.1 ± 0.6" in page
+    assert "Estimated (ha)" in page and "1.100 ± 0.643" in page
+
+
+@pytest.mark.parametrize("cell, shown", [(0.01, "0.0001100 ± 0.0000643"), (100, "11,000.0 ± 6")])
+def test_areas_of_small_and_large_maps_have_their_digits(
+    tmp_path: Path, cell: float, shown: str
+) -> None:
+    """Those of a field were told as 0.0 ± 0.0 ha."""
+    values = np.zeros((200, 200), np.uint8)
+    values[:100, :100] = 1
+    trees = [(2.5 + x, 2.5, 1) for x in range(8)] + [(20.5, 20.5, 0), (22.5, 20.5, 0)]
+    ground = [(150.5 + x, 150.5, 0) for x in range(9)] + [(120.5, 120.5, 1)]
+    places = [(x * cell, y * cell, value) for x, y, value in trees + ground]
+    points = sample(tmp_path / "points.gpkg", places)
+    report = tmp_path / "r.html"
+    result = raster(tmp_path / "a.tif", values, cell)
+    assess(PixelAssessment(result, points, "", report=str(report)), Progress())
+    assert shown in report.read_text(encoding="utf-8")
 
 
 def test_a_class_without_points_is_named_and_no_area_is_estimated(tmp_path: Path) -> None:
