@@ -24,6 +24,8 @@ from qgis.PyQt.QtCore import QVariant
 
 from geodl_plugin.algorithms.raster_parameters import layers_of
 from geodl_plugin.core.errors import RasterError
+from geodl_plugin.core.geo.shapes import rectangle
+from geodl_plugin.core.geo.vector_writer import VectorWriter
 
 UTM = "EPSG:32612"
 
@@ -147,6 +149,24 @@ def test_a_result_has_the_name_that_was_given(
     assert fine
     (details,) = context.layersToLoadOnCompletion().values()
     assert details.name == name and details.postProcessor() is not None
+
+
+def test_the_style_of_a_namesake_is_left_alone(
+    run: Any, tmp_path: Path, qgis_new_project: None
+) -> None:
+    """QGIS finds the style of 'a.tif' and of 'a.shp' in one file."""
+    layer = str(tmp_path / "in.gpkg")
+    with VectorWriter(layer, "", {"Confidence": float}) as writer:
+        writer.write(rectangle(0, 0, 1, 1), {"Confidence": 50.0})
+    gdal.GetDriverByName("GTiff").Create(str(tmp_path / "a.tif"), 9, 9)
+    style = tmp_path / "a.qml"
+    style.write_text("mine")
+    run("nonmaximumsuppression", INPUT=layer, OUTPUT=f"{tmp_path}/a.shp")
+    assert style.read_text() == "mine"
+    for _ in range(2):
+        style.with_name("b.qml").write_text("of an earlier result")
+        run("nonmaximumsuppression", INPUT=layer, OUTPUT=f"{tmp_path}/b.shp")
+        assert "renderer" in (tmp_path / "b.qml").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
