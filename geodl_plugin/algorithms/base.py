@@ -144,7 +144,7 @@ class GeoDLAlgorithm(QgsProcessingAlgorithm):
         for parameter in self.parameterDefinitions():
             value = parameters.get(parameter.name(), parameter.defaultValue())
             if not parameter.checkValueIsAcceptable(value, context):
-                return False, self._refusal(parameter, value)
+                return False, self._refusal(parameter, _refused(parameter, value, context))
         return good, message
 
     def _refusal(self, parameter: QgsProcessingParameterDefinition, value: Any) -> str:
@@ -249,6 +249,17 @@ class GeoDLAlgorithm(QgsProcessingAlgorithm):
     def tr(self, text: str) -> str:
         """Translate a literal of the base class."""
         return QCoreApplication.translate("GeoDL", text)
+
+
+def _refused(
+    parameter: QgsProcessingParameterDefinition, value: Any, context: QgsProcessingContext
+) -> Any:
+    """Return of several values, hundreds of rasters say, the one that cannot be used."""
+    if isinstance(value, (list, tuple)) and len(value) > 1:
+        for each in value:
+            if not parameter.checkValueIsAcceptable([each], context):
+                return each
+    return value
 
 
 # Post-processors run after the algorithm is gone.

@@ -115,10 +115,9 @@ class ClassifyObjects(InferenceAlgorithm):
         )
         open_features(options)
         with open_objects(options) as job:
-            schema = job.model.schema
+            schema, several = job.model.schema, job.model.several_labels
         result = self.infer(options, progress)
-        styler = ClassStyler.of_schema(
-            schema, options.class_field, filled=True, others=self.tr("Not classified")
-        )
+        others = self.tr("Several classes, or none") if several else self.tr("Not classified")
+        styler = ClassStyler.of_schema(schema, options.class_field, filled=True, others=others)
         self.style_output(options.output, styler, self.tr("Classified objects"))
         return {self.OUTPUT: options.output, self.OBJECT_COUNT: result["object_count"]}

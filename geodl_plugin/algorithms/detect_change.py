@@ -14,14 +14,14 @@ from qgis.core import (
 )
 
 from ..core.arguments import arguments_of
-from ..core.errors import InputError, RasterError
+from ..core.errors import InputError
 from ..core.inference.checks import open_change, with_background
 from ..core.inference.options import PIXEL_ARGUMENTS, ChangeOptions
 from ..core.models.registry import Task
 from ..core.progress import Progress
 from .inference import InferenceAlgorithm
 from .parameters import add_model
-from .raster_parameters import add_input, read_layers
+from .raster_parameters import add_input, layers_of, read_layers
 from .styling import ClassRasterStyler
 
 
@@ -94,12 +94,7 @@ class DetectChange(InferenceAlgorithm):
         self, parameters: dict[str, Any], context: QgsProcessingContext, progress: Progress
     ) -> list[str]:
         """Return the sources of the rasters of the later date."""
-        given = parameters.get(self.INPUT_2)
-        if not given:
-            raise InputError("No raster of the later date is given. Choose one for INPUT_2.")
-        layers = self.parameterAsLayerList(parameters, self.INPUT_2, context)
+        layers = layers_of(self, parameters, self.INPUT_2, context)
         if not layers:
-            raise RasterError(
-                f"'{given}' cannot be opened as a raster. Choose an existing raster layer or file."
-            )
+            raise InputError("No raster of the later date is given. Choose one for INPUT_2.")
         return read_layers(self, layers, parameters, context, progress)

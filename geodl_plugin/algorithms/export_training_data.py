@@ -37,6 +37,7 @@ from .raster_parameters import (
     add_processing_mode,
     gdal_source,
     is_separate,
+    layers_of,
     read_cell_size,
     read_extent,
     read_input,
@@ -272,7 +273,7 @@ class ExportTrainingData(GeoDLAlgorithm):
             "",
             "",
         )
-        second = self.parameterAsLayerList(parameters, self.INPUT_2, context) or ()
+        second = layers_of(self, parameters, self.INPUT_2, context)
         second = read_layers(self, second, parameters, context, progress)
 
         def integer(name: str) -> int:

@@ -15,6 +15,7 @@ from qgis.core import (
     QgsProcessingParameterFile,
     QgsProcessingParameterMultipleLayers,
     QgsProcessingParameterNumber,
+    QgsProcessingUtils,
     QgsRasterLayer,
 )
 
@@ -134,22 +135,49 @@ def read_input(
         InputError: when neither or both of layers and folder are given.
         RasterError: when a layer cannot be read.
     """
-    layers = tool.parameterAsLayerList(parameters, INPUT, context) if parameters.get(INPUT) else []
+    layers = layers_of(tool, parameters, INPUT, context)
     folder = tool.text(parameters, INPUT_FOLDER, context)
     if layers and folder:
         raise InputError("Input rasters and an input folder are given. Give one of the two.")
     if folder:
         return rasters_of(Path(folder))
     if not layers:
-        if parameters.get(INPUT):
-            raise RasterError(
-                f"'{_first(parameters[INPUT])}' cannot be opened as a raster. "
-                "Choose an existing raster layer or file."
-            )
         if optional:
             return []
         raise InputError("No input raster is given. Choose a raster layer, a file or a folder.")
     return read_layers(tool, layers, parameters, context, progress, pixels)
+
+
+def layers_of(
+    tool: GeoDLAlgorithm, parameters: dict[str, Any], name: str, context: QgsProcessingContext
+) -> list[QgsMapLayer]:
+    """Return the raster layers of a parameter that takes several; none where none is given.
+
+    QGIS leaves out what it cannot open; where a model or a script runs a tool, it says nothing.
+
+    Raises:
+        RasterError: when one cannot be opened.
+    """
+    value = parameters.get(name)
+    if not value:
+        return []
+    given = list(value) if isinstance(value, (list, tuple)) else [value]
+    hint = QgsProcessingUtils.LayerHint.Raster
+    for each in given:
+        if not isinstance(each, str) or not each.strip():
+            continue
+        if QgsProcessingUtils.mapLayerFromString(each, context, True, hint) is None:
+            raise _unusable(each)
+    layers = tool.parameterAsLayerList(parameters, name, context)
+    if not layers:
+        raise _unusable(given[0])
+    return layers
+
+
+def _unusable(value: Any) -> RasterError:
+    return RasterError(
+        f"'{value}' cannot be opened as a raster. Choose an existing raster layer or file."
+    )
 
 
 def read_layers(
@@ -190,10 +218,6 @@ def gdal_source(layer: QgsMapLayer, folder: Path) -> str:
             "does not read. Save it as a GeoTIFF first."
         )
     return in_chosen_crs(layer, folder)
-
-
-def _first(value: Any) -> Any:
-    return value[0] if isinstance(value, (list, tuple)) and value else value
 
 
 def rasters_of(folder: Path) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from qgis.core import (
     QgsCategorizedSymbolRenderer,
     QgsContrastEnhancement,
@@ -39,6 +41,8 @@ _PROPERTIES = QgsSymbolLayer.Property
 STROKE_STYLE = getattr(_PROPERTIES, "StrokeStyle", None) or QgsSymbolLayer.PropertyStrokeStyle
 STROKE_WIDTH = getattr(_PROPERTIES, "StrokeWidth", None) or QgsSymbolLayer.PropertyStrokeWidth
 FILL_STYLE = getattr(_PROPERTIES, "FillStyle", None) or QgsSymbolLayer.PropertyFillStyle
+# Of files whose style QGIS keeps beside them.
+STYLED_BY_FILE = (".tif", ".tiff", ".vrt", ".jp2", ".png", ".jpg", ".shp", ".geojson", ".fgb")
 SCHEMA_PROPERTY = "geodl/schema"  # of a layer of samples: its classes, as JSON
 
 
@@ -60,8 +64,8 @@ class LayerStyler(QgsProcessingLayerPostProcessorInterface):
         self.apply(layer)
         if path.lower().endswith(".gpkg"):
             layer.saveStyleToDatabase("GeoDL", "", True, "")
-        else:
-            layer.saveNamedStyle(path.rsplit(".", 1)[0] + ".qml")
+        elif not _is_of_another(style := Path(path).with_suffix(".qml"), Path(path)):
+            layer.saveNamedStyle(str(style))
 
     def postProcessLayer(  # noqa: N802
         self,
@@ -71,6 +75,14 @@ class LayerStyler(QgsProcessingLayerPostProcessorInterface):
     ) -> None:
         self.apply(layer)
         layer.triggerRepaint()
+
+
+def _is_of_another(style: Path, result: Path) -> bool:
+    """Return whether a style was there before a result, beside a file that shares its name."""
+    if not style.exists() or style.stat().st_mtime >= result.stat().st_mtime:
+        return False
+    beside = (result.with_suffix(suffix) for suffix in STYLED_BY_FILE)
+    return any(each.exists() and not each.samefile(result) for each in beside)
 
 
 class SameStyler(LayerStyler):

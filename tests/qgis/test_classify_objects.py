@@ -140,3 +140,24 @@ def test_without_features_the_rasters_are_classified(
     layer = QgsVectorLayer(output, "result", "ogr")
     found = {each["Raster"]: each["ClassLabel"] for each in layer.getFeatures()}
     assert set(found) == {"ortho.tif", "bright.tif"} and found["bright.tif"] == "Car"
+
+
+def test_several_labels_are_not_called_none(
+    run: Callable[..., Any], source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work_here(monkeypatch)
+    model = write_model(
+        tmp_path / "m.dlpk", "TEST_OBJECTS", bands=3, chip_size=16, several_labels=True
+    )
+    output = str(tmp_path / "out.gpkg")
+    run(
+        "classifyobjects",
+        INPUT=source,
+        MODEL=model,
+        ARGUMENTS="score_threshold=0",
+        OUTPUT=output,
+    )
+    layer = QgsVectorLayer(output, "result", "ogr")
+    assert [each["ClassLabel"] for each in layer.getFeatures()] == ["Tree,Car"]
+    labels = [each.label() for each in layer.renderer().categories()]
+    assert labels == ["Tree", "Car", "Several classes, or none"]

@@ -22,6 +22,11 @@ from qgis.core import (
 )
 from qgis.PyQt.QtCore import QVariant
 
+from geodl_plugin.algorithms.raster_parameters import layers_of
+from geodl_plugin.core.errors import RasterError
+from geodl_plugin.core.geo.shapes import rectangle
+from geodl_plugin.core.geo.vector_writer import VectorWriter
+
 UTM = "EPSG:32612"
 
 
@@ -144,6 +149,54 @@ def test_a_result_has_the_name_that_was_given(
     assert fine
     (details,) = context.layersToLoadOnCompletion().values()
     assert details.name == name and details.postProcessor() is not None
+
+
+def test_the_style_of_a_namesake_is_left_alone(
+    run: Any, tmp_path: Path, qgis_new_project: None
+) -> None:
+    """QGIS finds the style of 'a.tif' and of 'a.shp' in one file."""
+    layer = str(tmp_path / "in.gpkg")
+    with VectorWriter(layer, "", {"Confidence": float}) as writer:
+        writer.write(rectangle(0, 0, 1, 1), {"Confidence": 50.0})
+    gdal.GetDriverByName("GTiff").Create(str(tmp_path / "a.tif"), 9, 9)
+    style = tmp_path / "a.qml"
+    style.write_text("mine")
+    run("nonmaximumsuppression", INPUT=layer, OUTPUT=f"{tmp_path}/a.shp")
+    assert style.read_text() == "mine"
+    for _ in range(2):
+        style.with_name("b.qml").write_text("of an earlier result")
+        run("nonmaximumsuppression", INPUT=layer, OUTPUT=f"{tmp_path}/b.shp")
+        assert "renderer" in (tmp_path / "b.qml").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "tool, name",
+    [
+        ("classifypixels", "INPUT"),
+        ("detectobjects", "INPUT"),
+        ("detectchange", "INPUT_2"),
+        ("exporttrainingdata", "INPUT_2"),
+    ],
+)
+def test_no_raster_of_a_list_is_left_out(
+    provider: Any, tmp_path: Path, qgis_new_project: None, tool: str, name: str
+) -> None:
+    """Where a model runs a tool, QGIS does not check its parameters."""
+    good, gone = str(tmp_path / "a.tif"), str(tmp_path / "gone ü.tif")
+    gdal.GetDriverByName("GTiff").Create(good, 9, 9, 3)
+    algorithm, context = provider.algorithm(tool).create(), QgsProcessingContext()
+    values = {"INPUT": [good], name: [good, gone], "OUTPUT": str(tmp_path / "out.gpkg")}
+    accepted, sentence = algorithm.checkParameterValues(values, context)
+    assert not accepted
+    # The others may be thousands.
+    assert sentence.startswith(f"'{gone}' cannot be used for") and good not in sentence
+    with pytest.raises(RasterError, match=r"'.*gone ü\.tif' cannot be opened as a raster"):
+        layers_of(algorithm, values, name, context)
+    layer = QgsRasterLayer(good, "a")
+    values[name] = [good, layer]
+    assert len(layers_of(algorithm, values, name, context)) == 2
+    assert layers_of(algorithm, {name: good}, name, context)[0].source() == good
+    assert layers_of(algorithm, {}, name, context) == []
 
 
 def test_the_dialogs_offer_what_the_tools_write(provider: Any) -> None:

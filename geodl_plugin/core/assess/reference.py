@@ -18,6 +18,7 @@ from ..geo.vector import VectorReader
 
 CLASS_FIELDS = ("classvalue", "value", "classname")  # used when no field is named
 SAMPLED_PIXELS = 4_000_000  # of a reference raster read at once
+LEAST_VALUE = -(2**31)  # of a class
 LATTICE = 9  # points a side between which a transformation is taken as straight
 
 
@@ -74,9 +75,10 @@ class VectorReference:
         self._result = result
         self._field = layer.field(field) if field else _class_field(layer)
         contents = layer.unique_values(self._field)
-        self._values = class_values(contents, result.class_names(), layer.name)
+        unknown = first_unknown(result)
+        self._values = class_values(contents, result.class_names(), layer.name, unknown)
         self.class_names = {
-            value: str(content) for content, value in self._values.items() if value < 0
+            value: str(content) for content, value in self._values.items() if value <= unknown
         }
         self._codes = np.array(sorted(set(self._values.values())), dtype=np.int64)
         self.is_sample = "Point" in layer.geometry_type
@@ -136,7 +138,7 @@ class RasterReference:
         self._raster = raster
         self._result = result
         names = raster.class_names()
-        self._renamed = own_values(names, result.class_names())
+        self._renamed = own_values(names, result.class_names(), first_unknown(result))
         self.class_names = {self._renamed.get(value, value): name for value, name in names.items()}
 
     def known(self, window: Window) -> Known:
@@ -182,38 +184,51 @@ class RasterReference:
         return result
 
 
-def own_values(names: Mapping[int, str], own: Mapping[int, str]) -> dict[int, int]:
+def first_unknown(result: Raster) -> int:
+    """Return the largest value below 0 that no pixel of a class raster can have."""
+    kind = result.dtype if np.issubdtype(result.dtype, np.integer) else np.dtype(np.int64)
+    # Class values of real numbers are counted as whole ones of few digits.
+    return max(min(int(np.iinfo(kind).min), 0), LEAST_VALUE) - 1
+
+
+def own_values(
+    names: Mapping[int, str], own: Mapping[int, str], unknown: int = -1
+) -> dict[int, int]:
     """Return the values of a reference that are others in the class raster.
 
     Values that mean the same are told by their names, where both have them. Once one name is in
     both, a name that the class raster lacks is a class of its own, even if its number is that of
-    another one: it gets a value below 0, which the raster's pixels never have. Without a name in
-    common the numbers count.
+    another one: it gets a value that the raster's pixels never have. Without a name in common
+    the numbers count.
 
     Args:
         names: of the reference's values.
         own: names of the class raster's values.
+        unknown: the first of those values; the next ones are below it.
     """
     by_name = {name.lower(): value for value, name in own.items()}
     lowered = {value: name.lower() for value, name in names.items()}
     known = {value: by_name[name] for value, name in lowered.items() if name in by_name}
-    unknown = [value for value in names if value not in known and value in own] if known else []
+    lacking = [value for value in names if value not in known and value in own] if known else []
     renamed = {value: target for value, target in known.items() if value != target}
-    return {**renamed, **{value: -1 - place for place, value in enumerate(unknown)}}
+    return {**renamed, **{value: unknown - place for place, value in enumerate(lacking)}}
 
 
-def class_values(contents: list[Any], names: Mapping[int, str], layer_name: str) -> dict[Any, int]:
+def class_values(
+    contents: list[Any], names: Mapping[int, str], layer_name: str, unknown: int = -1
+) -> dict[Any, int]:
     """Return the class value of everything a field contains.
 
     Numbers are values. Text is a name of ``names`` or a number, in small or capital letters; names
-    that the class raster does not have get values below 0: its pixels are never of these classes.
+    that the class raster does not have get values from ``unknown`` down: its pixels are never of
+    these classes.
 
     Raises:
         InputError: when no content is a class of the raster.
     """
     by_name = {name.lower(): value for value, name in names.items()}
     values: dict[Any, int] = {}
-    unknown: dict[str, list[Any]] = {}
+    others: dict[str, list[Any]] = {}
     for content in contents:
         text = str(content).strip()
         if text.lower() in by_name and isinstance(content, str):
@@ -221,7 +236,7 @@ def class_values(contents: list[Any], names: Mapping[int, str], layer_name: str)
         elif _is_whole(text):
             values[content] = int(float(text))
         else:
-            unknown.setdefault(text.lower(), []).append(content)
+            others.setdefault(text.lower(), []).append(content)
     if not values:
         listed = ", ".join(f"'{content}'" for content in contents[:10]) or "none"
         own = ", ".join(f"{value} {name}" for value, name in sorted(names.items()))
@@ -229,8 +244,8 @@ def class_values(contents: list[Any], names: Mapping[int, str], layer_name: str)
             f"The reference '{layer_name}' has the classes {listed}, which the class raster lacks "
             f"({own or 'its values have no names'}). Choose a field with its names or values."
         )
-    for place, same in enumerate(unknown.values()):
-        values.update(dict.fromkeys(same, -1 - place))
+    for place, same in enumerate(others.values()):
+        values.update(dict.fromkeys(same, unknown - place))
     return values
 
 

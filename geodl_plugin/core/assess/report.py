@@ -12,6 +12,7 @@ from .chart import curves_svg
 from .confusion import Confusion
 from .matching import Curve, Score
 
+SIGNIFICANT = 4  # digits of the whole area, at least
 CURVES = 8  # more classes than this are not told apart by colours
 
 
@@ -149,11 +150,13 @@ def pixel_page(confusion: Confusion, estimate: Estimate | None = None) -> str:
 
 def _estimate_parts(estimate: Estimate) -> list[str]:
     """Return what the points say about the whole map, with 95 % confidence intervals."""
+    # Of a small field as many digits count as of a country.
+    digits = min(max(SIGNIFICANT - 1 - math.floor(math.log10(estimate.area)), 1), 9)
     areas = [
         [
             name,
-            f"{mapped * estimate.area:,.1f}",
-            f"{share * estimate.area:,.1f} ± {Z95 * error * estimate.area:,.1f}",
+            f"{mapped * estimate.area:,.{digits}f}",
+            f"{share * estimate.area:,.{digits}f} ± {Z95 * error * estimate.area:,.{digits}f}",
             f"{share:.2%} ± {Z95 * error:.2%}",
         ]
         for name, mapped, share, error in zip(

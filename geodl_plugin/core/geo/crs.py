@@ -28,7 +28,16 @@ def same_crs(one: str, other: str) -> bool:
     """Return whether two coordinate reference systems are the same; unknown equals any."""
     if not one or not other or one == other:
         return True
-    return bool(spatial_reference(one).IsSame(spatial_reference(other)))
+    first, second = spatial_reference(one), spatial_reference(other)
+    if first.IsSame(second):
+        return True
+    # Some programs write what EPSG counts from north to east as east and north: coordinates
+    # of data have x before y in both. The order is no part of this form.
+    return _without_order(first) == _without_order(second) != ""
+
+
+def _without_order(reference: osr.SpatialReference) -> str:
+    return attempt(reference.ExportToWkt, ["FORMAT=WKT1_ESRI"]) or ""
 
 
 def crs_name(crs: str) -> str:

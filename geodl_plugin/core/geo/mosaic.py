@@ -15,6 +15,7 @@ from .crs import same_crs
 from .dataset_facts import open_dataset
 from .gdal_calls import attempt, last_error
 from .raster import Raster
+from .result_raster import move
 
 
 def join(paths: tuple[str, ...]) -> gdal.Dataset:
@@ -24,16 +25,17 @@ def join(paths: tuple[str, ...]) -> gdal.Dataset:
         RasterError: when they do not fit together.
     """
     first = Raster.open(paths[0])
-    gaps = [_gaps_of(first)]
+    gaps, known = [_gaps_of(first)], first.crs
     for path in paths[1:]:
         with Raster.open(path) as other:
+            known = known or other.crs
             gaps.append(_gaps_of(other))
             if other.band_count != first.band_count:
                 raise RasterError(
                     f"'{first.name}' has {first.band_count} bands and '{other.name}' has "
                     f"{other.band_count}. Join only rasters with the same bands."
                 )
-            if not same_crs(first.crs, other.crs):
+            if not same_crs(known, other.crs):
                 raise RasterError(
                     f"'{first.name}' and '{other.name}' have different coordinate reference "
                     "systems. Warp them to one before joining them."
@@ -43,21 +45,33 @@ def join(paths: tuple[str, ...]) -> gdal.Dataset:
     sources = [path if alike else _with_mask(path) for path in paths]
     # Gaps between rasters that have no data value of their own are told by an alpha band.
     add = alike and not first.has_declared_mask
-    options = gdal.BuildVRTOptions(resolution="highest", addAlpha=add)
+    options = _vrt_options(first.crs, known, addAlpha=add)
     target = f"/vsimem/geodl-{uuid.uuid4().hex}.vrt"
     dataset = attempt(gdal.BuildVRT, target, sources, options=options)
     reason = last_error()
     if dataset is None:
         raise RasterError(f"The rasters cannot be joined to one mosaic: {reason}.")
-    # What does not fit, GDAL leaves out with a warning: the result would only look right.
-    used = _text_of(dataset)
-    for source, path in zip(sources, paths):
-        if reason and escape(source, quote=False).replace('"', "&quot;") not in used:
-            raise RasterError(
-                f"'{Path(path).name}' cannot be joined to '{first.name}' ({reason}). Convert them "
-                "to one data type and north up, or use the processing mode SEPARATE."
-            )
+    for place in _left_out(dataset, sources) if reason else ():
+        raise RasterError(
+            f"'{Path(paths[place]).name}' cannot be joined to '{first.name}' ({reason}). Convert "
+            "them to one data type and north up, or use the processing mode SEPARATE."
+        )
     return dataset
+
+
+def _vrt_options(first: str, known: str, **more: bool) -> gdal.BuildVRTOptions:
+    """Return options of a virtual raster of rasters that are known to have one system.
+
+    Args:
+        first: the first raster's system; GDAL takes the mosaic's from there.
+        known: the system that one of them tells.
+        more: further options.
+    """
+    # GDAL itself would leave out what has no system, or tells the same one in other words.
+    system = known if known and not first else None
+    return gdal.BuildVRTOptions(
+        resolution="highest", allowProjectionDifference=True, outputSRS=system, **more
+    )
 
 
 def write_in_crs(source: str, crs: str, path: Path) -> None:
@@ -116,6 +130,16 @@ def _seen_in(path: str, number: int) -> str:
     )
 
 
+def _left_out(dataset: gdal.Dataset, sources: Sequence[str]) -> list[int]:
+    """Return which sources a virtual raster lacks.
+
+    What does not fit, GDAL leaves out with a warning: the result would only look right.
+    """
+    used = _text_of(dataset)
+    names = [escape(each, quote=False).replace('"', "&quot;") for each in sources]
+    return [place for place, name in enumerate(names) if f">{name}</SourceFilename>" not in used]
+
+
 def _text_of(dataset: gdal.Dataset) -> str:
     """Return the description of a virtual raster."""
     return "".join(dataset.GetMetadata("xml:VRT") or ())
@@ -124,19 +148,29 @@ def _text_of(dataset: gdal.Dataset) -> str:
 def write_mosaic(paths: Sequence[str], output: str) -> None:
     """Write a virtual raster of class rasters that lie below its folder.
 
+    What lay beside an earlier one, overviews say, is gone.
+
     Raises:
         RasterError: when it cannot be written.
     """
     target = Path(output)
     part = target.with_name(f".{target.name}.part-{os.getpid()}{target.suffix}")
-    options = gdal.BuildVRTOptions(resolution="highest")
+    systems = []
+    for path in paths:
+        with Raster.open(path) as raster:
+            systems.append(raster.crs)
+    options = _vrt_options(systems[0], next(filter(None, systems), ""))
     dataset = attempt(gdal.BuildVRT, str(part), list(paths), options=options)
-    if dataset is None:
-        raise RasterError(f"'{target}' cannot be written: {last_error()}.")
+    reason = last_error()
+    # Of each raster one band is written, and one source of it.
+    if dataset is None or _text_of(dataset).count("<SourceFilename") < len(paths):
+        dataset = None
+        part.unlink(missing_ok=True)
+        raise RasterError(f"'{target}' cannot be written: {reason}.")
     with Raster.open(paths[0]) as first:
         known, title = first.class_names(), first.band_names[0]
     band = dataset.GetRasterBand(1)
     band.SetCategoryNames([known.get(value, "") for value in range(max(known, default=-1) + 1)])
     band.SetDescription(title)
     band = dataset = None  # writes the file
-    part.replace(target)
+    move(part, target)

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 
 PAIRS_AT_A_TIME = 1_000_000  # bounds the memory where many boxes lie on one another
-LARGEST_SPAN = 16  # cells that the largest box covers along one axis
+LARGEST_SPAN = 16  # cells that the largest box in the grid covers along one axis
+LARGE = 1000  # boxes at most that are compared with all others
 
 Pairs = tuple[np.ndarray, np.ndarray]
 
@@ -25,12 +26,28 @@ def overlapping_pairs(boxes: np.ndarray, labels: np.ndarray) -> Pairs:
     none = np.empty(0, np.int64)
     if len(boxes) < 2:
         return none, none
-    grid = _Grid(boxes, labels)
+    sides = (boxes[:, 2:] - boxes[:, :2]).max(axis=1)
+    # Cells fit for a box that is much larger than most would hold thousands of the others.
+    usual = max(LARGEST_SPAN * float(np.median(sides)), float(np.sort(sides)[-LARGE:][0]))
+    small, large = np.flatnonzero(sides <= usual), np.flatnonzero(sides > usual)
+    grid = _Grid(boxes[small], labels[small])
     found = [grid.touching(first, second) for first, second in grid.candidates()]
+    found = [(small[first], small[second]) for first, second in found]
+    found += [_with_all(boxes, labels, one, large) for one in large.tolist()]
     return (
         np.concatenate([none, *(first for first, _ in found)]),
         np.concatenate([none, *(second for _, second in found)]),
     )
+
+
+def _with_all(boxes: np.ndarray, labels: np.ndarray, one: int, large: np.ndarray) -> Pairs:
+    """Return the pairs of a large box with all others; of two large ones the first has them."""
+    low = np.maximum(boxes[one, :2], boxes[:, :2])
+    high = np.minimum(boxes[one, 2:], boxes[:, 2:])
+    meets = (high > low).all(axis=1) & (labels == labels[one])
+    meets[large[large <= one]] = False
+    others = np.flatnonzero(meets)
+    return np.minimum(others, one), np.maximum(others, one)
 
 
 def intersections(boxes: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:

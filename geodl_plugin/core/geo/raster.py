@@ -46,6 +46,7 @@ class Block:
 MANY_BANDS = 128  # from which GDAL reads pixel-interleaved files anew for each band
 # Larger numbers are no data that nobody has declared, like -3.4e38, or such a one averaged.
 ENDLESS = 1e30
+LONGEST_SIDE = 10**9  # pixels: GDAL counts to twice as many
 SAME_CELLS = 1e-3  # relative difference of cell sizes that are one
 
 Recipe = tuple[tuple[str, ...], GeoTransform, int, int, bool]  # of a resampled raster
@@ -152,7 +153,8 @@ class Raster:
         stored from south to north stays so.
 
         Raises:
-            RasterError: when the raster is turned, or has no georeference.
+            RasterError: when the raster is turned, or has no georeference, or the size does not
+                fit its extent.
         """
         if not self.has_place:
             raise RasterError(
@@ -163,11 +165,27 @@ class Raster:
         if max(abs(across / size - 1), abs(down / size - 1)) < SAME_CELLS:
             return self
         grid = self.geotransform
+        self._check_cells(size, self.width * across, self.height * down)
         width = max(round(self.width * across / size), 1)
         height = max(round(self.height * down / size), 1)
         col_x, row_y = math.copysign(size, grid.col_x), math.copysign(size, grid.row_y)
         target = GeoTransform(grid.x_origin, col_x, 0.0, grid.y_origin, 0.0, row_y)
         return self.on_grid(target, width, height)
+
+    def _check_cells(self, size: float, across: float, down: float) -> None:
+        """Refuse a size that is probably meant in other units than those of the map."""
+        longest = max(across, down)
+        reach = f"'{self.name}' reaches over {across:.6g} × {down:.6g} map units"
+        if size > longest:
+            raise RasterError(
+                f"{reach}, of which CELL_SIZE={size:g} would make a single pixel. Give the size in "
+                "map units of the raster."
+            )
+        if longest / size > LONGEST_SIDE:
+            raise RasterError(
+                f"{reach}, of which CELL_SIZE={size:g} would make more than {LONGEST_SIDE:,} "
+                "pixels a side. Give a larger size."
+            )
 
     def placed(self) -> Raster:
         """Return this raster, for work whose result lies on the map.

@@ -140,14 +140,13 @@ class ResultRaster:
         whole = None  # closes the file, which writes its attribute table beside it
         self.store.remove_overviews()
         for suffix in SIDECARS:  # first: a file with that name is whole
-            _move(self._part, self._whole, suffix)
-        _move(self._part, self._whole)
+            _move_part(self._part, self._whole, suffix)
+        _move_part(self._part, self._whole)
         return self._whole
 
     def publish(self) -> Path:
         """Give the final file its name, without what lay beside an earlier one, and return it."""
-        for suffix in ("", *SIDECARS):
-            _move(self._whole, self.path, suffix)
+        move(self._whole, self.path)
         return self.path
 
     def finish(self, progress: Progress | None = None) -> Path:
@@ -276,7 +275,17 @@ def _remove(path: Path) -> None:
         Path(f"{path}{suffix}").unlink(missing_ok=True)
 
 
-def _move(source: Path, target: Path, suffix: str = "") -> None:
+def move(source: Path, target: Path) -> None:
+    """Let a raster replace another one; what lay beside that is gone.
+
+    Raises:
+        RasterError: when a file cannot be written.
+    """
+    for suffix in ("", *SIDECARS):
+        _move_part(source, target, suffix)
+
+
+def _move_part(source: Path, target: Path, suffix: str = "") -> None:
     """Let a file, or one that lies beside it, replace another; without it, there is none."""
     begin, end = Path(f"{source}{suffix}"), Path(f"{target}{suffix}")
     try:

@@ -30,6 +30,16 @@ def area_of(geometry: ogr.Geometry | None) -> float:
     return float(geometry.GetArea())
 
 
+def polygons_of(geometry: ogr.Geometry | None) -> list[ogr.Geometry]:
+    """Return the polygons that a geometry consists of; points and lines in it are left out."""
+    if geometry is None:
+        return []
+    if ogr.GT_Flatten(geometry.GetGeometryType()) == ogr.wkbPolygon:
+        return [geometry.Clone()]  # a part is gone with its whole
+    parts = (geometry.GetGeometryRef(index) for index in range(geometry.GetGeometryCount()))
+    return [polygon for part in parts for polygon in polygons_of(part)]
+
+
 def straight(geometry: ogr.Geometry) -> ogr.Geometry:
     """Return a geometry whose arcs are short straight lines; itself when it has none."""
     return geometry.GetLinearGeometry() if geometry.HasCurveGeometry() else geometry

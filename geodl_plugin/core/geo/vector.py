@@ -13,7 +13,7 @@ from osgeo import gdal, ogr, osr
 from ..errors import VectorError
 from .crs import Bounds, bounds_through, transformation
 from .gdal_calls import attempt, last_error
-from .shapes import rectangle, straight
+from .shapes import polygons_of, rectangle, repaired, straight
 
 FIELD_KINDS = {
     ogr.OFTInteger: "integer",
@@ -21,6 +21,7 @@ FIELD_KINDS = {
     ogr.OFTReal: "real",
     ogr.OFTString: "text",
 }
+LISTS = (ogr.OFTIntegerList, ogr.OFTInteger64List, ogr.OFTRealList, ogr.OFTStringList)
 DISTINCT = ("integer", "real", "text")  # whose values a query returns as the layer does
 GEOMETRIES = {
     "Point": ogr.wkbPoint,
@@ -196,15 +197,33 @@ class VectorReader:
         return self._transformations[source, target]
 
     def union(self) -> ogr.Geometry:
-        """Return all geometries joined to one."""
-        joined = ogr.Geometry(ogr.wkbPolygon)
+        """Return all polygons joined to one geometry.
+
+        Raises:
+            VectorError: when GDAL cannot join them.
+        """
+        parts = ogr.Geometry(ogr.wkbMultiPolygon)
         for feature in self.features(fields=()):
-            joined = joined.Union(feature.geometry) or joined
+            for part in polygons_of(repaired(straight(feature.geometry))):
+                parts.AddGeometry(part)
+        # One by one takes the square of their number, and what is not valid is not joined.
+        joined = attempt(parts.UnionCascaded)
+        if joined is None:
+            raise VectorError(f"The polygons of '{self.name}' cannot be joined: {last_error()}.")
         return joined
 
     def unique_values(self, field: str) -> list[Any]:
-        """Return the different values of a field that are not empty, sorted."""
+        """Return the different values of a field that are not empty, sorted.
+
+        Raises:
+            VectorError: when there is no such field, or it holds lists.
+        """
         name = self.field(field)
+        if self.definitions[name].GetType() in LISTS:
+            raise VectorError(
+                f"The field '{name}' of '{self.name}' holds lists of values. Choose a field of "
+                "single ones."
+            )
         values = self._distinct(name) if self.fields[name] in DISTINCT else None
         if values is None:
             self._layer.ResetReading()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -27,14 +28,18 @@ DRIVERS = {
 LAYER_OPTIONS = {
     "GPKG": ["SPATIAL_INDEX=YES", "FID=fid"],
     "CSV": ["STRING_QUOTING=IF_NEEDED"],
+    "ESRI Shapefile": ["ENCODING=UTF-8"],  # else all but the letters of western Europe are lost
 }
 GEOMETRY_COLUMNS = ("geom", "geometry", "geodl_geometry")  # of a GeoPackage: the first free one
 # In degrees, to a tenth of a millimetre: GeoJSON tells other systems by the codes of authorities.
 IN_DEGREES = ["RFC7946=YES", "COORDINATE_PRECISION=9"]
 CSV_SHAPES = ["GEOMETRY=AS_WKT", "CREATE_CSVT=YES"]  # the latter writes a .prj too
+# What SQLite keeps beside a GeoPackage: of an earlier one it would be played into the new one.
+JOURNALS = ("-wal", "-shm", "-journal")
 SHAPEFILE_NAME = 10  # bytes of a field's name
 FIELD_TYPES = {int: ogr.OFTInteger64, float: ogr.OFTReal, str: ogr.OFTString}
 TRANSACTION = 20_000  # features between two commits
+_writers = itertools.count(1)
 
 
 class VectorWriter:
@@ -74,8 +79,9 @@ class VectorWriter:
             raise VectorError(
                 f"'{self.path.parent}' cannot be written: {error.strerror}."
             ) from error
+        # QGIS may run a tool twice at a time, in one process.
         self._temporary = self.path.with_name(
-            f"{self.path.name}.part-{os.getpid()}{self.path.suffix}"
+            f"{self.path.name}.part-{os.getpid()}.{next(_writers)}{self.path.suffix}"
         )
         self._driver = ogr.GetDriverByName(driver)
         self._dataset = attempt(self._driver.CreateDataSource, str(self._temporary))
@@ -219,6 +225,9 @@ class VectorWriter:
             self._fail("the disk is full")
         if self.path.exists():
             attempt(self._driver.DeleteDataSource, str(self.path))
+        if self._driver.GetName() == "GPKG":
+            for suffix in JOURNALS:
+                Path(f"{self.path}{suffix}").unlink(missing_ok=True)
         for part in self._parts(self._temporary):
             part.replace(self.path.with_name(self.path.stem + part.suffix))
         return self.path

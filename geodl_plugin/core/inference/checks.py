@@ -39,7 +39,7 @@ from .options import (
     ObjectOptions,
     PixelOptions,
 )
-from .whole_rasters import RASTER_FIELD, WholeRasters
+from .whole_rasters import RASTER_FIELD, WholeRasters, first_readable
 
 CELL_SIZE_FACTOR = 1.5  # from which the model sees objects much larger or smaller than it knows
 DEGREES_BELOW = 1e-3  # a cell size this small is in degrees
@@ -215,10 +215,11 @@ def open_features(options: ObjectOptions) -> VectorReader | WholeRasters:
 def open_objects(options: ObjectOptions, progress: Progress | None = None) -> Job:
     """Open model and raster for the task "classify_objects"; else as :func:`open_job`.
 
-    Where the rasters are the objects, they need not fit together: the first one is opened.
+    Where the rasters are the objects, they need not fit together: the first one is opened, or
+    the first that can be where others may be skipped.
     """
     if options.takes_rasters:
-        options = dataclasses.replace(options, sources=options.sources[:1])
+        options = dataclasses.replace(options, sources=[first_readable(options)])
     return open_job(options, Task.OBJECTS, progress)
 
 

@@ -56,11 +56,15 @@ def classify(
             work.run(left, _Results(journal, writer).take, phase)
     missing = writer.count - writer.classified
     if missing:
-        progress.warn(
-            f"{missing} of {writer.count} features lie outside of '{job.raster.name}' or where it "
-            "has no data: their class is empty."
-        )
+        progress.warn(f"{missing} of {writer.count} {_why_missing(options, job)}")
     return {"output": options.output, "object_count": writer.classified}
+
+
+def _why_missing(options: ObjectOptions, job: Job) -> str:
+    if options.takes_rasters:
+        return "rasters have no data, or cannot be read: their class is empty."
+    where = f"outside of '{job.raster.name}' or where it has no data"
+    return f"features lie {where}: their class is empty."
 
 
 def _features(reader: VectorReader | WholeRasters) -> Iterator[Feature]:
@@ -130,7 +134,8 @@ class FeatureWriter:
             self._writer.write_like(feature.row, self._places, (names, confidence))
             return
         values = {self._class_field: names, CONFIDENCE_FIELD: confidence}
-        self._writer.write(feature.geometry, {**feature.attributes, **values})
+        shape = None if feature.geometry.IsEmpty() else feature.geometry
+        self._writer.write(shape, {**feature.attributes, **values})
 
     def __enter__(self) -> FeatureWriter:
         return self

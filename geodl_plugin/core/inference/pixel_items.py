@@ -9,14 +9,17 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..errors import InputError
+from ..errors import CancelledError, InputError, RasterError
 from ..geo.crs import same_crs
 from ..geo.mosaic import write_mosaic
 from ..geo.raster import Raster
+from ..geo.result_raster import move
+from ..leftovers import remove_unfinished, unfinished
 from ..overwriting import refuse_inputs
 from ..progress import Part, Progress
 from .checks import open_pixels
 from .items import split
+from .journal import facts_of, resumable
 from .options import PixelOptions
 
 
@@ -94,16 +97,43 @@ def run_each(
 ) -> dict[str, Any]:
     """Classify rasters one by one; return the joining raster and the pixels of each class.
 
+    The results get their names when all of them are whole: a cancel leaves nothing, and a killed
+    run goes on where it was.
+
     Args:
         options: of the task.
         work: classifies one raster.
         progress: of all.
     """
     items = pixel_items(options)
+    folder = unfinished(options.output, "items")  # each raster's result has a journal of its own
+    facts = {"items": [facts_of(item) for item in items]}
     counts: Counter[str] = Counter()
-    for number, item in enumerate(items):
-        progress.check()
-        part = Part(progress, number, len(items), Path(item.sources[0]).name)
-        counts.update(work(item, part)["pixel_counts"])
-    write_mosaic([item.output for item in items], options.output)
+    try:
+        with resumable(options.output, facts, progress) as journal:
+            for number, item in enumerate(items):
+                progress.check()
+                part = Part(progress, number, len(items), Path(item.sources[0]).name)
+                path = folder / Path(item.output).name
+                if number not in journal or not path.exists():
+                    found = work(dataclasses.replace(item, output=str(path)), part)
+                    journal.note(str(number), found["pixel_counts"])
+                    journal.add(number)
+                counts.update(journal.noted(str(number)))
+            _publish(folder, [Path(item.output) for item in items])
+            write_mosaic([item.output for item in items], options.output)
+    except CancelledError:
+        remove_unfinished(options.output)
+        raise
+    remove_unfinished(options.output)
     return {"output": options.output, "pixel_counts": dict(counts)}
+
+
+def _publish(folder: Path, outputs: Sequence[Path]) -> None:
+    """Give the results in a folder their names, now that all are whole."""
+    for path in outputs:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RasterError(f"'{path.parent}' cannot be written: {error.strerror}.") from error
+        move(folder / path.name, path)

@@ -22,6 +22,7 @@ from .object_answers import Answers, ObjectAnswering, answering, packed, unpacke
 from .options import ObjectOptions
 from .pipeline import Sink
 from .station import Commission, Opened, absolute, is_file, require, respond
+from .whole_rasters import first_readable
 
 MOST = 256  # objects of one call
 LARGEST = 1_000_000  # bytes of their outlines, more or less
@@ -40,7 +41,7 @@ def run_objects_elsewhere(
     """
     options, outlined = work.options, work.model.blacken
     if options.takes_rasters:  # there may be many: each is named where it is an object
-        options = replace(options, sources=options.sources[:1])
+        options = replace(options, sources=[first_readable(options)])
     commission = Commission(options, work.engine.notes, __name__, work.model.chip_size, work.count)
     stream = commission.answers(
         lambda size: _groups(subjects, min(size, MOST), outlined),

@@ -181,7 +181,9 @@ def _read(reader: VectorReader, options: SuppressionOptions, phase: Phase) -> _L
         boxes.append((xmin, ymin, xmax, ymax))
         confidences.append(_number(feature.attributes[confidence], feature.fid, confidence))
         label = feature.attributes[class_field] if class_field else None
-        labels.append(numbers.setdefault(label, len(numbers)))
+        # Where the field holds lists, equal ones are of one class.
+        key = tuple(label) if isinstance(label, list) else label
+        labels.append(numbers.setdefault(key, len(numbers)))
     return _Layer(
         np.array(fids, np.int64),
         np.array(boxes, float).reshape(-1, 4),

@@ -177,6 +177,31 @@ def test_a_mask_limits_both_sides(tmp_path: Path) -> None:
     assert len(rows_of(tmp_path / "matches.gpkg")) == 1
 
 
+def test_no_polygon_of_a_mask_is_left_out(tmp_path: Path) -> None:
+    """GDAL does not join what crosses itself, and says nothing."""
+    rows: list[Row] = [((x, 0, x + 4, 4), "Tree", 90.0) for x in range(0, 120, 10)]
+    found = write(tmp_path / "found.gpkg", rows)
+    shapes = [
+        "POLYGON((0 -9,30 9,30 -9,0 9,0 -9))",  # a bow tie
+        "POLYGON((38 -5,38 9,64 9,64 -5,48 -5,48 20,49 20,49 -7,38 -5))",
+        "POLYGON((100 -9,100 9,120 9,120 -9,100 -9))",
+        "CURVEPOLYGON(CIRCULARSTRING(70 0,90 20,70 0))",
+    ]
+    with VectorWriter(tmp_path / "mask.gpkg", "EPSG:32612", {}, "Unknown") as writer:
+        for text in shapes:
+            writer.write(ogr.CreateGeometryFromWkt(text), {})
+    options = DetectionAssessment(
+        found,
+        found,
+        mask=(str(tmp_path / "mask.gpkg"), ""),
+        matches=str(tmp_path / "matches.gpkg"),
+    )
+    assess(options, Progress())
+    matches = VectorReader(tmp_path / "matches.gpkg").features()
+    centres = [each.geometry.Centroid().GetX() for each in matches]
+    assert centres == [2, 22, 42, 52, 62, 72, 82, 102, 112]
+
+
 WORLD: Row = ((-180, -90, 180, 90), "", 0.0)  # no UTM zone has coordinates for all of it
 
 

@@ -12,7 +12,7 @@ from osgeo import gdal, ogr, osr
 from geodl_plugin.core.assess import pixels
 from geodl_plugin.core.assess.pixels import PixelAssessment, assess
 from geodl_plugin.core.assess.reference import class_values, own_values
-from geodl_plugin.core.errors import InputError
+from geodl_plugin.core.errors import InputError, VectorError
 from geodl_plugin.core.geo.vector_writer import VectorWriter
 from geodl_plugin.core.progress import Progress
 
@@ -245,6 +245,20 @@ def test_a_class_the_raster_lacks_counts_as_missed() -> None:
     }
 
 
+@pytest.mark.parametrize("kind", [gdal.GDT_Int16, gdal.GDT_Int32, gdal.GDT_Float32])
+def test_a_class_below_0_is_not_the_class_that_the_raster_lacks(tmp_path: Path, kind: int) -> None:
+    values = half().astype(int)
+    values[values == 0] = -1
+    result = raster(tmp_path / "a.tif", values, nodata=None, names=[], kind=kind)
+    boxes = [((0, 0, 10, 20), "Water"), ((10, 0, 20, 20), "1")]
+    truth = polygons(tmp_path / "truth.gpkg", boxes, str)
+    table = str(tmp_path / "table.csv")
+    figures = assess(PixelAssessment(result, truth, "", table=table), Progress())
+    assert figures["OVERALL_ACCURACY"] == 0.5
+    found = {each["Class"]: int(each["C_Water"]) for each in rows_of(table)}
+    assert found == {"-1": 200, "1": 0, "Water": 0, "Total": 200}
+
+
 def test_names_in_small_and_capital_letters_are_one_class(tmp_path: Path) -> None:
     """Columns of a table are not told apart by them."""
     boxes = [((0, 0, 5, 5), "Water"), ((5, 0, 9, 5), "WATER"), ((9, 0, 20, 5), "Tree")]
@@ -253,6 +267,17 @@ def test_names_in_small_and_capital_letters_are_one_class(tmp_path: Path) -> Non
     assess(PixelAssessment(raster(tmp_path / "a.tif", half()), truth, "", table=table), Progress())
     ground = next(each for each in rows_of(table) if each["Class"] == "Ground")
     assert (int(ground["C_Water"]), int(ground["C_1"])) == (45, 5)
+
+
+def test_a_field_of_lists_is_refused(tmp_path: Path) -> None:
+    labels = tmp_path / "truth.geojson"
+    labels.write_text(
+        '{"type": "FeatureCollection", "features": [{"type": "Feature", "properties": '
+        '{"tags": ["a", "b"]}, "geometry": {"type": "Point", "coordinates": [0, 0]}}]}'
+    )
+    options = PixelAssessment(raster(tmp_path / "a.tif", half()), str(labels), "", "tags")
+    with pytest.raises(VectorError, match="The field 'tags' of 'truth' holds lists"):
+        assess(options, Progress())
 
 
 def test_wrong_input_is_one_sentence(tmp_path: Path) -> None:
@@ -306,7 +331,24 @@ def test_points_tell_the_areas_of_the_classes(tmp_path: Path) -> None:
     error = np.sqrt(0.25**2 * 0.16 / 9 + 0.75**2 * 0.09 / 9) * 4 * 1.96
     assert float(rows["Tree"]["Area_95"]) == pytest.approx(error, rel=1e-4)
     page = Path(files["report"]).read_text(encoding="utf-8")
-    assert "Estimated (ha)" in page and "1.1 ± 0.6" in page
+    assert "Estimated (ha)" in page and "1.100 ± 0.643" in page
+
+
+@pytest.mark.parametrize("cell, shown", [(0.01, "0.0001100 ± 0.0000643"), (100, "11,000.0 ± 6")])
+def test_areas_of_small_and_large_maps_have_their_digits(
+    tmp_path: Path, cell: float, shown: str
+) -> None:
+    """Those of a field were told as 0.0 ± 0.0 ha."""
+    values = np.zeros((200, 200), np.uint8)
+    values[:100, :100] = 1
+    trees = [(2.5 + x, 2.5, 1) for x in range(8)] + [(20.5, 20.5, 0), (22.5, 20.5, 0)]
+    ground = [(150.5 + x, 150.5, 0) for x in range(9)] + [(120.5, 120.5, 1)]
+    places = [(x * cell, y * cell, value) for x, y, value in trees + ground]
+    points = sample(tmp_path / "points.gpkg", places)
+    report = tmp_path / "r.html"
+    result = raster(tmp_path / "a.tif", values, cell)
+    assess(PixelAssessment(result, points, "", report=str(report)), Progress())
+    assert shown in report.read_text(encoding="utf-8")
 
 
 def test_a_class_without_points_is_named_and_no_area_is_estimated(tmp_path: Path) -> None:

@@ -9,7 +9,9 @@ import pytest
 from osgeo import gdal, osr
 
 from geodl_plugin.core.errors import RasterError
+from geodl_plugin.core.geo.crs import same_crs
 from geodl_plugin.core.geo.grid import GeoTransform, Window
+from geodl_plugin.core.geo.mosaic import write_mosaic
 from geodl_plugin.core.geo.raster import Raster
 from geodl_plugin.core.geo.raster_writer import write_chip
 
@@ -148,6 +150,48 @@ def test_no_raster_of_a_mosaic_is_left_out(tmp_path):
         Raster.open([other, deep])
 
 
+def without_system(path, other_words=""):
+    dataset = gdal.Open(str(path), gdal.GA_Update)
+    dataset.SetProjection(other_words)
+    dataset = None
+    return str(path)
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+@pytest.mark.parametrize("words", ["", "WKT1_ESRI"])
+def test_a_raster_without_a_system_is_part_of_a_mosaic(tmp_path, order, words):
+    """GDAL left it out, and out of the raster that joins results without a word."""
+    one = write(tmp_path / "one.tif", np.full((1, 30, 40), 1, np.uint8), 255)
+    other = write(tmp_path / "other.tif", np.full((1, 30, 40), 2, np.uint8), 255, (40, 0))
+    system = gdal.Open(one).GetSpatialRef()
+    without_system(other, system.ExportToWkt(["FORMAT=WKT1_ESRI"]) if words else "")
+    paths = [(one, other)[place] for place in order]
+    write_mosaic(paths, str(tmp_path / "all.vrt"))
+    for source in (paths, str(tmp_path / "all.vrt")):
+        with Raster.open(source) as mosaic:
+            assert same_crs(mosaic.crs, system.ExportToWkt()) and mosaic.crs
+            pixels = mosaic.read(mosaic.window).pixels[0]
+        assert (pixels[:, :40] == 1).all() and (pixels[:, 40:] == 2).all()
+    turned = write(tmp_path / "turned.tif", np.full((1, 30, 40), 3, np.uint8))
+    gdal.Open(turned, gdal.GA_Update).SetGeoTransform((0, 0.8, 0.6, 0, 0.6, -0.8))
+    with pytest.raises(RasterError, match=r"all\.vrt' cannot be written: .*turned"):
+        write_mosaic([*paths, turned], str(tmp_path / "all.vrt"))
+    assert Raster.open(str(tmp_path / "all.vrt")).width == 80
+    assert len(list(tmp_path.glob("*.vrt*"))) == len(list(tmp_path.glob(".*"))) + 1 == 1
+
+
+def test_a_new_mosaic_is_not_shown_by_the_overviews_of_an_earlier_one(tmp_path):
+    output = tmp_path / "all.vrt"
+    for value in (1, 2):
+        one = write(tmp_path / f"{value}.tif", np.full((1, 64, 64), value, np.uint8), 255)
+        write_mosaic([one], str(output))
+        with Raster.open(str(output)) as mosaic:
+            assert (mosaic.reduced(8, [0]).pixels == value).all()
+        gdal.Open(str(output)).BuildOverviews("NEAREST", [8])
+        gdal.Info(str(output), computeMinMax=True, stats=True)
+        assert (tmp_path / "all.vrt.ovr").exists()
+
+
 def write_masked(path, array, rows, origin=(0, 0)):
     write(path, array, origin=origin)
     dataset = gdal.Open(str(path), gdal.GA_Update)
@@ -267,6 +311,24 @@ def test_control_points_alone_are_no_place(tmp_path, numbers):
         assert raster.read(raster.window).valid.all(), "its pixels can be learnt from"
         with pytest.raises(RasterError, match=r"'scan\.tif' is placed by control points only\. W"):
             raster.placed()
+
+
+@pytest.mark.parametrize(
+    "size, sentence",
+    [
+        (30.0, r"0\.04 × 0\.03 map units, of which CELL_SIZE=30 would make a single pixel"),
+        (1e-12, r"CELL_SIZE=1e-12 would make more than 1,000,000,000 pixels a side"),
+    ],
+)
+def test_a_cell_size_in_other_units_is_refused(tmp_path, size, sentence):
+    """In degrees 30 metres made one pixel of a raster, whose class was that of all of it."""
+    place = (11.0, 0.001, 0, 48.0, 0, -0.001)
+    path = write(tmp_path / "a.tif", np.ones((1, 30, 40), np.uint8), epsg=4326)
+    gdal.Open(path, gdal.GA_Update).SetGeoTransform(place)
+    with Raster.open(path) as raster:
+        with pytest.raises(RasterError, match=sentence):
+            raster.with_cells(size)
+        assert raster.with_cells(0.035).width == 1
 
 
 def test_other_cells_without_a_georeference_are_one_sentence(tmp_path):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import resource
+import shutil
+import sqlite3
 
 import numpy as np
 import pytest
@@ -35,6 +38,16 @@ def test_every_format_returns_what_was_written(tmp_path, suffix):
     assert found == [(0, "ä 0", 16.0), (1, "ä 1", 16.0), (2, "ä 2", 16.0)]
     assert layer.fields["n"] == "integer"
     assert [each.name for each in tmp_path.iterdir() if "part" in each.name] == []
+
+
+@pytest.mark.parametrize("suffix", list(DRIVERS))
+def test_letters_of_all_scripts_are_kept(tmp_path, suffix):
+    names = ["Дерево", "łąka", "树木", "Gebäude"]
+    with VectorWriter(tmp_path / f"a{suffix}", UTM12, {"Klasse ł": str}) as writer:
+        for name in names:
+            writer.write(rectangle(0, 0, 1, 1), {"Klasse ł": name})
+    found = VectorReader(tmp_path / f"a{suffix}").features()
+    assert [each.attributes["Klasse ł"] for each in found] == names
 
 
 def test_a_shapefile_is_refused_what_it_would_lose(tmp_path):
@@ -137,6 +150,42 @@ def test_a_writer_that_fails_leaves_what_was_there(tmp_path):
         raise RuntimeError
     assert VectorReader(path).count == 3
     assert [each.name for each in tmp_path.iterdir()] == ["a.gpkg"]
+
+
+@pytest.mark.parametrize("mode", ["wal", "delete"])
+def test_what_a_crash_left_of_an_earlier_result_does_not_enter_the_new_one(tmp_path, mode):
+    path, saved = fill(tmp_path / "a.gpkg", 300), tmp_path / "saved"
+    saved.mkdir()
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as editor:
+        editor.execute(f"PRAGMA journal_mode={mode}")
+        editor.execute("PRAGMA cache_size=1")  # so that much is written before the end
+        editor.execute("CREATE TABLE notes (text)")
+        editor.execute("BEGIN")
+        editor.executemany("INSERT INTO notes VALUES (?)", [("edited" * 50,)] * 3000)
+        if mode == "wal":
+            editor.execute("COMMIT")
+        for each in tmp_path.glob("a.gpkg*"):
+            shutil.copy(each, saved)
+    for each in saved.iterdir():
+        shutil.copy(each, tmp_path)
+    assert len(list(tmp_path.glob("a.gpkg-*"))) > 0
+    fill(path, 2000)
+    assert [each.name for each in tmp_path.glob("a.gpkg*")] == ["a.gpkg"]
+    assert [f.attributes["n"] for f in VectorReader(path).features()] == list(range(2000))
+
+
+@pytest.mark.parametrize("suffix", list(DRIVERS))
+def test_two_writers_of_one_result_leave_a_whole_one(tmp_path, suffix):
+    """QGIS may run a tool twice at a time; the result that was written over was gone."""
+    path = tmp_path / f"a{suffix}"
+    writers = [VectorWriter(path, UTM12, {"n": int}) for _ in range(2)]
+    for writer, count in zip(writers, (3, 5)):
+        for number in range(count):
+            writer.write(rectangle(0, 0, 1, 1), {"n": number})
+    for writer, count in zip(writers, (3, 5)):
+        writer.finish()
+        assert VectorReader(path).count == count
+    assert [each.name for each in tmp_path.iterdir() if "part" in each.name] == []
 
 
 def test_features_are_found_by_place_and_in_another_system(tmp_path):

@@ -88,6 +88,47 @@ def test_boxes_of_very_different_sizes_meet() -> None:
     assert ((first == 200) | (second == 200)).sum() == 200
 
 
+@given(st.integers(0, 60), st.integers(0, 6), st.integers(0, 1000), st.sampled_from([1, 3, 1000]))
+@settings(max_examples=60, deadline=None)
+def test_pairs_are_those_of_all_with_all(small: int, huge: int, seed: int, large: int) -> None:
+    draw = np.random.default_rng(seed)
+    corners = draw.uniform(-500, 500, (small + huge, 2))
+    sizes = np.concatenate([draw.uniform(1, 9, (small, 2)), draw.uniform(100, 900, (huge, 2))])
+    order = draw.permutation(small + huge)
+    boxes = np.concatenate([corners, corners + sizes], axis=1)[order]
+    labels = draw.integers(0, 2, small + huge)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("geodl_plugin.core.geo.neighbours.LARGE", large)
+        first, second = overlapping_pairs(boxes, labels)
+    expected = {
+        (one, other)
+        for other in range(len(boxes))
+        for one in range(other)
+        if labels[one] == labels[other]
+        and (boxes[one, :2] < boxes[other, 2:]).all()
+        and (boxes[other, :2] < boxes[one, 2:]).all()
+    }
+    assert len(first) == len(expected)
+    assert set(zip(first.tolist(), second.tolist())) == expected
+
+
+def test_one_huge_box_does_not_make_all_meet_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared: list[int] = []
+    touching = _Grid.touching
+
+    def counted(grid: _Grid, first: np.ndarray, second: np.ndarray) -> Any:
+        compared.append(len(first))
+        return touching(grid, first, second)
+
+    monkeypatch.setattr(_Grid, "touching", counted)
+    corners = np.stack(np.meshgrid(np.arange(50) * 20.0, np.arange(50) * 20.0), -1).reshape(-1, 2)
+    boxes = np.concatenate([corners, corners + 15], axis=1)
+    boxes = np.concatenate([boxes, [[-1e5, -1e5, 1e5, 1e5]]])
+    first, second = overlapping_pairs(boxes, np.zeros(len(boxes), int))
+    assert (second == 2500).all() and sorted(first) == list(range(2500))
+    assert sum(compared) < 20 * 2500
+
+
 def test_classes_do_not_suppress_each_other() -> None:
     boxes = [[0, 0, 10, 10], [0, 0, 10, 10]]
     assert len(suppress(Detections.of(boxes, [0.9, 0.8], [0, 1]), 0.1)) == 2

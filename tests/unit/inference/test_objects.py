@@ -282,6 +282,32 @@ def test_what_cannot_be_read_has_no_class_on_demand(tmp_path: Path) -> None:
     assert any("The class is empty there." in each for each in heard.warnings)
 
 
+@pytest.mark.parametrize("order", [(0, 1, 2), (1, 0, 2)])
+def test_a_raster_that_cannot_be_opened_has_no_class_on_demand(
+    tmp_path: Path, order: tuple[int, ...]
+) -> None:
+    one = write_raster(tmp_path / "one.tif", np.full((1, 40, 40), 10, np.uint8))
+    (tmp_path / "broken.jpg").write_bytes(b"")
+    void = write_raster(tmp_path / "void.tif", np.full((1, 40, 40), 255, np.uint8), nodata=255)
+    sources = [(one, str(tmp_path / "broken.jpg"), void)[place] for place in order]
+    model = write_model(tmp_path / "m.dlpk", "TEST_OBJECTS", chip_size=16)
+    options = ObjectOptions(sources, model, str(tmp_path / "out.gpkg"))
+    with pytest.raises(RasterError, match=r"broken\.jpg' cannot be opened"):
+        run(options, Heard())
+    heard = Heard()
+    run(dataclasses.replace(options, skip_unreadable=True), heard)
+    found = {each["Raster"]: each for each in read_features(tmp_path / "out.gpkg")}
+    assert list(found) == [Path(each).name for each in sources]
+    assert found["one.tif"]["ClassLabel"] == "Car" and found["void.tif"]["ClassLabel"] is None
+    assert found["broken.jpg"]["ClassLabel"] is None and found["broken.jpg"]["geometry"] is None
+    assert heard.warnings[-1] == (
+        "2 of 3 rasters have no data, or cannot be read: their class is empty."
+    )
+    options = dataclasses.replace(options, sources=[str(tmp_path / "broken.jpg")])
+    with pytest.raises(RasterError, match=r"broken\.jpg' cannot be opened"):
+        run(dataclasses.replace(options, skip_unreadable=True), Heard())
+
+
 def test_a_score_that_no_class_can_have_is_refused(tmp_path: Path, source: str) -> None:
     features = write_polygons(tmp_path / "a.gpkg", [rectangle(20, 20, 9, 9)], 32616)
     values = ObjectOptions([source], "", str(tmp_path / "out.gpkg"), features=[features, ""])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +118,23 @@ def test_a_confidence_that_is_no_number_is_named(tmp_path: Path) -> None:
     options = SuppressionOptions(source, str(tmp_path / "out.gpkg"), confidence_field="note")
     with pytest.raises(InputError, match="Feature 1 has 'row 0' in the field 'note'"):
         suppress_layer(options, Progress())
+
+
+def test_classes_may_be_lists(tmp_path: Path) -> None:
+    rows = [(("oak", "old"), 0, 50), (("oak", "old"), 1, 90), (("oak",), 2, 10)]
+    features = [
+        {
+            "type": "Feature",
+            "properties": {"Class": list(tags), "Confidence": confidence},
+            "geometry": {"type": "Polygon", "coordinates": [[[x, 0], [x + 9, 0], [x, 9], [x, 0]]]},
+        }
+        for tags, x, confidence in rows
+    ]
+    source, output = tmp_path / "in.geojson", tmp_path / "out.gpkg"
+    source.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
+    assert suppress_layer(SuppressionOptions((str(source), ""), str(output)), Progress()) == 1
+    found = [each.attributes["Confidence"] for each in VectorReader(output).features()]
+    assert sorted(found) == [10, 90]
 
 
 def test_points_are_refused(tmp_path: Path) -> None:
