@@ -16,12 +16,13 @@ from .environment import (
     PythonChoice,
     Status,
     is_current,
+    is_stranded,
     prove,
     read_marker,
     write_marker,
 )
 from .indexes import device_to_install, indexes_for
-from .interpreters import ask, own_python, python_in
+from .interpreters import ask, has_its_base, own_python, python_in
 from .pip_install import Pip, follow, numpy_constraint
 
 FREE_SPACE = {"cpu": 3, "cuda": 12}  # GB that the installation needs while it works
@@ -72,7 +73,7 @@ def _build(
     progress: Progress,
 ) -> None:
     """Create the environment where there is none, and install what it lacks."""
-    clear = options.action == "REPAIR"
+    clear = options.action == "REPAIR" or is_stranded(directory)
     if clear or not python_in(directory).exists():
         progress.update(0.0, "Creating the environment")
         _create(directory, base, clear, progress)
@@ -139,7 +140,7 @@ def _check_ours(options: EnvironmentOptions, directory: Path) -> None:
 
 def _check_space(options: EnvironmentOptions, directory: Path, indexes: Sequence[str]) -> None:
     """Refuse before the first download when the disk is too small for the last one."""
-    if options.action == "INSTALL" and python_in(directory).exists():
+    if options.action == "INSTALL" and has_its_base(directory):
         return
     # Without PyTorch's own index the one build for Linux is that for CUDA.
     small = not sys.platform.startswith("linux") or any("/cpu" in index for index in indexes)
