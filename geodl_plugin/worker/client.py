@@ -28,6 +28,11 @@ from .protocol import decode, deliver, encode, error_of, plain
 MAIN = Path(__file__).resolve().parent / "__main__.py"
 
 GRACE = 1.5  # seconds between the cancel line and the end by force
+# Of Windows, which ends a program with the number of its exception.
+FATAL = 0xC0000000
+NO_MEMORY = (0xC0000017, 0xC000009A, 0xC000012D)
+NO_LIBRARY = (0xC000007B, 0xC0000135, 0xC0000138, 0xC0000139, 0xC0000142)
+
 STRAY_LINES = 200  # lines that are no events, before the program counts as no worker
 
 
@@ -230,7 +235,7 @@ class ExitReason:
 
 def explain_exit(code: int | None) -> ExitReason:
     """Return what the exit status of a worker means."""
-    if code in (-9, 137):
+    if code in (-9, 137, *NO_MEMORY):
         return ExitReason(
             "was killed, probably because the machine ran out of memory",
             "Use a smaller batch size or a smaller tile or chip size, or close other programs.",
@@ -240,6 +245,13 @@ def explain_exit(code: int | None) -> ExitReason:
     if code < 0:
         with contextlib.suppress(ValueError):
             return ExitReason(f"crashed ({signal.Signals(-code).name})")
+    if code in NO_LIBRARY:
+        return ExitReason(
+            f"could not load a library (0x{code:X})",
+            "Run the tool 'Set up deep learning libraries' with the action REPAIR.",
+        )
+    if code >= FATAL:
+        return ExitReason(f"crashed (0x{code:X})")
     return ExitReason(f"ended with status {code}")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import shutil
 import signal
@@ -18,6 +19,7 @@ from geodl_plugin.core import errors
 from geodl_plugin.core.errors import CancelledError, InputError, MissingLibraryError
 from geodl_plugin.worker import client
 from geodl_plugin.worker.client import WorkerProcess, explain_exit, run_task
+from geodl_plugin.worker.runner import as_geodl_error
 
 ROOT = Path(__file__).resolve().parents[3]
 BARE_PYTHON = "/usr/bin/python3"
@@ -289,6 +291,31 @@ def test_exit_status_of_a_wrapped_worker_is_explained_too():
     assert explain_exit(-9).hint
     assert explain_exit(-signal.SIGABRT).what == "crashed (SIGABRT)"
     assert not explain_exit(3).hint
+
+
+def test_exit_status_of_windows_is_explained():
+    assert explain_exit(0xC0000005).what == "crashed (0xC0000005)"
+    assert "out of memory" in explain_exit(0xC000012D).what
+    assert "REPAIR" in explain_exit(0xC0000135).hint
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("[enforce fail] DefaultCPUAllocator: not enough memory: you tried to"),
+        RuntimeError("MPS backend out of memory (MPS allocated: 9 GB)"),
+        OSError(errno.ENOMEM, "Cannot allocate memory"),
+    ],
+)
+def test_a_lack_of_memory_is_told_as_such(error):
+    where = "graphics card" if "MPS" in str(error) else "machine"
+    assert str(as_geodl_error(error)).startswith(f"The memory of the {where} does not suffice.")
+
+
+def test_a_paging_file_that_is_too_small_is_a_lack_of_memory():
+    error = OSError(errno.EINVAL, "The paging file is too small for this operation to complete")
+    error.winerror = 1455
+    assert "does not suffice" in str(as_geodl_error(error))
 
 
 def test_a_cancelled_progress_starts_no_worker(recorder):
