@@ -17,6 +17,7 @@ from typing import Any
 from ..core.errors import FileError, GeoDLError, InputError, MissingLibraryError, WorkerError
 from ..core.places import user_folder
 from ..core.progress import Progress
+from ..core.replacing import replace
 from . import requirements
 from .interpreters import (
     has_its_base,
@@ -151,7 +152,7 @@ def write_marker(directory: Path, state: str, **facts: Any) -> None:
     marker = {"state": state, "requirements": requirements_digest(), **facts}
     temporary = directory / f"{MARKER}.tmp"
     temporary.write_text(json.dumps(marker, indent=2) + "\n", encoding="utf-8")
-    temporary.replace(directory / MARKER)
+    replace(temporary, directory / MARKER)
 
 
 def manage(options: EnvironmentOptions, progress: Progress, setting: str | None = None) -> Status:

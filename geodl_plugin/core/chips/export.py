@@ -23,6 +23,7 @@ from ..geo.raster import Block, Raster
 from ..geo.raster_writer import IMAGE_DRIVERS, limited_cache, write_chip
 from ..geo.sampling import Frame
 from ..progress import Phase, Progress
+from ..replacing import replace
 from ..samples.prelabel import warn_of_drafts
 from .checks import check_folder, check_image, check_options
 from .cutting import Cut, Cutter
@@ -74,7 +75,7 @@ def export_chips(options: ExportOptions, progress: Progress) -> ExportResult:
             statistics = export.write(building, progress)
             if target.exists():
                 target.rmdir()
-            building.replace(target)
+            replace(building, target)
         except GeoDLError:
             raise
         except OSError as error:

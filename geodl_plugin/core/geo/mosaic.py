@@ -11,6 +11,7 @@ from pathlib import Path
 from osgeo import gdal
 
 from ..errors import RasterError
+from ..replacing import replace
 from .crs import same_crs
 from .dataset_facts import open_dataset
 from .gdal_calls import attempt, last_error
@@ -139,4 +140,4 @@ def write_mosaic(paths: Sequence[str], output: str) -> None:
     band.SetCategoryNames([known.get(value, "") for value in range(max(known, default=-1) + 1)])
     band.SetDescription(title)
     band = dataset = None  # writes the file
-    part.replace(target)
+    replace(part, target)

@@ -12,6 +12,7 @@ from osgeo import gdal
 from ..errors import RasterError
 from ..leftovers import unfinished
 from ..progress import Progress
+from ..replacing import replace
 from ..samples.schema import Schema
 from .block_store import BlockStore
 from .gdal_calls import attempt, last_error
@@ -283,7 +284,7 @@ def _move(source: Path, target: Path, suffix: str = "") -> None:
         if suffix and not begin.exists():
             end.unlink(missing_ok=True)
         else:
-            begin.replace(end)
+            replace(begin, end)
     except OSError as error:
         raise RasterError(f"'{end}' cannot be written: {error.strerror}.") from error
 

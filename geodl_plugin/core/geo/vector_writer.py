@@ -11,6 +11,7 @@ import numpy as np
 from osgeo import gdal, ogr, osr
 
 from ..errors import VectorError
+from ..replacing import replace
 from .crs import spatial_reference
 from .gdal_calls import attempt, last_error, quiet
 from .vector import GEOMETRIES
@@ -219,8 +220,11 @@ class VectorWriter:
             self._fail("the disk is full")
         if self.path.exists():
             attempt(self._driver.DeleteDataSource, str(self.path))
-        for part in self._parts(self._temporary):
-            part.replace(self.path.with_name(self.path.stem + part.suffix))
+        try:
+            for part in self._parts(self._temporary):
+                replace(part, self.path.with_name(self.path.stem + part.suffix))
+        except OSError as error:
+            self._fail(error.strerror or str(error))
         return self.path
 
     def abort(self) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Union
 
 from ..errors import FULL, FileError, ModelError
+from ..replacing import replace
 from .definition import ModelDefinition, read_definition
 from .networks.files import complete, is_network, network_definition
 from .seven_zip import SIGNATURE, Entry, SevenZip
@@ -218,7 +219,7 @@ def write_package(
                     archive.writestr(name, content)
                 else:
                     archive.write(content, name)
-        temporary.replace(path)
+        replace(temporary, path)
     except OSError as error:
         raise ModelError(f"The package '{path}' cannot be written: {error}.") from error
     finally:
