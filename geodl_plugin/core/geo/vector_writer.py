@@ -81,7 +81,7 @@ class VectorWriter:
         self._driver = ogr.GetDriverByName(driver)
         self._dataset = attempt(self._driver.CreateDataSource, str(self._temporary))
         if self._dataset is None:
-            raise VectorError(f"'{self.path}' cannot be written: {last_error()}.")
+            self._fail(last_error())
         reference = spatial_reference(crs) if crs else None
         options = _layer_options(driver, fields, reference, shape)
         self._layer = attempt(self._dataset.CreateLayer, self.path.stem, reference, shape, options)
@@ -95,7 +95,9 @@ class VectorWriter:
         # Those without one would be left out without a word.
         self._needs_shapes = driver == "FlatGeobuf" and shape != ogr.wkbNone
         self.count = 0
-        self._dataset.StartTransaction()
+        # Where GDAL raises, to ask for what a format does not know is an error.
+        self._commits = bool(self._dataset.TestCapability(ogr.ODsCTransactions))
+        self._begin()
 
     def _check_shapefile(self, fields: Mapping[str, type | ogr.FieldDefn], shape: int) -> None:
         """Refuse what would be lost or renamed without a word."""
@@ -187,11 +189,14 @@ class VectorWriter:
         self.count += 1
         if self.count % TRANSACTION == 0:
             self._commit()
-            self._dataset.StartTransaction()
+            self._begin()
+
+    def _begin(self) -> None:
+        if self._commits and attempt(self._dataset.StartTransaction) != 0:
+            self._fail(last_error())
 
     def _commit(self) -> None:
-        # Formats without transactions say so.
-        if attempt(self._dataset.CommitTransaction) not in (0, ogr.OGRERR_UNSUPPORTED_OPERATION):
+        if self._commits and attempt(self._dataset.CommitTransaction) != 0:
             self._fail(last_error())
 
     def _is_whole(self) -> bool:
@@ -201,6 +206,7 @@ class VectorWriter:
 
     def _fail(self, reason: str) -> NoReturn:
         self.abort()
+        reason = reason or "GDAL tells no reason; the disk may be full"
         raise VectorError(f"'{self.path}' cannot be written: {reason}.")
 
     def finish(self) -> Path:
