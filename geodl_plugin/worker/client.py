@@ -22,6 +22,7 @@ from ..core.errors import CancelledError, GeoDLError, WorkerError
 from ..core.progress import Progress
 from ..core.telemetry import NO_TELEMETRY
 from .environment import find_python
+from .interpreters import foreign_data
 from .processes import LineReader, clean_environment, kill_tree, start_process
 from .protocol import decode, deliver, encode, error_of, plain
 
@@ -96,7 +97,7 @@ class WorkerProcess:
         with os.fdopen(handle, "wb") as log:
             try:
                 self._process = start_process(
-                    [self.python, str(MAIN)], _environment(), stdin=PIPE, stderr=log
+                    [self.python, str(MAIN)], _environment(self.python), stdin=PIPE, stderr=log
                 )
             except (OSError, ValueError) as error:
                 self._discard_log()
@@ -255,8 +256,8 @@ def explain_exit(code: int | None) -> ExitReason:
     return ExitReason(f"ended with status {code}")
 
 
-def _environment() -> dict[str, str]:
-    """Return the worker's environment: QGIS's own, cleaned, with every telemetry off."""
+def _environment(python: str) -> dict[str, str]:
+    """Return a worker's environment: QGIS's own, cleaned, with every telemetry off."""
     additions = {
         **NO_TELEMETRY,
         "PYTHONUTF8": "1",
@@ -267,7 +268,10 @@ def _environment() -> dict[str, str]:
     if "OMP_NUM_THREADS" not in os.environ:
         # Libraries count the machine's processors, not those that this process may use.
         additions["OMP_NUM_THREADS"] = str(_processors())
-    return clean_environment(additions)
+    environment = clean_environment(additions)
+    for name in foreign_data(python):
+        environment.pop(name, None)
+    return environment
 
 
 def _processors() -> int:

@@ -15,6 +15,9 @@ from ..core.errors import WorkerError
 from . import requirements
 from .processes import WINDOWS, clean_environment, run_quietly
 
+# Where PROJ and GDAL look for their files, each of one release.
+DATA = ("PROJ_LIB", "PROJ_DATA", "GDAL_DATA", "GDAL_DRIVER_PATH")
+
 
 def python_in(directory: Path) -> Path:
     """Return where the Python of a virtual environment lies."""
@@ -40,6 +43,43 @@ def has_its_base(directory: Path) -> bool:
     if own is None or "version" not in facts or not _same_place(program, Path(own)):
         return True
     return facts["version"].split(".")[:2] == [str(part) for part in sys.version_info[:2]]
+
+
+def installation() -> Path:
+    """Return the folder that QGIS's own Python lies in, with the libraries that it uses."""
+    prefix = Path(sys.base_prefix)
+    if WINDOWS:
+        named = os.environ.get("OSGEO4W_ROOT", "").strip()
+        return Path(named) if named else prefix.parent.parent if _is_app(prefix) else prefix
+    bundles = [each for each in prefix.parents if each.suffix == ".app"]
+    return bundles[-1] if bundles else prefix
+
+
+def _is_app(prefix: Path) -> bool:
+    return prefix.parent.name.lower() == "apps"  # …/apps/Python312
+
+
+def foreign_data(python: str) -> set[str]:
+    """Return the variables by which QGIS would mislead the GDAL and PROJ of another Python.
+
+    They name files of QGIS's own releases: with those of another one no coordinate reference
+    system is found. What has been set to files from elsewhere is meant so.
+    """
+    root = installation()
+    home = _facts_of(Path(python).parent.parent).get("home")
+    if _lies_in(python, root) or (home and _lies_in(home, root)):
+        return set()
+    found = {name for name in DATA if _lies_in(os.environ.get(name, ""), root)}
+    return found | {"USE_PATH_FOR_GDAL_PYTHON"}  # where QGIS's own come first
+
+
+def _lies_in(path: str, folder: Path) -> bool:
+    if not path:
+        return False
+    try:
+        return Path(path).resolve().is_relative_to(folder.resolve())
+    except (OSError, ValueError):
+        return False
 
 
 def _facts_of(directory: Path) -> dict[str, str]:

@@ -17,7 +17,7 @@ import pytest
 
 from geodl_plugin.core import errors
 from geodl_plugin.core.errors import CancelledError, InputError, MissingLibraryError
-from geodl_plugin.worker import client
+from geodl_plugin.worker import client, interpreters
 from geodl_plugin.worker.client import WorkerProcess, explain_exit, run_task
 from geodl_plugin.worker.runner import as_geodl_error
 
@@ -55,6 +55,44 @@ def sentence_of(python, task, **options) -> str:
 def test_options_and_result_travel(python):
     options = {"text": "Bäume \u2028 \U0001f333", "list": [1, 2.5, None], "dict": {"a": True}}
     assert run_task("describe", options, python=python)["options"] == options
+
+
+@pytest.fixture
+def qgis(monkeypatch, tmp_path):
+    """A QGIS as it lies on macOS, which has named its own files to PROJ and GDAL."""
+    contents = tmp_path / "QGIS.app" / "Contents"
+    (contents / "MacOS" / "bin").mkdir(parents=True)
+    monkeypatch.setattr(sys, "base_prefix", str(contents / "MacOS"))
+    for name in ("PROJ_DATA", "GDAL_DATA"):
+        monkeypatch.setenv(name, str(contents / "Resources" / name))
+    monkeypatch.setenv("GDAL_DRIVER_PATH", "/opt/own drivers")
+    return contents
+
+
+def test_another_python_does_not_see_the_files_of_qgis(python, qgis):
+    """With a list of systems of another release PROJ finds none."""
+    seen = run_task("describe", {}, python=python)["environment"]
+    assert not {"PROJ_DATA", "GDAL_DATA"} & set(seen)
+    assert seen["GDAL_DRIVER_PATH"] == "/opt/own drivers"
+
+
+def test_an_environment_over_the_python_of_qgis_sees_its_files(python, qgis, tmp_path):
+    program = tmp_path / "environment" / "bin" / "python"
+    program.parent.mkdir(parents=True)
+    shutil.copy(python, program)
+    text = f"home = {qgis / 'MacOS' / 'bin'}\n"
+    (tmp_path / "environment" / "pyvenv.cfg").write_text(text, encoding="utf-8")
+    seen = run_task("describe", {}, python=str(program))["environment"]
+    assert {"PROJ_DATA", "GDAL_DATA"} <= set(seen)
+
+
+def test_the_folder_of_qgis_on_windows(monkeypatch):
+    monkeypatch.setattr(interpreters, "WINDOWS", True)
+    monkeypatch.delenv("OSGEO4W_ROOT", raising=False)
+    monkeypatch.setattr(sys, "base_prefix", "/Programs/QGIS/apps/Python312")
+    assert interpreters.installation() == Path("/Programs/QGIS")
+    monkeypatch.setattr(sys, "base_prefix", "/conda/envs/qgis")
+    assert interpreters.installation() == Path("/conda/envs/qgis")
 
 
 def test_events_reach_the_progress_and_updates_are_throttled(python, recorder):
