@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import shutil
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from ..core.errors import InputError, WorkerError
+from ..core.places import temporary_folder
 from ..core.progress import Progress
 from . import requirements
 from .environment import (
@@ -79,8 +79,8 @@ def _build(
         _create(directory, base, clear, progress)
     write_marker(directory, "installing")
     python = str(python_in(directory))
-    with tempfile.TemporaryDirectory(prefix="geodl-") as folder:
-        constraints = Path(folder) / "constraints.txt"
+    with temporary_folder("pip") as folder:
+        constraints = folder / "constraints.txt"
         constraints.write_text(numpy_constraint(base), encoding="utf-8")
         pip = Pip(python, constraints, options.wheels, progress)
         for index in indexes:

@@ -22,6 +22,7 @@ from ..errors import GeoDLError, InputError, TrainingDataError
 from ..geo.raster import Block, Raster
 from ..geo.raster_writer import IMAGE_DRIVERS, limited_cache, write_chip
 from ..geo.sampling import Frame
+from ..places import temporary_folder
 from ..progress import Phase, Progress
 from ..replacing import replace
 from ..samples.prelabel import warn_of_drafts
@@ -67,8 +68,8 @@ def export_chips(options: ExportOptions, progress: Progress) -> ExportResult:
     target = Path(options.folder)
     check_folder(target)
     building = target.with_name(f".{target.name}.part-{os.getpid()}")
-    with limited_cache(), tempfile.TemporaryDirectory(prefix="geodl-export-") as scratch:
-        export = _Export(options, Path(scratch))
+    with limited_cache(), temporary_folder("export") as scratch:
+        export = _Export(options, scratch)
         export.warn(progress)
         shutil.rmtree(building, ignore_errors=True)
         try:
