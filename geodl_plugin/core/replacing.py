@@ -1,7 +1,8 @@
-"""Files and folders that take their final names."""
+"""Files and folders that take their final names, or go."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Callable
@@ -26,6 +27,15 @@ def replace(source: Path, target: Path) -> None:
     _patiently(lambda: source.replace(target))
 
 
+def discard(path: Path) -> None:
+    """Remove a file of no more use; one that Windows does not let go of stays.
+
+    It is no reason for an error, nor may it hide the one for which work is thrown away.
+    """
+    with contextlib.suppress(OSError):
+        _patiently(lambda: path.unlink(missing_ok=True))
+
+
 def is_held(path: Path) -> bool:
     """Return whether a file is one that Windows lets nobody replace, as somebody has it open."""
     if not WINDOWS or not path.is_file():
@@ -37,11 +47,11 @@ def is_held(path: Path) -> bool:
     return False
 
 
-def _patiently(rename: Callable[[], Path]) -> None:
+def _patiently(change: Callable[[], object]) -> None:
     end = time.monotonic() + PATIENCE
     while True:
         try:
-            rename()
+            change()
             return
         except PermissionError:
             if not WINDOWS or time.monotonic() > end:

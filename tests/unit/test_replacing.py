@@ -15,6 +15,7 @@ from geodl_plugin.core.geo.raster import Raster
 from geodl_plugin.core.geo.raster_writer import write_chip
 from geodl_plugin.core.geo.result_raster import ProbabilityWriter
 from geodl_plugin.core.geo.vector_writer import VectorWriter
+from geodl_plugin.core.inference.journal import Journal
 from geodl_plugin.core.overwriting import refuse_inputs
 from geodl_plugin.core.replacing import is_held, replace
 
@@ -89,6 +90,27 @@ def test_a_result_that_is_open_is_refused_before_the_work(
     with pytest.raises(InputError, match=r"'old\.tif' is open, in QGIS .* Remove its layer"):
         refuse_inputs([pair[1]], [])
     refuse_inputs([pair[1].with_name("not there.tif")], [])
+
+
+def test_what_cannot_be_removed_hides_no_error(
+    hold: Hold, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path, missing_ok: bool = False) -> None:
+        if path.exists():
+            raise PermissionError(13, "Der Prozess kann nicht auf die Datei zugreifen")
+
+    source = tmp_path / "source.tif"
+    write_chip(source, np.zeros((1, 8, 8), np.uint8), GeoTransform(), "")
+    with Raster.open(source) as like:
+        monkeypatch.setattr(Path, "unlink", refuse)
+        for writer in (
+            ProbabilityWriter(tmp_path / "p.tif", like, ("a",)),
+            VectorWriter(tmp_path / "trees.gpkg", "", {"n": int}),
+        ):
+            with pytest.raises(InputError, match="the real one"), writer:
+                raise InputError("the real one")
+    journal = Journal(tmp_path / "p.tif", {})
+    journal.remove()
 
 
 def test_elsewhere_nobody_holds_a_file(pair: tuple[Path, Path]) -> None:

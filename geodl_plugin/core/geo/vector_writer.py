@@ -11,7 +11,7 @@ import numpy as np
 from osgeo import gdal, ogr, osr
 
 from ..errors import VectorError
-from ..replacing import replace
+from ..replacing import discard, replace
 from .crs import spatial_reference
 from .gdal_calls import attempt, last_error, quiet
 from .vector import GEOMETRIES
@@ -238,7 +238,7 @@ class VectorWriter:
         self._layer = None
         self._dataset = None
         for part in self._parts(self._temporary):
-            part.unlink()
+            discard(part)
 
     def __enter__(self) -> VectorWriter:
         return self
