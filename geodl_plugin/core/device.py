@@ -1,4 +1,4 @@
-"""The device that a network computes on, and its lack of memory. Needs torch."""
+"""The device that a network computes on. Needs torch."""
 
 from __future__ import annotations
 
@@ -49,13 +49,3 @@ def device_label(device: torch.device) -> str:
         return "the Apple GPU (mps)"
     name = platform.processor() or platform.machine()
     return f"the CPU ({name}, {torch.get_num_threads()} threads)"
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Return whether an error says that memory does not suffice.
-
-    torch says it of the CPU by a plain ``RuntimeError`` of its allocator.
-    """
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-        return True
-    return "out of memory" in str(error).lower() or "can't allocate memory" in str(error)

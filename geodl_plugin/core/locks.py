@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from typing import IO, Any
+
+WINDOWS = os.name == "nt"
 
 
 def lock(file: IO[Any]) -> bool:
     """Return whether the file is ours alone; the system frees it when the process ends."""
-    if os.name == "nt":
+    if WINDOWS:
         import msvcrt
 
         # Far behind the end of the file, so that reading is not forbidden.
         file.seek(2**62)
-        with contextlib.suppress(OSError):
+        try:
             msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+        except PermissionError:
+            return False
+        except OSError:  # a drive without locks, as some in the network
             return True
-        return False
+        return True
     import fcntl
 
     try:

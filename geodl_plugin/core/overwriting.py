@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Union
 
 from .errors import InputError
+from .replacing import is_held
 
 Identity = Union[str, tuple[int, int]]
 
 
 def refuse_inputs(outputs: Iterable[str | Path], inputs: Iterable[str | Path]) -> None:
-    """See to it that no result replaces an input, nor another result.
+    """See to it that no result replaces an input, nor another result, nor what nobody can replace.
 
     Args:
         outputs: files to write; empty names count as none.
@@ -22,7 +23,8 @@ def refuse_inputs(outputs: Iterable[str | Path], inputs: Iterable[str | Path]) -
             else, which no file can be.
 
     Raises:
-        InputError: with the name of the file that would be lost.
+        InputError: with the name of the file that would be lost, or that another program has open
+            on Windows: there the result could not take its name in the end.
     """
     read = {_identity(each) for each in inputs if str(each)}
     written: set[Identity] = set()
@@ -37,6 +39,11 @@ def refuse_inputs(outputs: Iterable[str | Path], inputs: Iterable[str | Path]) -
             )
         if identity in written:
             raise InputError(f"'{name}' is named for two results. Choose another file for one.")
+        if is_held(Path(each)):
+            raise InputError(
+                f"'{name}' is open, in QGIS or another program, and cannot be replaced. Remove its "
+                "layer from the project, or choose another file for the result."
+            )
         written.add(identity)
 
 

@@ -6,6 +6,8 @@ import html
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from .replacing import replace
+
 STYLE = """
 :root { color-scheme: light dark; --ink: #1d2522; --soft: #66736d; --line: #d5dcd8; --back: #fff; }
 @media (prefers-color-scheme: dark) {
@@ -37,7 +39,7 @@ def write(path: Path, page: str) -> None:
     temporary = path.with_name(f"{path.name}.part")
     try:
         temporary.write_text(page, encoding="utf-8")
-        temporary.replace(path)
+        replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
 

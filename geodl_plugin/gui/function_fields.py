@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from typing import Any
 
 from qgis.core import QgsSettings
@@ -15,6 +14,7 @@ from ..core.inference.foreign.description import is_foreign
 from ..core.inference.foreign.functions import function_of
 from ..core.models.registry import Task
 from ..core.packages.definition import ModelDefinition
+from ..core.places import temporary_folder
 from ..core.progress import Progress
 from ..worker.client import run_task
 from .arguments_form import ArgumentsForm
@@ -33,8 +33,8 @@ class FunctionThread(TrainingThread):
 
     def work(self, progress: Progress) -> dict[str, Any]:
         """Ask, and remove what was unpacked even where the worker was ended by force."""
-        with tempfile.TemporaryDirectory(prefix="geodl-function-") as folder:
-            options = {**self._options, "folder": folder}
+        with temporary_folder("function") as folder:
+            options = {**self._options, "folder": str(folder)}
             result = run_task(self._task, options, progress, self._python)
         return {"arguments": [Argument.of(each) for each in result["arguments"]]}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -48,7 +49,7 @@ class Prelabelling(QObject):
         self._samples: SampleLayer | None = None
         self._model: ModelDefinition | None = None
         self._warnings: list[str] = []
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._folder: Path | None = None
         panel.find_button.clicked.connect(self.find)
         panel.cancel_button.clicked.connect(self.cancel)
 
@@ -73,9 +74,9 @@ class Prelabelling(QObject):
         if field.definition is None:
             raise InputError(field.problem or "No model is chosen. Choose one that finds objects.")
         self._model, self._samples = field.definition, samples
-        self._folder = tempfile.TemporaryDirectory(prefix="geodl-prelabel-")
+        self._folder = Path(tempfile.mkdtemp(prefix="geodl-prelabel-"))
         options = DetectionOptions(
-            sources=[gdal_source(raster, Path(self._folder.name))],
+            sources=[gdal_source(raster, self._folder)],
             model=field.text(),
             output="",
             extent=self._extent(raster) if self._panel.area.currentIndex() == VISIBLE else None,
@@ -153,7 +154,7 @@ class Prelabelling(QObject):
     def _end(self) -> None:
         self._thread = None
         if self._folder is not None:
-            self._folder.cleanup()
+            shutil.rmtree(self._folder, ignore_errors=True)
         self._folder = None
         self._panel.show_busy(False)
 

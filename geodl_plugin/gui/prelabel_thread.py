@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import tempfile
-from pathlib import Path
 from typing import Any
 
 from qgis.core import QgsProviderRegistry, QgsVectorLayer
@@ -12,6 +10,7 @@ from qgis.core import QgsProviderRegistry, QgsVectorLayer
 from ..core.geo.shapes import repaired
 from ..core.geo.vector import VectorReader
 from ..core.inference.options import DetectionOptions
+from ..core.places import temporary_folder
 from ..core.progress import Progress
 from ..core.samples.prelabel import Present, read_drafts
 from ..core.samples.schema import Schema
@@ -44,8 +43,8 @@ class PrelabelThread(TrainingThread):
 
     def work(self, progress: Progress) -> dict[str, Any]:
         """Detect, and read the detections and the samples."""
-        with tempfile.TemporaryDirectory(prefix="geodl-prelabel-") as folder:
-            output = str(Path(folder) / "drafts.gpkg")
+        with temporary_folder("prelabel") as folder:
+            output = str(folder / "drafts.gpkg")
             options = dataclasses.replace(self._options, output=output)
             run_task(self._task, options, progress, self._python)
             values = {each: each for each in self._schema.values}

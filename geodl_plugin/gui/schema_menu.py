@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ from qgis.PyQt.QtCore import QCoreApplication
 from qgis.PyQt.QtWidgets import QFileDialog, QInputDialog, QMenu, QToolButton
 
 from ..core.errors import GeoDLError, InputError
+from ..core.places import temporary_folder
 from ..core.samples.document import SchemaDocument
 from ..core.samples.schema_files import open_document, save_document
 from .sample_layer import is_sample_layer, read_document
@@ -90,8 +90,8 @@ def classes_of(layer: QgsMapLayer) -> SchemaDocument:
     """
     if is_sample_layer(layer):
         return read_document(layer)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "style.qml"
+    with temporary_folder("style") as folder:
+        path = folder / "style.qml"
         layer.saveNamedStyle(str(path))
         try:
             return open_document(path)

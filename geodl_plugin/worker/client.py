@@ -22,12 +22,18 @@ from ..core.errors import CancelledError, GeoDLError, WorkerError
 from ..core.progress import Progress
 from ..core.telemetry import NO_TELEMETRY
 from .environment import find_python
+from .interpreters import foreign_data
 from .processes import LineReader, clean_environment, kill_tree, start_process
 from .protocol import decode, deliver, encode, error_of, plain
 
 MAIN = Path(__file__).resolve().parent / "__main__.py"
 
 GRACE = 1.5  # seconds between the cancel line and the end by force
+# Of Windows, which ends a program with the number of its exception.
+FATAL = 0xC0000000
+NO_MEMORY = (0xC0000017, 0xC000009A, 0xC000012D)
+NO_LIBRARY = (0xC000007B, 0xC0000135, 0xC0000138, 0xC0000139, 0xC0000142)
+
 STRAY_LINES = 200  # lines that are no events, before the program counts as no worker
 
 
@@ -91,7 +97,7 @@ class WorkerProcess:
         with os.fdopen(handle, "wb") as log:
             try:
                 self._process = start_process(
-                    [self.python, str(MAIN)], _environment(), stdin=PIPE, stderr=log
+                    [self.python, str(MAIN)], _environment(self.python), stdin=PIPE, stderr=log
                 )
             except (OSError, ValueError) as error:
                 self._discard_log()
@@ -230,7 +236,7 @@ class ExitReason:
 
 def explain_exit(code: int | None) -> ExitReason:
     """Return what the exit status of a worker means."""
-    if code in (-9, 137):
+    if code in (-9, 137, *NO_MEMORY):
         return ExitReason(
             "was killed, probably because the machine ran out of memory",
             "Use a smaller batch size or a smaller tile or chip size, or close other programs.",
@@ -240,11 +246,18 @@ def explain_exit(code: int | None) -> ExitReason:
     if code < 0:
         with contextlib.suppress(ValueError):
             return ExitReason(f"crashed ({signal.Signals(-code).name})")
+    if code in NO_LIBRARY:
+        return ExitReason(
+            f"could not load a library (0x{code:X})",
+            "Run the tool 'Set up deep learning libraries' with the action REPAIR.",
+        )
+    if code >= FATAL:
+        return ExitReason(f"crashed (0x{code:X})")
     return ExitReason(f"ended with status {code}")
 
 
-def _environment() -> dict[str, str]:
-    """Return the worker's environment: QGIS's own, cleaned, with every telemetry off."""
+def _environment(python: str) -> dict[str, str]:
+    """Return a worker's environment: QGIS's own, cleaned, with every telemetry off."""
     additions = {
         **NO_TELEMETRY,
         "PYTHONUTF8": "1",
@@ -255,7 +268,10 @@ def _environment() -> dict[str, str]:
     if "OMP_NUM_THREADS" not in os.environ:
         # Libraries count the machine's processors, not those that this process may use.
         additions["OMP_NUM_THREADS"] = str(_processors())
-    return clean_environment(additions)
+    environment = clean_environment(additions)
+    for name in foreign_data(python):
+        environment.pop(name, None)
+    return environment
 
 
 def _processors() -> int:

@@ -17,8 +17,15 @@ from typing import Any
 from ..core.errors import FileError, GeoDLError, InputError, MissingLibraryError, WorkerError
 from ..core.places import user_folder
 from ..core.progress import Progress
+from ..core.replacing import replace
 from . import requirements
-from .interpreters import own_python, own_python_has_torch, python_in
+from .interpreters import (
+    has_its_base,
+    own_python,
+    own_python_has_libraries,
+    own_python_has_torch,
+    python_in,
+)
 
 PYTHON_VARIABLE = "GEODL_PYTHON"
 DIRECTORY_VARIABLE = "GEODL_ENVIRONMENT"
@@ -82,7 +89,8 @@ def find_python(setting: str | None = None) -> PythonChoice:
     """Return the worker's Python.
 
     Looked for in this order: the setting ``geodl/python``, the variable ``GEODL_PYTHON``,
-    this Python itself where it has torch, the managed environment.
+    this Python itself where it has all that is required, the managed environment, this Python
+    where it has torch at least: it tells itself what it lacks.
 
     Raises:
         MissingLibraryError: when there is none.
@@ -92,12 +100,17 @@ def find_python(setting: str | None = None) -> PythonChoice:
     named = os.environ.get(PYTHON_VARIABLE, "").strip()
     if named:
         return PythonChoice(named, f"the variable {PYTHON_VARIABLE}")
-    own = own_python()
-    if own and own_python_has_torch():
-        return PythonChoice(own, "QGIS's own Python")
+    own = own_python() if own_python_has_torch() else None
     directory = managed_directory()
-    if is_whole(directory):
+    if is_whole(directory) and not (own and own_python_has_libraries()):
         return PythonChoice(str(python_in(directory)), "the environment that GeoDL manages")
+    if own:
+        return PythonChoice(own, "QGIS's own Python")
+    if is_stranded(directory):
+        raise MissingLibraryError(
+            "The Python that PyTorch was installed for is gone or a newer one, as after an update "
+            "of QGIS. Run the tool 'Set up deep learning libraries' with the action INSTALL."
+        )
     raise MissingLibraryError(
         "PyTorch is not installed. Run the tool 'Set up deep learning libraries' with the "
         "action INSTALL."
@@ -105,8 +118,13 @@ def find_python(setting: str | None = None) -> PythonChoice:
 
 
 def is_whole(directory: Path) -> bool:
-    """Return whether the environment in ``directory`` was installed to the end."""
-    return read_marker(directory).get("state") == "ready" and python_in(directory).exists()
+    """Return whether the environment in ``directory`` was installed to the end and still works."""
+    return read_marker(directory).get("state") == "ready" and has_its_base(directory)
+
+
+def is_stranded(directory: Path) -> bool:
+    """Return whether an environment of GeoDL's is of no use any more, for its Python has gone."""
+    return bool(read_marker(directory)) and not has_its_base(directory)
 
 
 def is_current(directory: Path) -> bool:
@@ -134,7 +152,7 @@ def write_marker(directory: Path, state: str, **facts: Any) -> None:
     marker = {"state": state, "requirements": requirements_digest(), **facts}
     temporary = directory / f"{MARKER}.tmp"
     temporary.write_text(json.dumps(marker, indent=2) + "\n", encoding="utf-8")
-    temporary.replace(directory / MARKER)
+    replace(temporary, directory / MARKER)
 
 
 def manage(options: EnvironmentOptions, progress: Progress, setting: str | None = None) -> Status:

@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.error import URLError
 from urllib.request import ProxyHandler, Request, build_opener, getproxies
 
-from .processes import WINDOWS, clean_environment
+from .processes import WINDOWS, clean_environment, run_quietly
 
 PYTORCH_INDEX = "https://download.pytorch.org/whl"
 
@@ -45,7 +45,7 @@ def indexes_for(device: str) -> list[str]:
 def driver_cuda() -> float:
     """Return the newest CUDA that the installed driver knows, 0 when there is none."""
     with contextlib.suppress(OSError, subprocess.SubprocessError):
-        shown = subprocess.run(["nvidia-smi"], capture_output=True, timeout=20)
+        shown = run_quietly(["nvidia-smi"], 20)
         found = re.search(rb"CUDA Version: *([0-9]+\.[0-9]+)", shown.stdout)
         return float(found[1]) if found else 0.0
     return 0.0

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import shutil
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from ..core.errors import InputError, WorkerError
+from ..core.places import temporary_folder
 from ..core.progress import Progress
 from . import requirements
 from .environment import (
@@ -16,12 +16,13 @@ from .environment import (
     PythonChoice,
     Status,
     is_current,
+    is_stranded,
     prove,
     read_marker,
     write_marker,
 )
 from .indexes import device_to_install, indexes_for
-from .interpreters import ask, own_python, python_in
+from .interpreters import ask, has_its_base, own_python, python_in
 from .pip_install import Pip, follow, numpy_constraint
 
 FREE_SPACE = {"cpu": 3, "cuda": 12}  # GB that the installation needs while it works
@@ -72,14 +73,14 @@ def _build(
     progress: Progress,
 ) -> None:
     """Create the environment where there is none, and install what it lacks."""
-    clear = options.action == "REPAIR"
+    clear = options.action == "REPAIR" or is_stranded(directory)
     if clear or not python_in(directory).exists():
         progress.update(0.0, "Creating the environment")
         _create(directory, base, clear, progress)
     write_marker(directory, "installing")
     python = str(python_in(directory))
-    with tempfile.TemporaryDirectory(prefix="geodl-") as folder:
-        constraints = Path(folder) / "constraints.txt"
+    with temporary_folder("pip") as folder:
+        constraints = folder / "constraints.txt"
         constraints.write_text(numpy_constraint(base), encoding="utf-8")
         pip = Pip(python, constraints, options.wheels, progress)
         for index in indexes:
@@ -139,7 +140,7 @@ def _check_ours(options: EnvironmentOptions, directory: Path) -> None:
 
 def _check_space(options: EnvironmentOptions, directory: Path, indexes: Sequence[str]) -> None:
     """Refuse before the first download when the disk is too small for the last one."""
-    if options.action == "INSTALL" and python_in(directory).exists():
+    if options.action == "INSTALL" and has_its_base(directory):
         return
     # Without PyTorch's own index the one build for Linux is that for CUDA.
     small = not sys.platform.startswith("linux") or any("/cpu" in index for index in indexes)

@@ -8,15 +8,98 @@ import site
 import subprocess
 import sys
 import sysconfig
+from importlib import metadata
 from pathlib import Path
 
 from ..core.errors import WorkerError
-from .processes import WINDOWS, clean_environment
+from . import requirements
+from .processes import WINDOWS, clean_environment, run_quietly
+
+# Where PROJ and GDAL look for their files, each of one release.
+DATA = ("PROJ_LIB", "PROJ_DATA", "GDAL_DATA", "GDAL_DRIVER_PATH")
 
 
 def python_in(directory: Path) -> Path:
     """Return where the Python of a virtual environment lies."""
     return directory / "Scripts" / "python.exe" if WINDOWS else directory / "bin" / "python"
+
+
+def has_its_base(directory: Path) -> bool:
+    """Return whether the Python that an environment was built over is there, and the same.
+
+    An update of QGIS may have put another one in its place: on Windows each release has a
+    folder of its own, and the program in the environment only looks for the old one.
+    """
+    program = python_in(directory)
+    if not program.exists():
+        return False
+    facts = _facts_of(directory)
+    home = Path(facts.get("home", ""))
+    if WINDOWS and "home" in facts:
+        program = home / "python.exe"
+        if not any((home / name).exists() for name in ("python.exe", "python3.exe")):
+            return False
+    own = own_python()
+    if own is None or "version" not in facts or not _same_place(program, Path(own)):
+        return True
+    return facts["version"].split(".")[:2] == [str(part) for part in sys.version_info[:2]]
+
+
+def installation() -> Path:
+    """Return the folder that QGIS's own Python lies in, with the libraries that it uses."""
+    prefix = Path(sys.base_prefix)
+    if WINDOWS:
+        named = os.environ.get("OSGEO4W_ROOT", "").strip()
+        return Path(named) if named else prefix.parent.parent if _is_app(prefix) else prefix
+    bundles = [each for each in prefix.parents if each.suffix == ".app"]
+    return bundles[-1] if bundles else prefix
+
+
+def _is_app(prefix: Path) -> bool:
+    return prefix.parent.name.lower() == "apps"  # …/apps/Python312
+
+
+def foreign_data(python: str) -> set[str]:
+    """Return the variables by which QGIS would mislead the GDAL and PROJ of another Python.
+
+    They name files of QGIS's own releases: with those of another one no coordinate reference
+    system is found. What has been set to files from elsewhere is meant so.
+    """
+    root = installation()
+    home = _facts_of(Path(python).parent.parent).get("home")
+    if _lies_in(python, root) or (home and _lies_in(home, root)):
+        return set()
+    found = {name for name in DATA if _lies_in(os.environ.get(name, ""), root)}
+    return found | {"USE_PATH_FOR_GDAL_PYTHON"}  # where QGIS's own come first
+
+
+def _lies_in(path: str, folder: Path) -> bool:
+    if not path:
+        return False
+    try:
+        return Path(path).resolve().is_relative_to(folder.resolve())
+    except (OSError, ValueError):
+        return False
+
+
+def _facts_of(directory: Path) -> dict[str, str]:
+    """Return what an environment tells of itself."""
+    try:
+        lines = (directory / "pyvenv.cfg").read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError):
+        return {}
+    pairs = (line.partition("=") for line in lines)
+    return {name.strip().lower(): value.strip() for name, _, value in pairs}
+
+
+def _same_place(program: Path, other: Path) -> bool:
+    """Return whether two names are those of one Python; on Windows it has several programs."""
+    if WINDOWS:
+        program, other = program.parent, other.parent
+    try:
+        return program.samefile(other)
+    except OSError:
+        return False
 
 
 def own_python() -> str | None:
@@ -58,6 +141,12 @@ def own_python_has_torch() -> bool:
     return any(folder in origin.parents for folder in _library_folders())
 
 
+def own_python_has_libraries() -> bool:
+    """Return whether all that is required is installed in this Python itself."""
+    folders = [str(folder) for folder in _library_folders()]
+    return all(any(metadata.distributions(name=n, path=folders)) for n in requirements.names())
+
+
 def _library_folders() -> set[Path]:
     names = {sysconfig.get_paths()["purelib"], sysconfig.get_paths()["platlib"]}
     if hasattr(site, "getsitepackages"):
@@ -70,13 +159,7 @@ def _library_folders() -> set[Path]:
 def ask(python: str, code: str, timeout: float = 60.0) -> str:
     """Return what a Python prints for ``code``; raise :class:`WorkerError` when it cannot."""
     try:
-        done = subprocess.run(
-            [python, "-c", code],
-            capture_output=True,
-            env=clean_environment(),
-            timeout=timeout,
-            stdin=subprocess.DEVNULL,
-        )
+        done = run_quietly([python, "-c", code], timeout, clean_environment())
     except (OSError, subprocess.SubprocessError) as error:
         raise WorkerError(
             f"'{python}' cannot be started ({error}). Choose the program of a Python."

@@ -13,6 +13,9 @@ from typing import IO, Any
 
 WINDOWS = os.name == "nt"
 
+# QGIS has no console: a program that wants one would open a black window before the user's eyes.
+NO_WINDOW: int = getattr(subprocess, "CREATE_NO_WINDOW", 0)
+
 # Variables by which QGIS steers its own Python; another Python must not see them.
 FOREIGN_VARIABLES = (
     "PYTHONHOME",
@@ -24,6 +27,8 @@ FOREIGN_VARIABLES = (
 
 # Tell what every child is to know besides: QGIS's proxy, for example.
 VARIABLE_SOURCES: list[Callable[[], Mapping[str, str]]] = []
+
+PATIENCE = 20.0  # seconds that the end of a process may take
 
 LONGEST_LINE = 64 * 1024 * 1024  # bytes; what is longer is no answer but a flood
 
@@ -48,8 +53,7 @@ def start_process(
     """Start ``command`` in a process group of its own; raise ``OSError`` when it cannot."""
     options: dict[str, Any] = {"start_new_session": True}
     if WINDOWS:
-        flags = subprocess.CREATE_NO_WINDOW | subprocess.CREATE_NEW_PROCESS_GROUP
-        options = {"creationflags": flags}
+        options = {"creationflags": NO_WINDOW | subprocess.CREATE_NEW_PROCESS_GROUP}
     return subprocess.Popen(
         list(command),
         stdin=stdin,
@@ -60,15 +64,31 @@ def start_process(
     )
 
 
+def run_quietly(
+    command: Sequence[str], timeout: float, environment: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[bytes]:
+    """Run a short command to its end and return what it has said.
+
+    Raises:
+        OSError: when it cannot be started.
+        subprocess.TimeoutExpired: when it takes longer than that many seconds.
+    """
+    return subprocess.run(
+        list(command),
+        stdin=subprocess.DEVNULL,  # that of a program without a console may be no file at all
+        capture_output=True,
+        env=environment,
+        timeout=timeout,
+        creationflags=NO_WINDOW,
+    )
+
+
 def kill_tree(process: subprocess.Popen[bytes]) -> None:
     """End ``process`` and the children it started, at once."""
     if WINDOWS:
         if process.poll() is None:
-            command = ["taskkill", "/T", "/F", "/PID", str(process.pid)]
-            with contextlib.suppress(OSError):
-                subprocess.run(
-                    command, capture_output=True, creationflags=subprocess.CREATE_NO_WINDOW
-                )
+            with contextlib.suppress(OSError, subprocess.SubprocessError):
+                run_quietly(["taskkill", "/T", "/F", "/PID", str(process.pid)], PATIENCE)
     else:
         # The group outlives its leader as long as a child does.
         with contextlib.suppress(OSError):

@@ -13,6 +13,7 @@ from ..core.errors import (
     MissingLibraryError,
     WorkerError,
 )
+from ..core.memory import is_out_of_memory
 from ..core.telemetry import silence
 from .protocol import Channel, WorkerProgress, error_event
 from .tasks import PACKAGE, task_named
@@ -62,10 +63,10 @@ def as_geodl_error(error: BaseException) -> GeoDLError:
     """Return the error whose message is one sentence for the user."""
     if isinstance(error, GeoDLError):
         return error
+    if is_out_of_memory(error):  # on Windows libraries cannot be loaded then, too
+        return WorkerError(out_of_memory_sentence(error))
     if isinstance(error, ImportError):
         return _missing_library(error)
-    if _is_out_of_memory(error):
-        return WorkerError(out_of_memory_sentence(error))
     if isinstance(error, KeyboardInterrupt):
         return CancelledError()
     if isinstance(error, OSError) and error.errno:
@@ -82,16 +83,12 @@ def describe(error: BaseException) -> str:
 
 def out_of_memory_sentence(error: BaseException) -> str:
     """Return what to do when the memory of the device or the machine does not suffice."""
-    where = "graphics card" if "cuda" in str(error).lower() else "machine"
+    text = str(error).lower()
+    where = "graphics card" if "cuda" in text or "mps" in text else "machine"
     return (
         f"The memory of the {where} does not suffice. Use a smaller batch size or a smaller "
         "tile or chip size."
     )
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    # torch's own class is known by name: it must not be imported for this question.
-    return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
 
 
 def _missing_library(error: ImportError) -> GeoDLError:

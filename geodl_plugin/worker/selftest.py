@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import sys
-import tempfile
 import time
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 from ..core.errors import MissingLibraryError, RasterError
+from ..core.places import temporary_folder
 from ..core.progress import Progress
 from .requirements import names
 
@@ -65,8 +64,8 @@ def _read_raster() -> str:
     """Read a small raster through GDAL and NumPy, and return GDAL's version."""
     from ..core.geo.raster import Raster, gdal
 
-    with tempfile.TemporaryDirectory(prefix="geodl-") as folder:
-        path = Path(folder) / "grid.asc"
+    with temporary_folder("selftest") as folder:
+        path = folder / "grid.asc"
         path.write_text(GRID, encoding="ascii")
         with Raster.open(str(path)) as raster:
             pixels = raster.read(raster.window).pixels

@@ -9,10 +9,10 @@ from geodl_plugin.core.device import (
     choose_device,
     device_label,
     has_fast_bfloat16,
-    is_out_of_memory,
 )
 from geodl_plugin.core.errors import InputError
 from geodl_plugin.core.learning.hardware import choose_hardware
+from geodl_plugin.core.memory import is_out_of_memory
 
 
 @pytest.mark.parametrize("name", ["cuda:7", "tpu", "cuda:x", "mps:3"])
@@ -54,4 +54,5 @@ def test_a_lack_of_memory_is_told_apart() -> None:
     assert is_out_of_memory(MemoryError())
     assert is_out_of_memory(torch.cuda.OutOfMemoryError("CUDA out of memory."))
     assert is_out_of_memory(RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"))
+    assert is_out_of_memory(RuntimeError("DefaultCPUAllocator: not enough memory: you tried"))
     assert not is_out_of_memory(RuntimeError("shapes do not match"))

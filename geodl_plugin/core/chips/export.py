@@ -23,7 +23,9 @@ from ..geo.raster import Block, Raster
 from ..geo.raster_writer import IMAGE_DRIVERS, limited_cache, write_chip
 from ..geo.sampling import Frame
 from ..leftovers import remove_leftovers
+from ..places import temporary_folder
 from ..progress import Phase, Progress
+from ..replacing import replace
 from ..samples.prelabel import warn_of_drafts
 from .checks import check_folder, check_image, check_options
 from .cutting import Cut, Cutter
@@ -67,8 +69,8 @@ def export_chips(options: ExportOptions, progress: Progress) -> ExportResult:
     target = Path(options.folder)
     check_folder(target)
     building = target.with_name(f".{target.name}.part-{os.getpid()}")
-    with limited_cache(), tempfile.TemporaryDirectory(prefix="geodl-export-") as scratch:
-        export = _Export(options, Path(scratch))
+    with limited_cache(), temporary_folder("export") as scratch:
+        export = _Export(options, scratch)
         export.warn(progress)
         remove_leftovers(target)
         shutil.rmtree(building, ignore_errors=True)
@@ -76,7 +78,7 @@ def export_chips(options: ExportOptions, progress: Progress) -> ExportResult:
             statistics = export.write(building, progress)
             if target.exists():
                 target.rmdir()
-            building.replace(target)
+            replace(building, target)
         except GeoDLError:
             raise
         except OSError as error:

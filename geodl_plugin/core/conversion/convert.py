@@ -22,6 +22,7 @@ from ..packages.archive import open_package
 from ..packages.definition import ModelDefinition
 from ..packages.model_files import model_files
 from ..progress import Progress
+from ..replacing import replace
 from .exportable import Exportable, trial_images
 from .options import ConversionOptions
 from .proof import Disagreement, compare
@@ -117,4 +118,4 @@ def _beside(output: Path) -> Iterator[Path]:
 def _move(folder: Path, output: Path) -> None:
     """Bring what was written to its place; the named file comes last."""
     for path in sorted(folder.iterdir(), key=lambda each: each.name == output.name):
-        path.replace(output.parent / path.name)
+        replace(path, output.parent / path.name)

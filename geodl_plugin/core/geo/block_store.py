@@ -17,6 +17,7 @@ from osgeo import gdal
 
 from ..errors import CancelledError, RasterError
 from ..progress import Progress
+from ..replacing import discard
 from .gdal_calls import attempt, last_error
 from .grid import Window
 from .plain_tiff import Directory, tile_count
@@ -138,7 +139,7 @@ class BlockStore:
         """Close and remove the files."""
         self.close()
         for each in (self.path, self._overviews, Path(f"{self.path}.aux.xml")):
-            each.unlink(missing_ok=True)
+            discard(each)
 
     def _check_room(self, size: int) -> None:
         free = shutil.disk_usage(self.path.parent).free

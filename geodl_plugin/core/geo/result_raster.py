@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from pathlib import Path
@@ -12,6 +13,7 @@ from osgeo import gdal
 from ..errors import RasterError
 from ..leftovers import unfinished
 from ..progress import Progress
+from ..replacing import discard, replace
 from ..samples.schema import Schema
 from .block_store import BlockStore
 from .gdal_calls import attempt, last_error
@@ -163,7 +165,8 @@ class ResultRaster:
         """Remove all but the finished file."""
         self.store.remove()
         self._remove_parts()
-        _remove(self._whole)
+        for suffix in ("", *SIDECARS):
+            discard(Path(f"{self._whole}{suffix}"))
 
     def __enter__(self) -> ResultRaster:
         return self
@@ -174,8 +177,9 @@ class ResultRaster:
 
     def _remove_parts(self) -> None:
         for leftover in self.path.parent.glob(f"{_escape(self._part.name)}*"):
-            leftover.unlink(missing_ok=True)
-        self.store.remove_overviews()
+            discard(leftover)
+        with contextlib.suppress(OSError):
+            self.store.remove_overviews()
 
 
 class ClassRasterWriter(ResultRaster):
@@ -292,7 +296,7 @@ def _move_part(source: Path, target: Path, suffix: str = "") -> None:
         if suffix and not begin.exists():
             end.unlink(missing_ok=True)
         else:
-            begin.replace(end)
+            replace(begin, end)
     except OSError as error:
         raise RasterError(f"'{end}' cannot be written: {error.strerror}.") from error
 

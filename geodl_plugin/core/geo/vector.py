@@ -78,7 +78,8 @@ class VectorReader:
             raise VectorError(
                 f"'{self.path}' cannot be opened as a vector layer: {last_error() or 'no file'}."
             )
-        self._layer = self._dataset.GetLayerByName(layer) if layer else self._dataset.GetLayer(0)
+        find = self._dataset.GetLayerByName if layer else self._dataset.GetLayer
+        self._layer = attempt(find, layer or 0)
         if self._layer is None:
             raise VectorError(f"There is no layer '{layer or 0}' in '{self.path}'.")
         reference = self._layer.GetSpatialRef()

@@ -12,6 +12,7 @@ import numpy as np
 from osgeo import gdal, ogr, osr
 
 from ..errors import VectorError
+from ..replacing import discard, replace
 from .crs import spatial_reference
 from .gdal_calls import attempt, last_error, quiet
 from .vector import GEOMETRIES
@@ -86,7 +87,7 @@ class VectorWriter:
         self._driver = ogr.GetDriverByName(driver)
         self._dataset = attempt(self._driver.CreateDataSource, str(self._temporary))
         if self._dataset is None:
-            raise VectorError(f"'{self.path}' cannot be written: {last_error()}.")
+            self._fail(last_error())
         reference = spatial_reference(crs) if crs else None
         options = _layer_options(driver, fields, reference, shape)
         self._layer = attempt(self._dataset.CreateLayer, self.path.stem, reference, shape, options)
@@ -100,7 +101,9 @@ class VectorWriter:
         # Those without one would be left out without a word.
         self._needs_shapes = driver == "FlatGeobuf" and shape != ogr.wkbNone
         self.count = 0
-        self._dataset.StartTransaction()
+        # Where GDAL raises, to ask for what a format does not know is an error.
+        self._commits = bool(self._dataset.TestCapability(ogr.ODsCTransactions))
+        self._begin()
 
     def _check_shapefile(self, fields: Mapping[str, type | ogr.FieldDefn], shape: int) -> None:
         """Refuse what would be lost or renamed without a word."""
@@ -192,11 +195,14 @@ class VectorWriter:
         self.count += 1
         if self.count % TRANSACTION == 0:
             self._commit()
-            self._dataset.StartTransaction()
+            self._begin()
+
+    def _begin(self) -> None:
+        if self._commits and attempt(self._dataset.StartTransaction) != 0:
+            self._fail(last_error())
 
     def _commit(self) -> None:
-        # Formats without transactions say so.
-        if attempt(self._dataset.CommitTransaction) not in (0, ogr.OGRERR_UNSUPPORTED_OPERATION):
+        if self._commits and attempt(self._dataset.CommitTransaction) != 0:
             self._fail(last_error())
 
     def _is_whole(self) -> bool:
@@ -206,6 +212,7 @@ class VectorWriter:
 
     def _fail(self, reason: str) -> NoReturn:
         self.abort()
+        reason = reason or "GDAL tells no reason; the disk may be full"
         raise VectorError(f"'{self.path}' cannot be written: {reason}.")
 
     def finish(self) -> Path:
@@ -225,11 +232,14 @@ class VectorWriter:
             self._fail("the disk is full")
         if self.path.exists():
             attempt(self._driver.DeleteDataSource, str(self.path))
-        if self._driver.GetName() == "GPKG":
-            for suffix in JOURNALS:
-                Path(f"{self.path}{suffix}").unlink(missing_ok=True)
-        for part in self._parts(self._temporary):
-            part.replace(self.path.with_name(self.path.stem + part.suffix))
+        try:
+            if self._driver.GetName() == "GPKG":
+                for suffix in JOURNALS:
+                    Path(f"{self.path}{suffix}").unlink(missing_ok=True)
+            for part in self._parts(self._temporary):
+                replace(part, self.path.with_name(self.path.stem + part.suffix))
+        except OSError as error:
+            self._fail(error.strerror or str(error))
         return self.path
 
     def abort(self) -> None:
@@ -237,7 +247,7 @@ class VectorWriter:
         self._layer = None
         self._dataset = None
         for part in self._parts(self._temporary):
-            part.unlink()
+            discard(part)
 
     def __enter__(self) -> VectorWriter:
         return self

@@ -11,8 +11,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from ..device import choose_device, device_label, has_fast_bfloat16, is_out_of_memory
+from ..device import choose_device, device_label, has_fast_bfloat16
 from ..errors import InputError, WorkerError
+from ..memory import is_out_of_memory
 from ..progress import Progress
 from .answers import agree, as_float32
 from .journal import Journal, Notes

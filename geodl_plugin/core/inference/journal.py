@@ -27,6 +27,7 @@ from ..leftovers import remove_leftovers, unfinished
 from ..locks import lock
 from ..packages.model_files import model_files
 from ..progress import Progress
+from ..replacing import discard
 from .options import InferenceOptions
 
 FORMAT = 2
@@ -124,7 +125,7 @@ class Journal:
     def remove(self) -> None:
         """Close and remove the file."""
         self.close()
-        self.path.unlink(missing_ok=True)
+        discard(self.path)
 
     def _read(self) -> None:
         self._file.seek(0)

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ..geo.grid import Tile
+from ..replacing import replace
 
 Answer = tuple[np.ndarray, np.ndarray]
 
@@ -37,7 +38,7 @@ class KeptTiles:
             with part.open("wb") as file:
                 np.save(file, chances)
                 np.save(file, wanted)
-            part.replace(path)
+            replace(part, path)
         except OSError:
             self._works = False
             self.remove()

@@ -22,6 +22,7 @@ from lightning.pytorch.callbacks import Callback
 
 from ..errors import InputError
 from ..locks import lock
+from ..replacing import replace
 from .options import TrainingOptions
 from .preparation import Preparation
 from .ranks import own_rank
@@ -96,7 +97,7 @@ class Keeper(Callback):
                 self._path.parent.mkdir(parents=True, exist_ok=True)
             trainer.save_checkpoint(partial)
             if trainer.is_global_zero:
-                partial.replace(self._path)
+                replace(partial, self._path)
         except OSError as error:
             raise InputError(
                 f"The folder '{self._path.parents[1]}' cannot be written: {error}."

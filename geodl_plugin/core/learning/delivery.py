@@ -6,7 +6,6 @@ import contextlib
 import datetime
 import math
 import os
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from ..packages.archive import write_package
 from ..packages.cell_size import METRES
 from ..packages.definition import ModelDefinition, class_to_json
 from ..progress import Phase, Progress
+from ..replacing import replace
 from .examination import all_examples, examine
 from .hardware import choose_hardware
 from .metrics import Scores
@@ -110,7 +110,7 @@ def deliver(outcome: Outcome, progress: Progress) -> dict[str, Any]:
             **{f"{CHARACTERISTICS}/{each}": content for each, content in pictures.items()},
         }
         package = write_package(path, definition, files)
-        shutil.move(str(partial), str(folder / REPORT))
+        replace(partial, folder / REPORT)
     except OSError as error:
         raise InputError(f"The folder '{folder}' cannot be written: {error}.") from error
     finally:

@@ -8,9 +8,9 @@ from typing import Any
 import lightning.pytorch as pl
 
 from .. import pages
-from ..device import is_out_of_memory
 from ..errors import InputError
 from ..geo.picture import data_address
+from ..memory import is_out_of_memory
 from ..progress import Phase, Progress
 from .batches import choose_batch_size, make_loaders, refuse_single
 from .building import build_module, quiet

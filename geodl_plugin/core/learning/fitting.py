@@ -15,8 +15,8 @@ import torch
 from torch.utils.data import DataLoader
 from torchvision.ops import MultiScaleRoIAlign
 
-from ..device import is_out_of_memory
 from ..errors import InputError
+from ..memory import is_out_of_memory
 from ..progress import Phase, Progress
 from .batches import choose_batch_size, make_loaders, refuse_single
 from .callbacks import BestEpoch, EpochSeed, TrainingProgress

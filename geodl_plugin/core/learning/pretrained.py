@@ -114,11 +114,12 @@ def transfer(
 
 def _weights_of(pretrained: Pretrained) -> dict[str, Tensor]:
     from safetensors import SafetensorError
-    from safetensors.torch import load_file
+    from safetensors.torch import load
 
     with open_package(pretrained.model) as package:
         try:
-            return load_file(package.file(package.definition.model_file))
+            # Not mapped: Windows would not remove what was unpacked while there are weights.
+            return load(package.file(package.definition.model_file).read_bytes())
         except (OSError, SafetensorError) as error:
             raise ModelError(
                 f"The weights of '{pretrained.name}' cannot be read: {error}. Get it again."

@@ -18,6 +18,7 @@ from typing import BinaryIO, Union
 
 from ..errors import FULL, FileError, ModelError
 from ..leftovers import remove_leftovers
+from ..replacing import replace
 from .definition import ModelDefinition, read_definition
 from .networks.files import complete, is_network, network_definition
 from .seven_zip import SIGNATURE, Entry, SevenZip
@@ -213,14 +214,20 @@ def write_package(
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         remove_leftovers(path)
-        with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        with zipfile.ZipFile(
+            temporary,
+            "w",
+            zipfile.ZIP_DEFLATED,
+            compresslevel=1,
+            strict_timestamps=False,  # a file may be dated 1970, where nobody kept its date
+        ) as archive:
             archive.writestr(f"{path.stem}.emd", definition.to_json())
             for name, content in files.items():
                 if isinstance(content, bytes):
                     archive.writestr(name, content)
                 else:
                     archive.write(content, name)
-        temporary.replace(path)
+        replace(temporary, path)
     except OSError as error:
         raise ModelError(f"The package '{path}' cannot be written: {error}.") from error
     finally:

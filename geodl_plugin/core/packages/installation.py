@@ -12,6 +12,7 @@ from typing import Any
 from ..errors import GeoDLError, InputError, ModelError
 from ..leftovers import remove_leftovers
 from ..progress import Progress
+from ..replacing import replace
 from . import store
 from .archive import check_package, peek_definition, write_package
 from .definition import ModelDefinition, read_definition, understood
@@ -112,7 +113,7 @@ def install(model: str, name: str, progress: Progress) -> str:
         check_package(part, path.name)
         summary(peek_definition(part))
         store.place_for(name)  # nobody took the name meanwhile
-        part.replace(target)
+        replace(part, target)
     except OSError as error:
         raise ModelError(f"'{path.name}' cannot be installed: {error}.") from error
     finally:

@@ -6,12 +6,12 @@ It is not among the libraries that GeoDL requires: such packages are rare, and i
 from __future__ import annotations
 
 import stat
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..errors import ModelError
+from ..places import temporary_folder
 
 SIGNATURE = b"7z\xbc\xaf\x27\x1c"
 
@@ -66,9 +66,9 @@ class SevenZip:
 
     def read(self, filename: str) -> bytes:
         """Return the content of a file."""
-        with tempfile.TemporaryDirectory(prefix="geodl-7z-") as folder:
-            self._extract(Path(folder), [filename])
-            return (Path(folder) / filename).read_bytes()
+        with temporary_folder("7z") as folder:
+            self._extract(folder, [filename])
+            return (folder / filename).read_bytes()
 
     def extractall(self, folder: Path) -> None:
         """Write all files into a folder."""

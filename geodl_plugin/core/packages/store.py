@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from ..errors import InputError, ModelError
-from ..places import user_folder
+from ..places import is_reserved, user_folder
 
 DIRECTORY_VARIABLE = "GEODL_MODELS"
 SUFFIX = ".dlpk"
@@ -14,7 +14,6 @@ LONGEST_NAME = 80  # characters
 
 # What no file may be called on one system or another.
 _FORBIDDEN = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*]')
-_RESERVED = {"con", "prn", "aux", "nul"} | {f"{p}{n}" for p in ("com", "lpt") for n in range(1, 10)}
 _MODEL_SUFFIXES = (SUFFIX, ".emd", ".onnx", ".pt", ".pt2", ".json", ".part")
 
 
@@ -85,7 +84,7 @@ def check_name(name: str) -> str:
         raise InputError(
             f"The name '{plain}' must not begin with a dot or a brace, nor end with a dot."
         )
-    if plain.split(".")[0].strip().lower() in _RESERVED:
+    if is_reserved(plain):
         raise InputError(f"'{plain}' is a name that Windows keeps for itself. Choose another one.")
     if plain.lower().endswith(_MODEL_SUFFIXES):
         raise InputError(f"The name '{plain}' looks like that of a file. Leave the extension out.")

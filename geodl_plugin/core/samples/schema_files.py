@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
+from ..replacing import replace
 from .document import SchemaDocument, SchemaNode
 from .schema import Color, Schema, default_color
 from .schema_values import BANDS, parse_color, whole_number
@@ -80,7 +81,7 @@ def save_document(document: SchemaDocument, path: str | Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         part.write_text(text, encoding="utf-8")
-        part.replace(path)
+        replace(part, path)
     except OSError as error:
         raise InputError(f"The schema '{path}' cannot be written: {error}.") from error
 

@@ -384,6 +384,8 @@ def test_a_coco_file_may_not_lead_out_of_its_folder(tmp_path):
 def test_names_become_folders_on_every_system():
     assert folder_name("a/b:c ") == "a_b_c"
     assert folder_name("..") == "_"
+    assert folder_name("Aux") == "_Aux" and folder_name("nul.1") == "_nul.1"  # Windows' own
+    assert folder_name("conifer") == "conifer"
     assert Chip("a", "b").label is None
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save, save_file
 from torch import nn
 
 from geodl_plugin.core.errors import GeoDLError
@@ -14,16 +14,18 @@ from geodl_plugin.core.inference.loading import load_network
 from geodl_plugin.core.inference.model import read_model
 from geodl_plugin.core.learning.building import build_module
 from geodl_plugin.core.learning.preparation import prepare
-from geodl_plugin.core.learning.pretrained import _rows
+from geodl_plugin.core.learning.pretrained import _rows, _weights_of, read_pretrained
 from geodl_plugin.core.learning.train import train
 from geodl_plugin.core.models.networks.backbones import build_pyramid
 from geodl_plugin.core.models.registry import Task
-from geodl_plugin.core.packages.archive import open_package
+from geodl_plugin.core.packages.archive import open_package, write_package
+from geodl_plugin.core.packages.definition import ModelDefinition
 from geodl_plugin.core.progress import Phase, Progress
 
 from .test_train import Recorder, options, weights_of
 
 TINY = {"backbone": "timm:mobilenetv3_small_050", "max_epochs": 1}
+MAPS = Path("/proc/self/maps")
 # Nothing moves: what a training starts from is what it ends with.
 RESTING = {"max_epochs": 1, "learning_rate": "1e-12", "freeze": "true"}
 
@@ -41,6 +43,26 @@ def test_rows_follow_their_classes():
     found = _rows(with_box, torch.full((6,), -1.0), 1, ("a", "b"), ("b",), "head.bias")
     assert found.tolist() == [0, 2, 3, 4, 5, 6]
     assert _rows(torch.zeros(5, 1), torch.zeros(6, 1), 2, ("a",), ("b",), "x") is None
+
+
+@pytest.mark.skipif(not MAPS.exists(), reason="nobody tells what is mapped")
+def test_no_file_of_a_closed_package_stays_mapped(tmp_path):
+    """On Windows it could not be removed: the temporary folder would keep all weights."""
+    definition = ModelDefinition(
+        {
+            "Framework": "GeoDL",
+            "ModelType": "ImageClassification",
+            "ModelFile": "first.safetensors",
+            "Classes": [{"Value": 1, "Name": "a", "Color": [0, 0, 0]}],
+            "GeoDL": {"architecture": "UNET", "chip_size": 64},
+        },
+        "first",
+    )
+    content = save({"layer.weight": torch.ones(300, 300)})
+    path = write_package(tmp_path / "first.dlpk", definition, {"first.safetensors": content})
+    weights = _weights_of(read_pretrained(str(path)))
+    assert float(weights["layer.weight"].sum()) == 300 * 300
+    assert "first.safetensors" not in MAPS.read_text(encoding="utf-8")
 
 
 def trained(make_folder, tmp_path, data_format, **more):

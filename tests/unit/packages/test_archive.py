@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import random
 import stat
@@ -48,6 +49,17 @@ def test_a_package_returns_what_was_written(tmp_path):
     assert not weights.exists()
     assert [each.name for each in path.parent.iterdir()] == ["trees.dlpk"]
     assert peek_definition(path).tile_size == 256
+
+
+def test_a_file_without_a_date_is_packed(tmp_path):
+    weights = tmp_path / "weights.safetensors"
+    weights.write_bytes(b"123")
+    os.utime(weights, (0, 0))  # a zip begins with 1980
+    path = write_package(
+        tmp_path / "trees.dlpk", ModelDefinition(VALUES), {"weights.safetensors": weights}
+    )
+    with open_package(path) as package:
+        assert package.file(package.definition.model_file).read_bytes() == b"123"
 
 
 def test_unknown_keys_and_spellings_survive_a_round_trip():

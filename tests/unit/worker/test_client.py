@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import shutil
 import signal
@@ -16,8 +17,9 @@ import pytest
 
 from geodl_plugin.core import errors
 from geodl_plugin.core.errors import CancelledError, InputError, MissingLibraryError
-from geodl_plugin.worker import client
+from geodl_plugin.worker import client, interpreters
 from geodl_plugin.worker.client import WorkerProcess, explain_exit, run_task
+from geodl_plugin.worker.runner import as_geodl_error
 
 ROOT = Path(__file__).resolve().parents[3]
 BARE_PYTHON = "/usr/bin/python3"
@@ -53,6 +55,44 @@ def sentence_of(python, task, **options) -> str:
 def test_options_and_result_travel(python):
     options = {"text": "Bäume \u2028 \U0001f333", "list": [1, 2.5, None], "dict": {"a": True}}
     assert run_task("describe", options, python=python)["options"] == options
+
+
+@pytest.fixture
+def qgis(monkeypatch, tmp_path):
+    """A QGIS as it lies on macOS, which has named its own files to PROJ and GDAL."""
+    contents = tmp_path / "QGIS.app" / "Contents"
+    (contents / "MacOS" / "bin").mkdir(parents=True)
+    monkeypatch.setattr(sys, "base_prefix", str(contents / "MacOS"))
+    for name in ("PROJ_DATA", "GDAL_DATA"):
+        monkeypatch.setenv(name, str(contents / "Resources" / name))
+    monkeypatch.setenv("GDAL_DRIVER_PATH", "/opt/own drivers")
+    return contents
+
+
+def test_another_python_does_not_see_the_files_of_qgis(python, qgis):
+    """With a list of systems of another release PROJ finds none."""
+    seen = run_task("describe", {}, python=python)["environment"]
+    assert not {"PROJ_DATA", "GDAL_DATA"} & set(seen)
+    assert seen["GDAL_DRIVER_PATH"] == "/opt/own drivers"
+
+
+def test_an_environment_over_the_python_of_qgis_sees_its_files(python, qgis, tmp_path):
+    program = tmp_path / "environment" / "bin" / "python"
+    program.parent.mkdir(parents=True)
+    shutil.copy(python, program)
+    text = f"home = {qgis / 'MacOS' / 'bin'}\n"
+    (tmp_path / "environment" / "pyvenv.cfg").write_text(text, encoding="utf-8")
+    seen = run_task("describe", {}, python=str(program))["environment"]
+    assert {"PROJ_DATA", "GDAL_DATA"} <= set(seen)
+
+
+def test_the_folder_of_qgis_on_windows(monkeypatch):
+    monkeypatch.setattr(interpreters, "WINDOWS", True)
+    monkeypatch.delenv("OSGEO4W_ROOT", raising=False)
+    monkeypatch.setattr(sys, "base_prefix", "/Programs/QGIS/apps/Python312")
+    assert interpreters.installation() == Path("/Programs/QGIS")
+    monkeypatch.setattr(sys, "base_prefix", "/conda/envs/qgis")
+    assert interpreters.installation() == Path("/conda/envs/qgis")
 
 
 def test_events_reach_the_progress_and_updates_are_throttled(python, recorder):
@@ -289,6 +329,31 @@ def test_exit_status_of_a_wrapped_worker_is_explained_too():
     assert explain_exit(-9).hint
     assert explain_exit(-signal.SIGABRT).what == "crashed (SIGABRT)"
     assert not explain_exit(3).hint
+
+
+def test_exit_status_of_windows_is_explained():
+    assert explain_exit(0xC0000005).what == "crashed (0xC0000005)"
+    assert "out of memory" in explain_exit(0xC000012D).what
+    assert "REPAIR" in explain_exit(0xC0000135).hint
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("[enforce fail] DefaultCPUAllocator: not enough memory: you tried to"),
+        RuntimeError("MPS backend out of memory (MPS allocated: 9 GB)"),
+        OSError(errno.ENOMEM, "Cannot allocate memory"),
+    ],
+)
+def test_a_lack_of_memory_is_told_as_such(error):
+    where = "graphics card" if "MPS" in str(error) else "machine"
+    assert str(as_geodl_error(error)).startswith(f"The memory of the {where} does not suffice.")
+
+
+def test_a_paging_file_that_is_too_small_is_a_lack_of_memory():
+    error = OSError(errno.EINVAL, "The paging file is too small for this operation to complete")
+    error.winerror = 1455
+    assert "does not suffice" in str(as_geodl_error(error))
 
 
 def test_a_cancelled_progress_starts_no_worker(recorder):

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -22,6 +23,7 @@ from geodl_plugin.worker import (
     installer,
     interpreters,
     pip_install,
+    processes,
     requirements,
 )
 from geodl_plugin.worker.environment import (
@@ -63,11 +65,84 @@ def test_the_order_of_the_places(directory, monkeypatch):
     write_marker(directory, "ready")
     assert find_python().path == str(interpreters.python_in(directory))
     monkeypatch.setattr(environment, "own_python_has_torch", lambda: True)
+    monkeypatch.setattr(environment, "own_python_has_libraries", lambda: True)
     assert find_python().path == interpreters.own_python()
     monkeypatch.setenv("GEODL_PYTHON", "/from/the/variable")
     assert find_python().path == "/from/the/variable"
     assert find_python(" /from/the/setting ").path == "/from/the/setting"
     assert find_python("").path == "/from/the/variable"
+
+
+def test_a_python_with_torch_alone_does_not_hide_what_was_installed(directory, monkeypatch):
+    """As where a user has put torch into QGIS's Python for another plugin."""
+    monkeypatch.setattr(environment, "own_python_has_torch", lambda: True)
+    monkeypatch.setattr(interpreters, "_library_folders", lambda: {directory})
+    assert find_python().path == interpreters.own_python()  # which tells what it lacks
+    write_marker(directory, "ready")
+    assert find_python().path == str(interpreters.python_in(directory))
+    for name in requirements.names():
+        facts = directory / f"{name.replace('-', '_')}-1.0.dist-info"
+        facts.mkdir()
+        (facts / "METADATA").write_text(f"Name: {name}\nVersion: 1.0\n", encoding="utf-8")
+    assert find_python().path == interpreters.own_python()
+
+
+@pytest.fixture
+def over_a_base(tmp_path, directory, monkeypatch):
+    """Return a function that lets an environment of Windows lie over a Python; and that folder."""
+    home = tmp_path / "Program Files" / "Python312"
+    home.mkdir(parents=True)
+    (home / "python.exe").touch(mode=0o755)
+    monkeypatch.setattr(interpreters, "WINDOWS", True)
+    python = interpreters.python_in(directory)
+    python.parent.mkdir()
+    python.touch()
+
+    def build(version: str) -> Path:
+        text = f"home = {home}\ninclude-system-site-packages = true\nversion = {version}\n"
+        (directory / "pyvenv.cfg").write_text(text, encoding="utf-8")
+        write_marker(directory, "ready")
+        return home
+
+    return build
+
+
+def test_an_environment_whose_python_has_gone_is_not_whole(directory, over_a_base):
+    """On Windows each release of QGIS lies in a folder of its own, with its Python."""
+    home = over_a_base("3.12.4")
+    assert is_whole(directory) and find_python().path.endswith("python.exe")
+    (home / "python.exe").unlink()
+    assert not is_whole(directory)
+    with pytest.raises(MissingLibraryError, match="as after an update of QGIS"):
+        find_python()
+
+
+def test_an_environment_of_an_older_python_is_not_whole(directory, over_a_base, monkeypatch):
+    here = ".".join(map(str, sys.version_info[:3]))
+    home = over_a_base(here)
+    monkeypatch.setattr(sys, "executable", str(home / "python.exe"))
+    assert is_whole(directory)
+    over_a_base("3.8.10")
+    assert not is_whole(directory)
+
+
+@needs_bare_python
+def test_install_builds_a_stranded_environment_anew(tmp_path, recorder, monkeypatch):
+    target = tmp_path / "neue Umgebung"
+    wheels = tmp_path / "wheels"
+    wheels.mkdir()
+    python = interpreters.python_in(target)
+    python.parent.mkdir(parents=True)
+    python.symlink_to(tmp_path / "gone")
+    (target / "pyvenv.cfg").write_text(f"home = {tmp_path}\nversion = 3.8.1\n", encoding="utf-8")
+    (target / "of the old one").touch()
+    write_marker(target, "ready")
+    options = EnvironmentOptions(
+        "INSTALL", wheels=str(wheels), directory=str(target), base=BARE_PYTHON
+    )
+    with pytest.raises(WorkerError, match="pip could not install the libraries"):
+        manage(options, recorder)
+    assert python.exists() and not (target / "of the old one").exists()
 
 
 def test_an_environment_that_was_not_finished_does_not_look_whole(directory):
@@ -206,6 +281,27 @@ def test_inside_qgis_the_program_is_looked_for_near_by(monkeypatch, tmp_path):
     monkeypatch.setattr(sys, "executable", str(tmp_path / "QGIS"))
     monkeypatch.setattr(sys, "exec_prefix", str(tmp_path))
     assert interpreters.own_python() == str(python)
+
+
+def test_short_questions_open_no_window_and_need_no_console(monkeypatch):
+    """QGIS has no console on Windows: what it starts would open one, or find no input."""
+    asked = {}
+
+    def run(command, **options):
+        asked[Path(command[0]).stem] = options
+        return subprocess.CompletedProcess(command, 0, b"CUDA Version: 12.8", b"")
+
+    monkeypatch.setattr(processes, "NO_WINDOW", 0x08000000)
+    monkeypatch.setattr(subprocess, "run", run)
+    assert indexes.driver_cuda() == 12.8
+    interpreters.ask("python", "print()")
+    monkeypatch.setattr(processes, "WINDOWS", True)
+    process = SimpleNamespace(pid=1, poll=lambda: None, kill=lambda: None)
+    processes.kill_tree(process)  # type: ignore[arg-type]
+    assert set(asked) == {"nvidia-smi", "python", "taskkill"}
+    for options in asked.values():
+        assert options["creationflags"] == 0x08000000
+        assert options["stdin"] == subprocess.DEVNULL
 
 
 def test_torch_of_another_plugin_does_not_count(monkeypatch, tmp_path):

@@ -7,6 +7,7 @@ import itertools
 from collections.abc import Mapping
 from pathlib import Path
 
+from ...places import is_reserved
 from ...samples.schema import Schema
 from ..labels import ClassLabel
 from . import IMAGE_SUFFIXES, Chip, ChipFormat, files, folders, value_of
@@ -81,4 +82,5 @@ def folder_names(schema: Schema) -> Mapping[int, str]:
 def folder_name(name: str) -> str:
     """Return a class name as every system takes it for a folder."""
     safe = "".join("_" if letter in FORBIDDEN or ord(letter) < 32 else letter for letter in name)
-    return safe.strip(". ") or "_"
+    safe = safe.strip(". ") or "_"
+    return f"_{safe}" if is_reserved(safe) else safe
