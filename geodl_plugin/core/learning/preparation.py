@@ -123,7 +123,7 @@ def prepare(options: TrainingOptions, phase: Phase) -> Preparation:
     places = _places(store, collection, phase)
     split = _split(options, kind.task, store, places, outputs, collection)
     facts = [store.facts(position) for position in split.training]
-    amounts = sum(_padded(each.counts, len(outputs)) for each in facts)
+    amounts = sum((_padded(each.counts, len(outputs)) for each in facts), np.zeros(len(outputs)))
     if not amounts[-len(schema) :].any():  # there may be background before
         raise TrainingDataError(nothing_labelled(folder, len(facts)))
     class_weights = weights_of(options.class_weights, amounts, outputs, kind.task)
@@ -214,7 +214,14 @@ def _split(
                 "Validate on other chips or change IGNORE_CLASSES (now "
                 f"'{options.ignore_classes}')."
             )
-        return split_apart(there.clashes, chosen).of(used)
+        split = split_apart(there.clashes, chosen).of(used)
+        if not split.training:
+            raise TrainingDataError(
+                f"Every training chip of '{store.folder.path.name}' shares ground with a "
+                "validation chip, so that none is left to learn from. Validate on chips of "
+                "another place."
+            )
+        return split
     contents = np.array([_padded(facts[place].counts, len(outputs)) for place in used])
     share, seed = options.validation_percentage, options.seed
     return split_chips(there.bounds, share, seed, contents, there.clashes).of(used)

@@ -91,6 +91,21 @@ def test_validation_chips_of_ignored_classes_only_are_refused(make_folder):
         prepared(str(one), ignore_classes="3")
 
 
+@pytest.mark.parametrize("data_format", ["YOLO", "Classified_Tiles", "Labeled_Tiles"])
+def test_validation_chips_on_the_ground_of_all_training_chips_are_refused(make_folder, data_format):
+    one = make_folder(data_format, values=(1, 2), name="one")
+    make_folder(data_format, values=(1, 2), name="one/validation")
+    sentence = "Every training chip of 'one, validation' shares ground with a validation chip"
+    with pytest.raises(TrainingDataError, match=sentence):
+        prepared(str(one))
+
+
+def test_classes_of_which_there_is_no_chip_are_refused(make_folder):
+    one = make_folder("Labeled_Tiles", values=(1, 2, 3, 4), count=2, name="one")
+    with pytest.raises(TrainingDataError, match="None of the 0 training chips of 'one'"):
+        prepared(str(one), ignore_classes="1;2")
+
+
 def test_a_model_of_several_folders_is_written(make_folder, tmp_path):
     one = make_folder("Labeled_Tiles", values=(1, 2), name="one", side=32)
     two = make_folder("Labeled_Tiles", values=(1, 2), name="two", side=32)
