@@ -79,20 +79,26 @@ class Preparation:
         """Whether the encoder starts from weights that mean something."""
         return _knows(self.spec, self.pretrained)
 
-    @property
-    def arranges_bands(self) -> bool:
-        """Whether the encoder's weights are for other bands, or for these in another order."""
+    def arranges_bands(self, scheme: str) -> bool:
+        """Return whether the encoder's weights are not to be those of three bands as they are.
+
+        They may be for other bands, or for these in another order, or not be wanted for any.
+
+        Args:
+            scheme: what further bands start from, as ``weight_init_scheme`` of the options.
+        """
         return self.spec.weights != "none" and (
-            self.spec.band_count != 3 or self.colours != (0, 1, 2)
+            self.spec.band_count != 3 or self.colours != (0, 1, 2) or scheme == "ALL_RANDOM"
         )
 
     def has_new_bands(self, scheme: str) -> bool:
         """Return whether the encoder's weights say nothing of some bands.
 
         Args:
-            scheme: what these start from, as ``weight_init_scheme`` of the options.
+            scheme: as of :meth:`arranges_bands`.
         """
-        return self.arranges_bands and (self.spec.band_count > 3 or scheme == "ALL_RANDOM")
+        new = self.spec.band_count > 3 or scheme == "ALL_RANDOM"
+        return new and self.arranges_bands(scheme)
 
 
 def prepare(options: TrainingOptions, phase: Phase) -> Preparation:

@@ -10,10 +10,15 @@ from PIL import Image
 
 from geodl_plugin.core.errors import GeoDLError, InputError, TrainingDataError
 from geodl_plugin.core.learning.bands import chosen_bands, colour_bands
+from geodl_plugin.core.learning.building import build_module
 from geodl_plugin.core.learning.collection import open_collection
 from geodl_plugin.core.learning.preparation import prepare
 from geodl_plugin.core.learning.train import train
-from geodl_plugin.core.models.networks.weights import adapt_first_convolution, arrange_bands
+from geodl_plugin.core.models.networks.weights import (
+    adapt_first_convolution,
+    arrange_bands,
+    first_convolution,
+)
 from geodl_plugin.core.packages.archive import open_package
 from geodl_plugin.core.progress import Phase, Progress
 
@@ -219,3 +224,41 @@ def test_wrong_input_is_one_sentence(make_folder, tmp_path, more, sentence):
     with pytest.raises(InputError) as caught:
         train(options(folder, tmp_path / "never", **more), Progress())
     assert sentence in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("more", "sentence"),
+    [
+        ({"model_type": "FCN", "backbone": "resnet50"}, "BACKBONE=resnet50 is not used: FCN has"),
+        (
+            {"weight_init_scheme": "RED_BAND"},
+            "WEIGHT_INIT_SCHEME=RED_BAND is not used: all weights",
+        ),
+        ({"chip_size": 128}, "CHIP_SIZE=128 is larger than the chips, 64 by 64 pixels"),
+        ({}, ""),
+    ],
+)
+def test_what_changes_nothing_is_told(make_folder, more, sentence):
+    folder = make_folder("Classified_Tiles", count=2)
+    notes = " ".join(prepared(str(folder), **more).notes)
+    assert sentence in notes and ("is not used" in notes or "larger" in notes) == bool(sentence)
+
+
+@pytest.mark.parametrize("scheme", ["RANDOM", "RED_BAND", "ALL_RANDOM"])
+def test_all_random_is_for_three_bands_too(make_folder, tmp_path, scheme):
+    from torchvision.models import resnet18
+
+    file = tmp_path / "weights.pth"
+    known = resnet18(weights=None).state_dict()
+    torch.save(known, file)
+    folder = make_folder("Classified_Tiles", count=2)
+    chosen = options(folder, tmp_path / "out", weights=str(file), weight_init_scheme=scheme)
+    preparation = prepare(chosen, Phase(Progress(), "Reading", 1, "chips"))
+    module = build_module(chosen, preparation, True, Progress())
+    module.rest(True)
+    first = first_convolution(module.network.encoder)
+    anew = scheme == "ALL_RANDOM"
+    assert torch.equal(first.weight, known["conv1.weight"]) != anew
+    assert first.weight.requires_grad == anew
+    unused = "no bands but the first three" in " ".join(preparation.notes)
+    assert unused == (scheme == "RED_BAND")
