@@ -6,7 +6,7 @@ import dataclasses
 import inspect
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -108,6 +108,19 @@ def entries(text: str) -> list[str]:
     return [part.strip() for part in text.split(";") if part.strip()]
 
 
+def names_in(text: str, known: Callable[[str], bool]) -> list[str]:
+    """Return the names in a text with ``;`` or ``,`` between.
+
+    Args:
+        text: some names.
+        known: whether there is such a name; a comma may be part of one.
+    """
+    found: list[str] = []
+    for entry in entries(text):
+        found += [entry] if known(entry) else [part.strip() for part in entry.split(",")]
+    return [each for each in found if each]
+
+
 def compose(values: Mapping[str, Any]) -> str:
     """Return arguments as the text that :func:`parse` reads."""
     return ";".join(
@@ -133,9 +146,10 @@ def convert(name: str, text: str, default: Any) -> Any:
             return text
         value = json.loads(text.replace("'", '"'))
     except ValueError:
-        raise InputError(
-            f"'{text}' is no value for '{name}'. Write it like {json.dumps(default)}."
-        ) from None
+        like = f"it like {json.dumps(default)}"
+        if default is None:
+            like = "a number, or a list in brackets like [16,8]"
+        raise InputError(f"'{text}' is no value for '{name}'. Write {like}.") from None
     if isinstance(default, (list, tuple)) and not isinstance(value, list):
         value = [value]
     return value

@@ -33,6 +33,9 @@ def test_classes_are_ignored_by_name_or_value():
     numbers = Schema.from_text("1:2;2:3;3:4")
     assert learned(numbers, "3", Task.PIXELS)[0].values == (1, 3)
     assert learned(numbers, "1", Task.PIXELS)[0].values == (2, 3)
+    commas = Schema.from_text("1:Road;2:Road, paved;3:Tree")
+    assert learned(commas, "road, paved", Task.PIXELS)[0].values == (1, 3)
+    assert learned(commas, "Road, Tree", Task.PIXELS)[0].values == (2,)
 
 
 @pytest.mark.parametrize(

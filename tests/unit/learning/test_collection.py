@@ -155,6 +155,8 @@ def test_bands_are_chosen_by_name_or_position():
     assert chosen_bands("", names) == (0, 1, 2, 3)
     assert chosen_bands("nir; 2,Green", names) == (3, 2, 1)
     assert colour_bands(names) == (2, 1, 0)
+    sentinel = ("B4, central wavelength 665 nm", "B3, central wavelength 560 nm")
+    assert chosen_bands("b3, central wavelength 560 nm; 0", sentinel) == (1, 0)
     assert colour_bands(("red edge", "near infrared", "x")) == (0, 1, 2)
     with pytest.raises(InputError, match=r"names '4', but there is no such band. .* 0 Blue, 1"):
         chosen_bands("4", names)
