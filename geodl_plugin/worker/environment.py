@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
 import hashlib
 import json
 import os
@@ -18,7 +19,7 @@ from ..core.errors import FileError, GeoDLError, InputError, MissingLibraryError
 from ..core.places import user_folder
 from ..core.progress import Progress
 from . import requirements
-from .interpreters import own_python, own_python_has_torch, python_in
+from .interpreters import own_python, own_python_has_torch, own_python_lacks, python_in
 
 PYTHON_VARIABLE = "GEODL_PYTHON"
 DIRECTORY_VARIABLE = "GEODL_ENVIRONMENT"
@@ -82,7 +83,8 @@ def find_python(setting: str | None = None) -> PythonChoice:
     """Return the worker's Python.
 
     Looked for in this order: the setting ``geodl/python``, the variable ``GEODL_PYTHON``,
-    this Python itself where it has torch, the managed environment.
+    this Python itself where it has torch, the managed environment. Where this Python has torch
+    but lacks other libraries, the managed environment, which has them, goes before it.
 
     Raises:
         MissingLibraryError: when there is none.
@@ -93,10 +95,11 @@ def find_python(setting: str | None = None) -> PythonChoice:
     if named:
         return PythonChoice(named, f"the variable {PYTHON_VARIABLE}")
     own = own_python()
-    if own and own_python_has_torch():
-        return PythonChoice(own, "QGIS's own Python")
     directory = managed_directory()
-    if is_whole(directory):
+    whole = is_whole(directory)
+    if own and own_python_has_torch() and not (whole and own_python_lacks()):
+        return PythonChoice(own, "QGIS's own Python")
+    if whole:
         return PythonChoice(str(python_in(directory)), "the environment that GeoDL manages")
     raise MissingLibraryError(
         "PyTorch is not installed. Run the tool 'Set up deep learning libraries' with the "
@@ -157,9 +160,19 @@ def manage(options: EnvironmentOptions, progress: Progress, setting: str | None 
     from .installer import install
 
     try:
-        return install(options, directory, progress)
+        status = install(options, directory, progress)
     except OSError as error:
         raise FileError.of(error) from error
+    return status if options.directory else _with_what_is_used(status)
+
+
+def _with_what_is_used(status: Status) -> Status:
+    """Return the status of an installation, which tells if the tools go on with another Python."""
+    used = find_python()  # a setting is forgotten
+    if used.path == status.python:
+        return status
+    more = f"The tools go on with {used.path}, {used.origin}, which goes before it."
+    return dataclasses.replace(status, message=f"{status.message} {more}")
 
 
 def check(progress: Progress, setting: str | None = None, directory: Path | None = None) -> Status:

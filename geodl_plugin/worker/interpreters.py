@@ -8,10 +8,12 @@ import site
 import subprocess
 import sys
 import sysconfig
+from importlib import metadata
 from pathlib import Path
 
 from ..core.errors import WorkerError
 from .processes import WINDOWS, clean_environment
+from .requirements import names
 
 
 def python_in(directory: Path) -> Path:
@@ -58,13 +60,19 @@ def own_python_has_torch() -> bool:
     return any(folder in origin.parents for folder in _library_folders())
 
 
+def own_python_lacks() -> list[str]:
+    """Return the required libraries that are not installed in this Python itself."""
+    folders = [str(folder) for folder in _library_folders()]
+    return [name for name in names() if not any(metadata.distributions(name=name, path=folders))]
+
+
 def _library_folders() -> set[Path]:
-    names = {sysconfig.get_paths()["purelib"], sysconfig.get_paths()["platlib"]}
+    folders = {sysconfig.get_paths()["purelib"], sysconfig.get_paths()["platlib"]}
     if hasattr(site, "getsitepackages"):
-        names.update(site.getsitepackages())
+        folders.update(site.getsitepackages())
     if site.ENABLE_USER_SITE:
-        names.add(site.getusersitepackages())
-    return {Path(name).resolve() for name in names}
+        folders.add(site.getusersitepackages())
+    return {Path(folder).resolve() for folder in folders}
 
 
 def ask(python: str, code: str, timeout: float = 60.0) -> str:

@@ -26,6 +26,7 @@ from geodl_plugin.worker import (
 )
 from geodl_plugin.worker.environment import (
     EnvironmentOptions,
+    Status,
     find_python,
     is_current,
     is_whole,
@@ -63,11 +64,41 @@ def test_the_order_of_the_places(directory, monkeypatch):
     write_marker(directory, "ready")
     assert find_python().path == str(interpreters.python_in(directory))
     monkeypatch.setattr(environment, "own_python_has_torch", lambda: True)
+    monkeypatch.setattr(environment, "own_python_lacks", list)
     assert find_python().path == interpreters.own_python()
     monkeypatch.setenv("GEODL_PYTHON", "/from/the/variable")
     assert find_python().path == "/from/the/variable"
     assert find_python(" /from/the/setting ").path == "/from/the/setting"
     assert find_python("").path == "/from/the/variable"
+
+
+def test_an_environment_goes_before_a_python_with_torch_that_lacks_the_rest(directory, monkeypatch):
+    """Else INSTALL, which the missing library advises, would change nothing."""
+    monkeypatch.setattr(environment, "own_python_has_torch", lambda: True)
+    monkeypatch.setattr(environment, "own_python_lacks", lambda: ["lightning"])
+    assert find_python().path == interpreters.own_python()
+    write_marker(directory, "ready")
+    assert find_python().path == str(interpreters.python_in(directory))
+
+
+def test_what_this_python_lacks_is_looked_up_in_its_own_folders(monkeypatch, tmp_path):
+    (tmp_path / "segmentation_models_pytorch-0.5.0.dist-info").mkdir()
+    monkeypatch.setattr(interpreters, "_library_folders", lambda: {tmp_path})
+    monkeypatch.setattr(interpreters, "names", lambda: ["lightning", "segmentation-models-pytorch"])
+    assert interpreters.own_python_lacks() == ["lightning"]
+
+
+@pytest.mark.parametrize("named", ["", "/from/the/variable"])
+def test_an_installation_tells_when_another_python_stays_in_use(
+    directory, monkeypatch, recorder, named
+):
+    python = str(interpreters.python_in(directory))
+    write_marker(directory, "ready")
+    monkeypatch.setenv("GEODL_PYTHON", named)
+    monkeypatch.setattr(installer, "install", lambda *_: Status(True, "Ready.", python))
+    message = manage(EnvironmentOptions("INSTALL"), recorder).message
+    more = "The tools go on with /from/the/variable, the variable GEODL_PYTHON, which"
+    assert message.startswith("Ready.") and (more in message) == bool(named)
 
 
 def test_an_environment_that_was_not_finished_does_not_look_whole(directory):
