@@ -24,7 +24,7 @@ from ..geo.raster_writer import IMAGE_DRIVERS, limited_cache, write_chip
 from ..geo.sampling import Frame
 from ..progress import Phase, Progress
 from ..samples.prelabel import warn_of_drafts
-from .checks import check_folder, check_image, check_options
+from .checks import check_folder, check_image, check_options, tell_unused
 from .cutting import Cut, Cutter
 from .description import MAP, describe
 from .formats import ChipFormat, WrittenChip, chip_format
@@ -117,7 +117,8 @@ class _Export:
             cutter.close()
 
     def warn(self, progress: Progress) -> None:
-        """Tell what may be wrong with the labels, before they are used."""
+        """Tell what may be wrong with labels and options, before they are used."""
+        tell_unused(self.options, progress)
         tell(self.left_out, progress)
         source = self.cutters[0].source
         if source is not None:
