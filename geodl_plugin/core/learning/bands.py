@@ -26,7 +26,7 @@ def chosen_bands(text: str, names: Sequence[str]) -> tuple[int, ...]:
     for entry in names_in(text, lambda entry: entry.lower() in lowered):
         if entry.lower() in lowered:
             found.append(lowered.index(entry.lower()))
-        elif entry.isdigit() and int(entry) < len(names):
+        elif entry.isdecimal() and int(entry) < len(names):
             found.append(int(entry))
         else:
             known = ", ".join(f"{place} {name}" for place, name in enumerate(names))
