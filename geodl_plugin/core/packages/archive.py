@@ -211,7 +211,13 @@ def write_package(
     temporary = path.with_name(f".{path.name}.part-{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        with zipfile.ZipFile(
+            temporary,
+            "w",
+            zipfile.ZIP_DEFLATED,
+            compresslevel=1,
+            strict_timestamps=False,  # a file may be from 1970: some systems give none a date
+        ) as archive:
             archive.writestr(f"{path.stem}.emd", definition.to_json())
             for name, content in files.items():
                 if isinstance(content, bytes):
