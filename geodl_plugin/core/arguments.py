@@ -90,8 +90,13 @@ def parse(text: str, defaults: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         InputError: when a name is unknown or a value has the wrong type.
     """
+    return parse_entries(entries(text), defaults)
+
+
+def parse_entries(written: Iterable[str], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """Read entries ``name=value`` over their defaults, as :func:`parse`."""
     values = dict(defaults)
-    for entry in entries(text):
+    for entry in written:
         name, equals, value = (part.strip() for part in entry.partition("="))
         if not equals:
             raise InputError(f"'{entry}' is not an argument. Write name=value.")
