@@ -51,6 +51,8 @@ def build_module(
     if isinstance(module, (PixelModule, ObjectModule)):
         make = labels_loss if preparation.several_labels else make_loss
         module.criterion = make(options.loss, preparation.class_weights)
+    if isinstance(module, PixelModule):
+        module.background = preparation.store.background
     if isinstance(module, ObjectModule):
         module.mixup = bool(spec.arguments.get("mixup"))
     return module

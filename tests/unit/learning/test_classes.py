@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from geodl_plugin.core.errors import InputError
+from geodl_plugin.core.learning.building import build_module
 from geodl_plugin.core.learning.classes import balanced, check_weights, learned, weights_of
 from geodl_plugin.core.learning.losses import IGNORED, LOSSES, labels_loss, make_loss
 from geodl_plugin.core.learning.preparation import prepare
@@ -122,6 +123,15 @@ def test_ignored_pixels_carry_no_label(make_folder):
     assert set(np.unique(masks)) == {IGNORED, 1, 2}
     assert len(found.class_weights) == 3
     assert any(note.startswith("Class weights: background 1, class 7 ") for note in found.notes)
+
+
+@pytest.mark.parametrize("ignored", ["42", "42;0"])
+def test_an_ignored_background_enters_no_mean(make_folder, ignored):
+    folder = make_folder("Classified_Tiles", values=(7, 42, 50), count=4)
+    chosen = options(folder, "out", ignore_classes=ignored)
+    found = prepare(chosen, Phase(Progress(), "Reading", 1, "chips"))
+    collector = build_module(chosen, found, True, Progress()).make_collector()
+    assert collector.names[0] == "background" and collector.first == int("0" in ignored)
 
 
 def test_chips_of_ignored_classes_have_no_side(make_folder):
