@@ -88,6 +88,22 @@ def test_what_this_python_lacks_is_looked_up_in_its_own_folders(monkeypatch, tmp
     assert interpreters.own_python_lacks() == ["lightning"]
 
 
+@pytest.mark.parametrize(
+    ("device", "found", "told"),
+    [("cuda", "cpu", True), ("cuda", "cuda:0", False), ("cpu", "cpu", False)],
+)
+def test_an_installation_for_cuda_without_a_cuda_device_is_told(
+    directory, monkeypatch, recorder, device, found, told
+):
+    status = Status(True, "Ready.", "python", devices=[{"name": found, "label": ""}])
+    write_marker(directory, "installing")
+    monkeypatch.setattr(installer, "indexes_for", lambda _: [])
+    monkeypatch.setattr(installer, "_build", lambda *_: None)
+    monkeypatch.setattr(installer, "prove", lambda *_: status)
+    manage(EnvironmentOptions("INSTALL", device=device, directory=str(directory)), recorder)
+    assert is_whole(directory) and bool(recorder.warned) == told
+
+
 @pytest.mark.parametrize("named", ["", "/from/the/variable"])
 def test_an_installation_tells_when_another_python_stays_in_use(
     directory, monkeypatch, recorder, named
