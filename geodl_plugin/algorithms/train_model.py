@@ -257,7 +257,8 @@ class TrainModel(GeoDLAlgorithm):
             self._number(RESIZE_TO, self.tr("Resize to (pixels)"), _INTEGER, 0),
             self.tr(
                 "Side to which chips are scaled inside the network, a multiple of 32: larger "
-                "than the chips for objects of few pixels. 0 leaves them as they are."
+                "than the chips for objects of few pixels. 0 leaves them as they are. Not for "
+                "models that outline objects."
             ),
             advanced=True,
         )
