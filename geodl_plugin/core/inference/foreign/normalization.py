@@ -58,7 +58,7 @@ def normalization(told: Described, count: int) -> tuple[Values, Values, str]:
     stats = told.told.get("NormalizationStats")
     if isinstance(stats, dict):
         return (*_of_stats(CaselessDict(stats), count, told.name), "")
-    if told.told.get("DataRange"):
+    if isinstance(told.told.get("DataRange"), list):  # in templates it is a text, an example
         return _of_range(told, count)
     return _assumed(told, count)
 
@@ -84,8 +84,7 @@ def _scaled(told: Described, scale: float, count: int) -> tuple[Values, Values, 
 def _of_range(told: Described, count: int) -> tuple[Values, Values, str]:
     """Return mean and deviation that bring bytes to the range of values that a network takes."""
     wanted = told.told["DataRange"]
-    usable = isinstance(wanted, list) and len(wanted) == 2 and all(map(is_number, wanted))
-    if not usable or wanted[0] >= wanted[1]:
+    if len(wanted) != 2 or not all(map(is_number, wanted)) or wanted[0] >= wanted[1]:
         raise ModelError(
             f"'{told.name}' has the DataRange {wanted}. It must be two numbers, the smaller one "
             "first."

@@ -130,6 +130,10 @@ def test_pixels_are_brought_to_the_range_of_a_definition(
     found = classify(raster[0], emd, tmp_path, progress=progress)
     assert (found == raster[1]).all()
     assert any("pixels of 0 to 255 become these" in each for each in progress.told) == (low != 0)
+    example = {**values, "DataRange": "e.g. [0.1, 1.0] (optional)", "ImageWidth": 64}
+    emd.write_text(json.dumps(example))
+    classify(raster[0], emd, tmp_path, progress=progress)
+    assert any("does not say how values are to be normalised" in each for each in progress.told)
     emd.write_text(json.dumps({**values, "DataRange": [high, low], "ImageWidth": 64}))
     with pytest.raises(ModelError, match="It must be two numbers, the smaller one first"):
         classify(raster[0], emd, tmp_path)
