@@ -199,9 +199,10 @@ class _Export:
         writer.finish()
         for cutter in self.cutters:
             cutter.tell(progress)
-        describe(folder, self.options, self.raster, statistics)
+        rasters = [cutter.raster for cutter in self.cutters]
+        describe(folder, self.options, rasters, statistics)
         for side in writer.sides:
-            describe(folder / side, self.options, self.raster, statistics)
+            describe(folder / side, self.options, rasters, statistics)
             own = (folder / side / MAP).open("w", encoding="utf-8", newline="\n")
             with own, (folder / MAP).open(encoding="utf-8") as rows:
                 own.writelines(row.partition("\\")[2] for row in rows)
