@@ -243,6 +243,19 @@ def test_other_options_are_refused_with_what_differs(interrupted):
     assert [each["epoch"] for each in progress.records] == [1]
 
 
+def test_other_labels_are_refused(interrupted):
+    """The chips are the same: half of the training would be of labels that were mended since."""
+    folder, output = interrupted
+    label = next(iter(sorted((folder / "labels").glob("*.xml"))))
+    text = label.read_text()
+    assert "<name>1</name>" in text
+    label.write_text(text.replace("<name>1</name>", "<name>2</name>"))
+    with pytest.raises(InputError, match=r"training data have changed .* RESUME=false"):
+        train(options(folder, output, max_epochs=3), Progress())
+    label.write_text(text)
+    train(options(folder, output, max_epochs=3), Progress())
+
+
 def test_other_data_are_refused(interrupted):
     folder, output = interrupted
     (folder / "images" / "000000005.tif").unlink()
