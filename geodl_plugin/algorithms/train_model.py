@@ -150,8 +150,8 @@ class TrainModel(GeoDLAlgorithm):
             self.tr("Model to go on from"),
             self.tr(
                 "A model package (.dlpk) or the name of an installed model. Type, backbone and "
-                "arguments are those of the model. Classes of the same name keep what it has "
-                "learnt, others are new; other bands are adapted."
+                "arguments are those of the model, but for mixup and oversample. Classes of the "
+                "same name keep what it has learnt, others are new; other bands are adapted."
             ),
             advanced=True,
         )

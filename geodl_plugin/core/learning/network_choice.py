@@ -162,11 +162,15 @@ def _unused_scheme(options: TrainingOptions, weights: str, band_count: int) -> l
 def _arguments(
     options: TrainingOptions, kind: ModelType, pretrained: Pretrained | None, side: int
 ) -> dict[str, Any]:
-    """Return the model type's arguments, those of the model to go on from where there is one."""
+    """Return the model type's arguments, those of the model to go on from where there is one.
+
+    What is a habit of the training is as this training wants it.
+    """
     arguments = parse(options.model_arguments, kind.arguments)
     if pretrained is None:
         return arguments
-    known = {**kind.arguments, **pretrained.arguments}
+    habits = {name: arguments[name] for name in kind.habits}
+    known = {**kind.arguments, **pretrained.arguments, **habits}
     for name, value in parse(options.model_arguments, known).items():
         refuse_other(f"MODEL_ARGUMENTS {name}", value, pretrained, known[name])
     if known.get("grids") and side != pretrained.chip_size:
