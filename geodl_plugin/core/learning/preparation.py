@@ -131,7 +131,7 @@ def prepare(options: TrainingOptions, phase: Phase) -> Preparation:
     facts = [store.facts(position) for position in split.training]
     amounts = sum((_padded(each.counts, len(outputs)) for each in facts), np.zeros(len(outputs)))
     if not amounts[-len(schema) :].any():  # there may be background before
-        raise TrainingDataError(nothing_labelled(folder, len(facts)))
+        raise TrainingDataError(nothing_labelled(folder, len(facts) or len(folder.chips)))
     class_weights = weights_of(options.class_weights, amounts, outputs, kind.task)
     sizes = np.concatenate([each.sizes for each in facts])
     all_shapes = [store.facts(position).shape for position in range(len(folder.chips))]
@@ -207,9 +207,12 @@ def _split(
     outputs: Sequence[str],
     collection: Collection,
 ) -> Split:
-    """Split the chips; those of classes that are not learned have no side."""
+    """Split the chips; those that show nothing that is learned have no side.
+
+    To a detector a chip without objects shows the background.
+    """
     facts = [store.facts(position) for position in range(len(places.bounds))]
-    used = [place for place, each in enumerate(facts) if each.taught or task is not Task.OBJECTS]
+    used = [place for place, each in enumerate(facts) if each.taught or task.finds_objects]
     there = places.of(used)
     if collection.validation:
         apart = set(collection.validation)

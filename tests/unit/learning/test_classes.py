@@ -8,6 +8,7 @@ import zipfile
 import numpy as np
 import pytest
 import torch
+from osgeo import gdal
 
 from geodl_plugin.core.errors import InputError
 from geodl_plugin.core.learning.building import build_module
@@ -132,6 +133,19 @@ def test_an_ignored_background_enters_no_mean(make_folder, ignored):
     found = prepare(chosen, Phase(Progress(), "Reading", 1, "chips"))
     collector = build_module(chosen, found, True, Progress()).make_collector()
     assert collector.names[0] == "background" and collector.first == int("0" in ignored)
+
+
+def test_chips_without_a_label_that_is_learned_have_no_side(make_folder):
+    """By a chip that carries no loss the first epoch was the best one."""
+    folder = make_folder("Classified_Tiles", values=(7, 42), count=8)
+    for place in (0, 1, 2, 4, 6):
+        label = gdal.Open(str(folder / "labels" / f"{place:09d}.tif"), gdal.GA_Update)
+        label.GetRasterBand(1).WriteArray(np.zeros((64, 64), np.uint8))
+        label = None
+    split = prepared(folder, ignore_classes="0").split
+    assert sorted(split.training + split.validation) == [3, 5, 7] and split.unseen
+    split = prepared(folder).split
+    assert sorted(split.training + split.validation) == list(range(8))
 
 
 def test_chips_of_ignored_classes_have_no_side(make_folder):

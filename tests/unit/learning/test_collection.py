@@ -107,7 +107,7 @@ def test_validation_chips_on_the_ground_of_all_training_chips_are_refused(make_f
 
 def test_classes_of_which_there_is_no_chip_are_refused(make_folder):
     one = make_folder("Labeled_Tiles", values=(1, 2, 3, 4), count=2, name="one")
-    with pytest.raises(TrainingDataError, match="None of the 0 training chips of 'one'"):
+    with pytest.raises(TrainingDataError, match="None of the 2 training chips of 'one'"):
         prepared(str(one), ignore_classes="1;2")
 
 
