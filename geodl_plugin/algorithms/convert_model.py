@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 from qgis.core import (
+    QgsProcessing,
     QgsProcessingContext,
     QgsProcessingOutputNumber,
     QgsProcessingParameterFileDestination,
@@ -81,11 +83,12 @@ class ConvertModel(GeoDLAlgorithm):
     def work(
         self, parameters: dict[str, Any], context: QgsProcessingContext, progress: Progress
     ) -> dict[str, Any]:
-        options = ConversionOptions(
-            model=self.text(parameters, MODEL, context),
-            format=self.parameterAsEnumString(parameters, self.FORMAT, context) or "onnx",
-            output=self.parameterAsFileOutput(parameters, self.OUTPUT, context),
-        )
+        form = self.parameterAsEnumString(parameters, self.FORMAT, context) or "onnx"
+        output = self.parameterAsFileOutput(parameters, self.OUTPUT, context)
+        if parameters.get(self.OUTPUT) == QgsProcessing.TEMPORARY_OUTPUT:
+            # QGIS names temporary files by the first of the extensions.
+            output = str(Path(output).with_suffix(FORMATS[form]))
+        options = ConversionOptions(self.text(parameters, MODEL, context), form, output)
         options.check()
         result = self.run_worker("convert", dataclasses.asdict(options), progress)
         return {self.OUTPUT: result["output"], self.DISAGREEMENT: result["chance"]}

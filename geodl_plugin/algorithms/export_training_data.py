@@ -146,14 +146,17 @@ class ExportTrainingData(GeoDLAlgorithm):
                 self.tr("Size of the images.")
                 if least
                 else self.tr(
-                    "From one chip to the next; 0 = one chip per feature (Labeled_Tiles)."
+                    "From one chip to the next; 0 = one chip per feature, in formats that "
+                    "classify objects."
                 ),
             )
         self.add(
             QgsProcessingParameterBoolean(
                 self.OUTPUT_EMPTY_TILES, self.tr("Also write chips without labels"), False
             ),
-            self.tr("Teaches the network what is background."),
+            self.tr(
+                "Teaches the network what is background; not in formats that classify objects."
+            ),
         )
 
     def _add_features(self) -> None:
@@ -165,7 +168,10 @@ class ExportTrainingData(GeoDLAlgorithm):
                 parentParameterName=self.LABELS,
                 minValue=0.0,
             ),
-            self.tr("Turns points into circles and lines into strips, in units of the labels."),
+            self.tr(
+                "Turns points into circles and lines into strips, in units of the labels; "
+                "polygons grow by it."
+            ),
             advanced=True,
         )
         self.add(

@@ -10,6 +10,7 @@ from qgis.core import QgsProcessingContext
 from ..core.arguments import arguments_of
 from ..core.errors import CancelledError, GeoDLError, WorkerError
 from ..core.geo.raster import Raster
+from ..core.inference.checks import tell_unused
 from ..core.inference.options import InferenceOptions, argument_defaults
 from ..core.leftovers import is_unfinished, remove_leftovers, remove_unfinished
 from ..core.models.registry import Task
@@ -106,6 +107,7 @@ class InferenceAlgorithm(GeoDLAlgorithm):
 
     def infer(self, options: InferenceOptions, progress: Progress) -> dict[str, Any]:
         """Run the task in the worker and return its result."""
+        tell_unused(options, progress)
         try:
             return self.run_worker(self.TASK, dataclasses.asdict(options), progress)
         except GeoDLError as error:

@@ -202,6 +202,9 @@ class LabelObjects(GeoDLAlgorithm):
                 raise InputError(
                     f"The model arguments '{arguments}' are given without a model. Choose a model."
                 )
+            for name in (EXTENT, CELL_SIZE):
+                if parameters.get(name) not in (None, ""):
+                    progress.warn(f"{name} limits what a model sees, and no model is given.")
             return None
         if not rasters:
             raise InputError("A model finds samples in rasters. Choose input rasters too.")

@@ -150,8 +150,8 @@ class TrainModel(GeoDLAlgorithm):
             self.tr("Model to go on from"),
             self.tr(
                 "A model package (.dlpk) or the name of an installed model. Type, backbone and "
-                "arguments are those of the model. Classes of the same name keep what it has "
-                "learnt, others are new; other bands are adapted."
+                "arguments are those of the model, but for mixup and oversample. Classes of the "
+                "same name keep what it has learnt, others are new; other bands are adapted."
             ),
             advanced=True,
         )
@@ -257,7 +257,8 @@ class TrainModel(GeoDLAlgorithm):
             self._number(RESIZE_TO, self.tr("Resize to (pixels)"), _INTEGER, 0),
             self.tr(
                 "Side to which chips are scaled inside the network, a multiple of 32: larger "
-                "than the chips for objects of few pixels. 0 leaves them as they are."
+                "than the chips for objects of few pixels. 0 leaves them as they are. Not for "
+                "models that outline objects."
             ),
             advanced=True,
         )

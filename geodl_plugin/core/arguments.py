@@ -6,7 +6,7 @@ import dataclasses
 import inspect
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,8 +90,13 @@ def parse(text: str, defaults: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         InputError: when a name is unknown or a value has the wrong type.
     """
+    return parse_entries(entries(text), defaults)
+
+
+def parse_entries(written: Iterable[str], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """Read entries ``name=value`` over their defaults, as :func:`parse`."""
     values = dict(defaults)
-    for entry in entries(text):
+    for entry in written:
         name, equals, value = (part.strip() for part in entry.partition("="))
         if not equals:
             raise InputError(f"'{entry}' is not an argument. Write name=value.")
@@ -106,6 +111,19 @@ def parse(text: str, defaults: Mapping[str, Any]) -> dict[str, Any]:
 def entries(text: str) -> list[str]:
     """Return the ``name=value`` of a text of arguments."""
     return [part.strip() for part in text.split(";") if part.strip()]
+
+
+def names_in(text: str, known: Callable[[str], bool]) -> list[str]:
+    """Return the names in a text with ``;`` or ``,`` between.
+
+    Args:
+        text: some names.
+        known: whether there is such a name; a comma may be part of one.
+    """
+    found: list[str] = []
+    for entry in entries(text):
+        found += [entry] if known(entry) else [part.strip() for part in entry.split(",")]
+    return [each for each in found if each]
 
 
 def compose(values: Mapping[str, Any]) -> str:
@@ -133,9 +151,10 @@ def convert(name: str, text: str, default: Any) -> Any:
             return text
         value = json.loads(text.replace("'", '"'))
     except ValueError:
-        raise InputError(
-            f"'{text}' is no value for '{name}'. Write it like {json.dumps(default)}."
-        ) from None
+        like = f"it like {json.dumps(default)}"
+        if default is None:
+            like = "a number, or a list in brackets like [16,8]"
+        raise InputError(f"'{text}' is no value for '{name}'. Write {like}.") from None
     if isinstance(default, (list, tuple)) and not isinstance(value, list):
         value = [value]
     return value

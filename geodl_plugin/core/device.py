@@ -20,7 +20,7 @@ def choose_device(name: str) -> torch.device:
     if name == "auto":
         return torch.device("cuda" if cuda else "mps" if mps else "cpu")
     kind, colon, index = name.partition(":")
-    if kind not in ("cpu", "cuda", "mps") or (colon and not index.isdigit()):
+    if kind not in ("cpu", "cuda", "mps") or (colon and not index.isdecimal()):
         raise InputError(f"There is no device '{name}'. Choose auto, cpu, cuda, cuda:1 or mps.")
     count = {"cpu": 1, "cuda": torch.cuda.device_count() if cuda else 0, "mps": int(mps)}[kind]
     if int(index or 0) >= count:

@@ -10,6 +10,7 @@ import processing
 from processing.gui.Postprocessing import handleAlgorithmResults
 from qgis.core import (
     QgsApplication,
+    QgsFileUtils,
     QgsProcessingAlgRunnerTask,
     QgsProcessingContext,
     QgsProcessingFeedback,
@@ -73,7 +74,8 @@ class ModelApplication:
         self._tool = QgsApplication.processingRegistry().createAlgorithmById(TOOLS[task])
         if self._tool is None:
             raise GeoDLError(f"There is no tool '{TOOLS[task]}'. Enable GeoDL in Processing.")
-        self.output = _free_path(Path(folder), f"{layer.name()} {suffix}", extension)
+        name = QgsFileUtils.stringToSafeFilename(f"{layer.name()} {suffix}")
+        self.output = _free_path(Path(folder), name, extension)
         destination = QgsProcessingOutputLayerDefinition(str(self.output), QgsProject.instance())
         self._parameters: dict[str, Any] = {
             "INPUT": [layer.id()],

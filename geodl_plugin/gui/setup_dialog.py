@@ -127,7 +127,10 @@ class SetupDialog(QDialog):
 
     def install(self) -> None:
         """Install the environment, or mend it."""
-        self.notice.tell("info", self.tr("Installing: this downloads a few hundred megabytes."))
+        self.notice.tell(
+            "info",
+            self.tr("Installing: this downloads hundreds of megabytes, gigabytes with CUDA."),
+        )
         self._follow(EnvironmentOptions(action="INSTALL", device=self.device.currentText()))
 
     def _follow(self, options: EnvironmentOptions) -> None:

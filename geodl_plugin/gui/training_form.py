@@ -22,7 +22,7 @@ from qgis.PyQt.QtWidgets import (
     QWidget,
 )
 
-from ..core.arguments import compose, entries, parse
+from ..core.arguments import compose, entries, parse_entries
 from ..core.learning.options import TrainingOptions
 from ..core.models.registry import model_types
 
@@ -169,11 +169,11 @@ class TrainingForm(QWidget):
     def _further_parameters(self) -> dict[str, Any]:
         """Return what the user has written besides the fields."""
         defaults = {name: value for name, value in _DEFAULTS.items() if name not in self._fields()}
-        listed = entries(self.further.text())
+        listed = _joined(entries(self.further.text()))
         written = {entry.partition("=")[0].strip() for entry in listed}
         # The settings of an augmentation are a list of their own, with names in small letters.
         own = [entry for entry in listed if AUGMENTATION in written and entry[0].islower()]
-        given = parse(";".join(entry for entry in listed if entry not in own), defaults)
+        given = parse_entries((entry for entry in listed if entry not in own), defaults)
         if own:
             given[AUGMENTATION] = ";".join(filter(None, (given[AUGMENTATION], *own)))
         return {name: value for name, value in given.items() if name in written}
@@ -279,6 +279,17 @@ class TrainingForm(QWidget):
     def tr(self, text: str) -> str:
         """Translate a literal of the form."""
         return QCoreApplication.translate("GeoDL", text)
+
+
+def _joined(listed: list[str]) -> list[str]:
+    """Return entries with the parts of lists, which have no name of their own, back in theirs."""
+    found: list[str] = []
+    for entry in listed:
+        if found and "=" not in entry:
+            found[-1] += f";{entry}"
+        else:
+            found.append(entry)
+    return found
 
 
 def _group(title: str, rows: tuple[tuple[str, QWidget], ...], width: int) -> QGroupBox:

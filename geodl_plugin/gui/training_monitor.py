@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from qgis.PyQt.QtCore import QCoreApplication, Qt
@@ -83,20 +84,28 @@ class TrainingMonitor(QWidget):
             item = QTableWidgetItem(text)
             item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
             self.table.setItem(row, column, item)
-        self._mark_best(row, record.get("valid_loss"))
+        self._mark_best(row, record)
         self.table.scrollToBottom()
 
-    def _mark_best(self, row: int, loss: Any) -> None:
-        """Write the lowest validation loss in bold: by it the epoch is chosen that is kept."""
-        if not isinstance(loss, (int, float)) or (self._best is not None and loss >= self._best):
+    def _mark_best(self, row: int, record: dict[str, Any]) -> None:
+        """Write the best figure in bold by which the epoch is chosen that is kept."""
+        by_loss = record.get("monitor", "valid_loss") == "valid_loss"
+        loss = record.get("valid_loss")
+        value = loss if by_loss else record.get("score")
+        # Without a loss that is a number no epoch is kept, whatever its score.
+        if not _is_figure(loss) or not _is_figure(value):
             return
-        self._best = loss
+        value = -value if by_loss else value
+        if self._best is not None and value <= self._best:
+            return
+        self._best = value
+        best = self.tr("The lowest so far") if by_loss else self.tr("The best so far")
         for index in range(row + 1):
-            item = self.table.item(index, VALIDATION_COLUMN)
+            item = self.table.item(index, VALIDATION_COLUMN if by_loss else SCORE_COLUMN)
             font = item.font()
             font.setBold(index == row)
             item.setFont(font)
-            item.setToolTip(self.tr("The lowest so far") if index == row else "")
+            item.setToolTip(best if index == row else "")
 
     def _set_headers(self, score: str) -> None:
         titles = (
@@ -122,6 +131,10 @@ class TrainingMonitor(QWidget):
     def tr(self, text: str) -> str:
         """Translate a literal of the monitor."""
         return QCoreApplication.translate("GeoDL", text)
+
+
+def _is_figure(value: Any) -> bool:
+    return isinstance(value, (int, float)) and math.isfinite(value)
 
 
 def _figure(value: Any) -> str:

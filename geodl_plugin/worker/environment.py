@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
 import hashlib
 import json
 import os
@@ -22,8 +23,8 @@ from . import requirements
 from .interpreters import (
     has_its_base,
     own_python,
-    own_python_has_libraries,
     own_python_has_torch,
+    own_python_lacks,
     python_in,
 )
 
@@ -102,7 +103,7 @@ def find_python(setting: str | None = None) -> PythonChoice:
         return PythonChoice(named, f"the variable {PYTHON_VARIABLE}")
     own = own_python() if own_python_has_torch() else None
     directory = managed_directory()
-    if is_whole(directory) and not (own and own_python_has_libraries()):
+    if is_whole(directory) and (own is None or own_python_lacks()):
         return PythonChoice(str(python_in(directory)), "the environment that GeoDL manages")
     if own:
         return PythonChoice(own, "QGIS's own Python")
@@ -175,9 +176,19 @@ def manage(options: EnvironmentOptions, progress: Progress, setting: str | None 
     from .installer import install
 
     try:
-        return install(options, directory, progress)
+        status = install(options, directory, progress)
     except OSError as error:
         raise FileError.of(error) from error
+    return status if options.directory else _with_what_is_used(status)
+
+
+def _with_what_is_used(status: Status) -> Status:
+    """Return the status of an installation, which tells if the tools go on with another Python."""
+    used = find_python()  # a setting is forgotten
+    if used.path == status.python:
+        return status
+    more = f"The tools go on with {used.path}, {used.origin}, which goes before it."
+    return dataclasses.replace(status, message=f"{status.message} {more}")
 
 
 def check(progress: Progress, setting: str | None = None, directory: Path | None = None) -> Status:

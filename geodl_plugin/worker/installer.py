@@ -62,6 +62,11 @@ def install(options: EnvironmentOptions, directory: Path, progress: Progress) ->
         if not existed:
             shutil.rmtree(directory, ignore_errors=True)
         raise
+    if device == "cuda" and not any(each["name"].startswith("cuda") for each in status.devices):
+        progress.warn(
+            "PyTorch finds no CUDA device: it will compute on the CPU. Update the driver of the "
+            "graphics card, then run the action REPAIR."
+        )
     return status
 
 

@@ -12,8 +12,8 @@ from importlib import metadata
 from pathlib import Path
 
 from ..core.errors import WorkerError
-from . import requirements
 from .processes import WINDOWS, clean_environment, run_quietly
+from .requirements import names
 
 # Where PROJ and GDAL look for their files, each of one release.
 DATA = ("PROJ_LIB", "PROJ_DATA", "GDAL_DATA", "GDAL_DRIVER_PATH")
@@ -141,19 +141,19 @@ def own_python_has_torch() -> bool:
     return any(folder in origin.parents for folder in _library_folders())
 
 
-def own_python_has_libraries() -> bool:
-    """Return whether all that is required is installed in this Python itself."""
+def own_python_lacks() -> list[str]:
+    """Return the required libraries that are not installed in this Python itself."""
     folders = [str(folder) for folder in _library_folders()]
-    return all(any(metadata.distributions(name=n, path=folders)) for n in requirements.names())
+    return [name for name in names() if not any(metadata.distributions(name=name, path=folders))]
 
 
 def _library_folders() -> set[Path]:
-    names = {sysconfig.get_paths()["purelib"], sysconfig.get_paths()["platlib"]}
+    folders = {sysconfig.get_paths()["purelib"], sysconfig.get_paths()["platlib"]}
     if hasattr(site, "getsitepackages"):
-        names.update(site.getsitepackages())
+        folders.update(site.getsitepackages())
     if site.ENABLE_USER_SITE:
-        names.add(site.getusersitepackages())
-    return {Path(name).resolve() for name in names}
+        folders.add(site.getusersitepackages())
+    return {Path(folder).resolve() for folder in folders}
 
 
 def ask(python: str, code: str, timeout: float = 60.0) -> str:

@@ -8,6 +8,7 @@ from qgis.core import (
     QgsGeometry,
     QgsProcessingException,
     QgsProcessingFeatureSourceDefinition,
+    QgsProcessingFeedback,
     QgsProject,
     QgsRectangle,
     QgsVectorLayer,
@@ -52,6 +53,16 @@ def test_a_drawn_layer_becomes_samples_styled_by_class(run, drawn, tmp_path):
     assert outline == "#0000ff"
     assert drawn.featureCount() == 3
     assert [field.name() for field in drawn.fields()] == ["kind"]
+
+
+@pytest.mark.parametrize("given", [{}, {"EXTENT": "0,5,0,5"}, {"CELL_SIZE": 0.5}])
+def test_what_is_for_a_model_is_told_to_change_nothing_without_one(run, drawn, tmp_path, given):
+    feedback = QgsProcessingFeedback()
+    output = str(tmp_path / "samples.gpkg")
+    result = run("labelobjects", FEATURES=drawn, OUTPUT=output, feedback=feedback, **given)
+    assert result["SAMPLE_COUNT"] == 3
+    told = "".join(f"{name} limits what a model sees, and no model is given." for name in given)
+    assert told in feedback.textLog() and ("no model is given" in feedback.textLog()) == bool(given)
 
 
 def test_only_selected_features_are_imported(run, drawn, tmp_path):

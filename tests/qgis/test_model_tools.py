@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from qgis.core import QgsProcessingException
+from qgis.core import QgsProcessing, QgsProcessingException
 
+from geodl_plugin.core.conversion.options import FORMATS
 from geodl_plugin.gui.model_widget import ModelField
 from tests.qgis.models import work_here, write_untrained
 from tests.unit.inference.support import write_model, write_raster
@@ -77,6 +78,20 @@ def test_convert_in_a_real_worker_and_read_it_again(
     assert result["OUTPUT"] == output and 0 <= result["DISAGREEMENT"] < 1e-5
     told = json.loads(run("modelinfo", MODEL=output, OUTPUT=str(tmp_path / "i.html"))["INFO"])
     assert told["outputs"][0]["shape"] == "batch × 2" and told["classes"][0]["name"] == "Tree"
+
+
+@pytest.mark.parametrize(("form", "suffix"), FORMATS.items())
+def test_a_temporary_file_is_named_as_its_format_wants_it(
+    run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, form: str, suffix: str
+) -> None:
+    """QGIS calls it .onnx, which two of the three formats refuse."""
+
+    def convert(_: str, options: dict[str, Any], __: Any, python: Any) -> dict[str, Any]:
+        return {"output": options["output"], "chance": 0.0}
+
+    monkeypatch.setattr("geodl_plugin.algorithms.base.run_task", convert)
+    result = run("convertmodel", MODEL="a", FORMAT=form, OUTPUT=QgsProcessing.TEMPORARY_OUTPUT)
+    assert Path(result["OUTPUT"]).suffix == suffix
 
 
 @pytest.mark.parametrize(

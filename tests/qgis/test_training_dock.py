@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from qgis.core import QgsProject, QgsRasterLayer
 from qgis.PyQt.QtWidgets import QMainWindow
 
+from geodl_plugin.gui.result_layers import ModelApplication
 from geodl_plugin.gui.training_dock import TrainingDock
 from tests.qgis.models import write_untrained
 from tests.unit.inference.support import write_raster
+
+
+def test_the_result_lies_beside_the_model_whatever_the_layer_is_called(
+    provider: Any, tmp_path: Path
+) -> None:
+    """A slash in the name of the layer made a folder; Windows takes no colon."""
+    source = write_raster(tmp_path / "image.tif", np.zeros((3, 8, 8), np.uint8))
+    model = write_untrained(tmp_path / "trees.dlpk", "FCN", backbone="", channels=[4, 8])
+    layer = QgsRasterLayer(source, "Größe 2020/05: a\\b")
+    application = ModelApplication(model, layer, str(tmp_path), lambda *_: None)
+    assert application.output.parent == tmp_path
+    assert application.output.name == "Größe 2020_05_ a_b classes.tif"
 
 
 def test_a_raster_that_has_left_the_project_is_not_missed(tmp_path: Path) -> None:

@@ -35,6 +35,16 @@ def test_further_parameters_are_passed_and_remembered(form: TrainingForm) -> Non
     assert again.options() == options
 
 
+def test_further_parameters_may_be_lists(form: TrainingForm) -> None:
+    form.set_parameters({"INPUT": "a", "OUTPUT": "c"})
+    form.further.setText("IGNORE_CLASSES=Road, paved; Tree;EXTRACT_BANDS=3;0;1 ;SEED=7")
+    options = form.options()
+    assert options.ignore_classes == "Road, paved;Tree" and options.seed == 7
+    assert options.extract_bands == "3;0;1"
+    form.remember()
+    assert TrainingForm().options() == options
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [

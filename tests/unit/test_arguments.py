@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from geodl_plugin.core.arguments import arguments_of, compose, entries, parse
+from geodl_plugin.core.arguments import arguments_of, compose, entries, names_in, parse
+from geodl_plugin.core.errors import InputError
 from geodl_plugin.core.inference.options import (
     DETECTION_ARGUMENTS,
     OBJECT_ARGUMENTS,
@@ -57,3 +58,26 @@ def test_what_is_composed_is_read_again() -> None:
     assert text == "a=3;b=0.25;c=false;d=gaussian;e=[1.0, 0.8];f=64"
     assert parse(text, defaults) == values
     assert entries(" a=3; ;b=0.25;") == ["a=3", "b=0.25"]
+
+
+@pytest.mark.parametrize(
+    ("default", "text", "way_out"),
+    [
+        (None, "16,8", "Write a number, or a list in brackets like [16,8]."),
+        ([1.0], "1,2", "Write it like [1.0]."),
+        (0.5, "half", "Write it like 0.5."),
+        (True, "maybe", "Write it like true."),
+    ],
+)
+def test_a_wrong_value_is_told_with_the_form_of_a_right_one(
+    default: object, text: str, way_out: str
+) -> None:
+    with pytest.raises(InputError) as caught:
+        parse(f"a={text}", {"a": default})
+    assert str(caught.value) == f"'{text}' is no value for 'a'. {way_out}"
+
+
+def test_names_may_have_commas_in_them() -> None:
+    known = {"Road", "Road, paved"}
+    assert names_in("Road, paved; 3,Tree ;", known.__contains__) == ["Road, paved", "3", "Tree"]
+    assert names_in(" ; ,", known.__contains__) == []

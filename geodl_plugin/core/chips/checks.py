@@ -9,6 +9,7 @@ import numpy as np
 from ..errors import InputError
 from ..geo.raster import Raster
 from ..geo.raster_writer import IMAGE_DRIVERS
+from ..progress import Progress
 from .formats import chip_format
 from .labels import NoLabel, PanopticLabel
 from .options import ExportOptions
@@ -70,6 +71,24 @@ def _check_format(options: ExportOptions) -> None:
     if options.bounding_box and options.stride_x != 0:
         raise InputError(
             "The crop mode BOUNDING_BOX makes one chip per feature. Set both strides to 0."
+        )
+
+
+def tell_unused(options: ExportOptions, progress: Progress) -> None:
+    """Tell which options change nothing beside the others."""
+    form = chip_format(options.format)
+    if options.rotation and 0 in (options.stride_x, options.stride_y):
+        progress.warn(
+            f"ROTATION_ANGLE={options.rotation:g} changes nothing, for it turns a grid of chips, "
+            "and strides of 0 make one chip per feature."
+        )
+    if options.empty_tiles and form.per_feature:
+        progress.warn(
+            f"OUTPUT_EMPTY_TILES changes nothing, for each chip of '{options.format}' has a class."
+        )
+    if options.instance_field and not options.instances:
+        progress.warn(
+            f"INSTANCE_CLASS_FIELD={options.instance_field} changes nothing without INSTANCES."
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ MAP = "map.txt"  # the pairs of chips and labels
 def describe(
     folder: Path,
     options: ExportOptions,
-    raster: Raster,
+    rasters: Sequence[Raster],
     statistics: ChipStatistics,
 ) -> None:
     """Write definition and statistics; the pairs of chips and labels come with the chips.
@@ -25,19 +26,20 @@ def describe(
     Args:
         folder: of the images and labels.
         options: of the export.
-        raster: the first one.
+        rasters: those of which chips were cut, or their mosaic.
         statistics: of all chips.
     """
-    size = (raster.band_count, options.width, options.height)
+    size = (rasters[0].band_count, options.width, options.height)
     write_json(folder / STATISTICS, statistics.as_json(options.format, *size))
     (folder / "stats.txt").write_text(statistics.as_text(*size), encoding="utf-8")
-    write_json(folder / DEFINITION, _definition(options, raster, statistics))
+    write_json(folder / DEFINITION, _definition(options, rasters, statistics))
 
 
 def _definition(
-    options: ExportOptions, raster: Raster, statistics: ChipStatistics
+    options: ExportOptions, rasters: Sequence[Raster], statistics: ChipStatistics
 ) -> dict[str, Any]:
-    cell_x, cell_y = raster.geotransform.cell_size()
+    raster = rasters[0]
+    across, down = zip(*(each.geotransform.cell_size() for each in rasters))
     return {
         "Framework": "",
         "ModelConfiguration": "",
@@ -55,8 +57,8 @@ def _definition(
             "BandNames": list(raster.band_names),
         },
         "AllTilesStats": statistics.bands.of_bands(raster.band_names),
-        "MinCellSize": {"x": cell_x, "y": cell_y},
-        "MaxCellSize": {"x": cell_x, "y": cell_y},
+        "MinCellSize": {"x": min(across), "y": min(down)},
+        "MaxCellSize": {"x": max(across), "y": max(down)},
         "CropTileMode": "Variable_Size" if options.bounding_box else "Fixed_Size",
         "BlackenAroundFeature": options.blacken,
     }

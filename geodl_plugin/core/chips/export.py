@@ -27,7 +27,7 @@ from ..places import temporary_folder
 from ..progress import Phase, Progress
 from ..replacing import replace
 from ..samples.prelabel import warn_of_drafts
-from .checks import check_folder, check_image, check_options
+from .checks import check_folder, check_image, check_options, tell_unused
 from .cutting import Cut, Cutter
 from .description import MAP, describe
 from .formats import ChipFormat, WrittenChip, chip_format
@@ -121,7 +121,8 @@ class _Export:
             cutter.close()
 
     def warn(self, progress: Progress) -> None:
-        """Tell what may be wrong with the labels, before they are used."""
+        """Tell what may be wrong with labels and options, before they are used."""
+        tell_unused(self.options, progress)
         tell(self.left_out, progress)
         source = self.cutters[0].source
         if source is not None:
@@ -202,9 +203,10 @@ class _Export:
         writer.finish()
         for cutter in self.cutters:
             cutter.tell(progress)
-        describe(folder, self.options, self.raster, statistics)
+        rasters = [cutter.raster for cutter in self.cutters]
+        describe(folder, self.options, rasters, statistics)
         for side in writer.sides:
-            describe(folder / side, self.options, self.raster, statistics)
+            describe(folder / side, self.options, rasters, statistics)
             own = (folder / side / MAP).open("w", encoding="utf-8", newline="\n")
             with own, (folder / MAP).open(encoding="utf-8") as rows:
                 own.writelines(row.partition("\\")[2] for row in rows)

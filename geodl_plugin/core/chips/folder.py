@@ -265,7 +265,7 @@ def _schema(definition: CaselessDict, reader: ChipFormat) -> Schema:
     if entries:
         return Schema.of(class_of_json(entry, place) for place, entry in enumerate(entries))
     names = reader.class_names()
-    if names and all(name.isdigit() for name in names):
+    if names and all(name.isdecimal() for name in names):
         return Schema.of(
             ClassDefinition(int(name), name, default_color(place))
             for place, name in enumerate(sorted(names, key=int))

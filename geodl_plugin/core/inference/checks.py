@@ -89,7 +89,7 @@ def open_job(options: InferenceOptions, task: Task, progress: Progress | None = 
             raise InputError(f"batch_size={options.batch_size} is negative. Use 0 to choose.")
         if progress is not None:
             for date in _dates(raster):
-                _warn(model, date, progress)
+                _warn(model, date, progress, scaled=getattr(options, "takes_rasters", False))
     except BaseException:
         raster.close()
         raise
@@ -114,8 +114,9 @@ def _read_model(options: InferenceOptions, task: Task) -> Model:
 def _open_raster(options: InferenceOptions) -> Raster | RasterPair:
     """Open the raster, at the cell size that is asked for, and that of a second date."""
     raster = Raster.open(options.sources)
-    if not getattr(options, "takes_rasters", False):  # of photos only the class is wanted
-        raster = raster.placed()
+    if getattr(options, "takes_rasters", False):  # of photos only the class is wanted
+        return raster
+    raster = raster.placed()
     if options.cell_size > 0:
         raster = raster.with_cells(options.cell_size)
     if not isinstance(options, ChangeOptions):
@@ -326,7 +327,26 @@ def _check_output(options: InferenceOptions) -> None:
     refuse_inputs(options.outputs, [*options.inputs, options.model, *files_of(behind)])
 
 
-def _warn(model: Model, raster: Raster, progress: Progress) -> None:
+def tell_unused(options: InferenceOptions, progress: Progress) -> None:
+    """Tell which options change nothing beside the others."""
+    if isinstance(options, DetectionOptions) and options.max_overlap_ratio and not options.run_nms:
+        progress.warn(
+            f"MAX_OVERLAP_RATIO={options.max_overlap_ratio:g} changes nothing, for RUN_NMS=false "
+            "leaves all that neighbouring tiles have found."
+        )
+    if isinstance(options, PixelOptions) and not options.polygons:
+        for name, value in (("SIMPLIFY", options.simplify), ("MIN_AREA", options.min_area)):
+            if value:
+                progress.warn(f"{name}={value:g} changes nothing, for it is for POLYGONS.")
+    if isinstance(options, ObjectOptions) and options.takes_rasters and options.cell_size:
+        progress.warn(
+            f"CELL_SIZE={options.cell_size:g} does not resample rasters that are objects "
+            "themselves: each is brought to what the network sees."
+        )
+
+
+def _warn(model: Model, raster: Raster, progress: Progress, scaled: bool = False) -> None:
+    """Tell in what a raster is unlike those of the training; one that is scaled may be larger."""
     if model.foreign is not None and model.foreign.assumed:
         progress.warn(model.foreign.assumed)
     if raster.band_count > model.spec.band_count and not model.runs_code:
@@ -340,6 +360,8 @@ def _warn(model: Model, raster: Raster, progress: Progress) -> None:
             f"'{model.name}' was trained on {model.dtype} images but '{raster.name}' is "
             f"{raster.dtype}: the results may be wrong."
         )
+    if scaled:
+        return
     trained = model.cell_metres or _metres(model.cell_size, raster)
     here = metres_per_pixel(raster)
     across, down = raster.geotransform.cell_size()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..arguments import names_in
 from ..errors import InputError
 
 WEIGHT_INIT_SCHEMES = ("RANDOM", "RED_BAND", "ALL_RANDOM")
@@ -22,12 +23,10 @@ def chosen_bands(text: str, names: Sequence[str]) -> tuple[int, ...]:
     """
     lowered = [name.strip().lower() for name in names]
     found = []
-    for entry in (part.strip() for part in text.replace(",", ";").split(";")):
-        if not entry:
-            continue
+    for entry in names_in(text, lambda entry: entry.lower() in lowered):
         if entry.lower() in lowered:
             found.append(lowered.index(entry.lower()))
-        elif entry.isdigit() and int(entry) < len(names):
+        elif entry.isdecimal() and int(entry) < len(names):
             found.append(int(entry))
         else:
             known = ", ".join(f"{place} {name}" for place, name in enumerate(names))

@@ -34,7 +34,7 @@ def build_module(
     if fresh and preparation.pretrained is not None:
         names = preparation.schema.names
         progress.info(transfer(network, spec, preparation.pretrained, names))
-    elif fresh and preparation.arranges_bands:
+    elif fresh and preparation.arranges_bands(options.weight_init_scheme):
         scheme, colours = options.weight_init_scheme, preparation.colours
         arrange_bands(network.encoder, spec.band_count, scheme, colours)
     for each in network.modules():
@@ -51,6 +51,8 @@ def build_module(
     if isinstance(module, (PixelModule, ObjectModule)):
         make = labels_loss if preparation.several_labels else make_loss
         module.criterion = make(options.loss, preparation.class_weights)
+    if isinstance(module, PixelModule):
+        module.background = preparation.store.background
     if isinstance(module, ObjectModule):
         module.mixup = bool(spec.arguments.get("mixup"))
     return module

@@ -48,6 +48,7 @@ class TrainingProgress(Callback):
         progress: is told.
         phase: counts the batches.
         score: that is told besides the losses.
+        monitor: by which the best epoch is found.
         epochs: to be trained at most.
         told: how many epochs of an interrupted training were told before.
 
@@ -56,11 +57,18 @@ class TrainingProgress(Callback):
     """
 
     def __init__(
-        self, progress: Progress, phase: Phase, score: str, epochs: int, told: int = 0
+        self,
+        progress: Progress,
+        phase: Phase,
+        score: str,
+        monitor: str,
+        epochs: int,
+        told: int = 0,
     ) -> None:
         self.progress = progress
         self.phase = phase
         self.score = score
+        self.monitor = monitor
         self.epochs = epochs
         self.told = told
         self.records: list[dict[str, Any]] = []
@@ -117,6 +125,7 @@ class TrainingProgress(Callback):
             "train_loss": module.training_loss.compute(),
             "valid_loss": values["valid_loss"],
             "metric": self.score,
+            "monitor": self.monitor,
             "score": values[self.score],
             "learning_rate": float(trainer.optimizers[0].param_groups[-1]["lr"]),
             "seconds": time.monotonic() - self._began,

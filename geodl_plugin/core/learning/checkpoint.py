@@ -161,9 +161,12 @@ def plain_options(options: TrainingOptions) -> dict[str, Any]:
 
 
 def mark(preparation: Preparation) -> str:
-    """Return a short text that changes when the training data do."""
+    """Return a short text that changes when the training data do, their labels too."""
+    store, chips = preparation.store, preparation.folder.chips
+    known = [store.facts(position) for position in range(len(chips))]
     facts = (
-        [chip.name for chip in preparation.folder.chips],
+        [chip.name for chip in chips],
+        [(each.counts.tolist(), each.sizes.tolist()) for each in known],
         preparation.split,
         preparation.normalization,
         preparation.spec,

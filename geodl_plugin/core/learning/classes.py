@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ..arguments import names_in
 from ..errors import InputError
 from ..models.registry import Task
 from ..samples.schema import Schema
@@ -29,9 +30,8 @@ def learned(schema: Schema, ignored: str, task: Task) -> tuple[Schema, bool]:
         InputError: when a class is unknown, or too few are left.
     """
     left, background = list(schema.classes), False
-    for entry in (part.strip() for part in ignored.replace(",", ";").split(";")):
-        if not entry:
-            continue
+    names = {each.name.lower() for each in schema.classes}
+    for entry in names_in(ignored, lambda entry: entry.lower() in names):
         if entry.lower() in ("0", BACKGROUND) and task in _WITH_BACKGROUND:
             background = True
             continue

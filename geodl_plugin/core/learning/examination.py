@@ -246,6 +246,7 @@ class _Judge:
 
     def __init__(self, preparation: Preparation) -> None:
         self.names = list(preparation.schema.names)
+        self.background = preparation.store.background
         self.calibration = Calibration()
 
     def judge(
@@ -322,7 +323,8 @@ class _PixelJudge(_Judge):
         for chance, told, truth in zip(chances, classes, targets.numpy()):
             known = truth >= 0
             self.calibration.update(chance[known], told[known] == truth[known])
-            own = ConfusionScores(["background", *self.names], with_overlap=True)
+            first = int(not self.background)
+            own = ConfusionScores(["background", *self.names], with_overlap=True, first=first)
             own.update(told, truth)
             score = own.compute().values["miou"] if known.any() else 1.0
             yield _Answer(score, torch.from_numpy(told.astype(np.uint8)))

@@ -34,6 +34,8 @@ def run(options: RateOptions, progress: Progress) -> dict[str, Any]:
     with quiet():
         hardware = choose_hardware(options.device, options.precision)
         preparation = prepare(training, Phase(progress, "Reading", 1, "chips", 0.0, _READ))
+        for sentence in preparation.notes:
+            progress.info(sentence)
         progress.info(f"Finding a learning rate on {hardware.describe()}.")
         pl.seed_everything(training.seed, workers=True, verbose=False)
         module = build_module(training, preparation, True, progress)

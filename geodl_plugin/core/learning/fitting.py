@@ -142,7 +142,7 @@ class Fitting:
         phase.done = len(loaders[0]) * done
         best = BestEpoch(monitor, self.options.stop_training)
         reporter = TrainingProgress(
-            self.progress, phase, score, self.options.max_epochs, self._told
+            self.progress, phase, score, monitor, self.options.max_epochs, self._told
         )
         self._keeper = Keeper(self.options, mark(self.preparation), plan.facts())
         callbacks = [EpochSeed(self.options.seed), reporter, best, self._keeper]

@@ -43,11 +43,18 @@ class Scores:
 
 
 class ConfusionScores:
-    """Counts classes that were told against classes that are true, for pixels and objects."""
+    """Counts classes that were told against classes that are true, for pixels and objects.
 
-    def __init__(self, names: Sequence[str], with_overlap: bool) -> None:
+    Args:
+        names: of the classes, in the order of the network's indices.
+        with_overlap: whether intersections over union are wanted.
+        first: from which on the classes enter the means; those before are not learned.
+    """
+
+    def __init__(self, names: Sequence[str], with_overlap: bool, first: int = 0) -> None:
         self.names = list(names)
         self.with_overlap = with_overlap
+        self.first = first
         self.matrix = np.zeros((len(names), len(names)), np.int64)
 
     def update(self, predicted: np.ndarray, truth: np.ndarray) -> None:
@@ -69,6 +76,7 @@ class ConfusionScores:
                 "iou": np.nan_to_num(hits / (true + told - hits)),
             }
         met = (true + told) > 0
+        met[: self.first] = False
         means = {name: float(row[met].mean()) if met.any() else 0.0 for name, row in table.items()}
         total = self.matrix.sum()
         values = {"accuracy": float(hits.sum() / total) if total else 0.0}

@@ -205,9 +205,11 @@ class PixelModule(LearningModule):
 
     own_score = "miou"
     criterion = staticmethod(cross_entropy)
+    background = True  # whether it is learned
 
     def make_collector(self) -> ConfusionScores:
-        return ConfusionScores(["background", *self.class_names], with_overlap=True)
+        names = ["background", *self.class_names]
+        return ConfusionScores(names, with_overlap=True, first=int(not self.background))
 
     def loss(self, answer: Tensor | list[Tensor], targets: Tensor) -> Tensor:
         # Deep supervision: several answers in training, whose losses count alike.

@@ -111,7 +111,11 @@ def choose_network(
         for name, text in _FITTED.items():
             if name in arguments:
                 notes.append(f"{kind.name} {text}: {arguments[name]}.")
-    backbone = options.backbone.strip() if kind.pretrained else ""
+    backbone = options.backbone.strip()
+    if not kind.pretrained:
+        if backbone not in ("", _DEFAULT_BACKBONE):
+            notes.append(f"BACKBONE={backbone} is not used: {kind.name} has an encoder of its own.")
+        backbone = ""
     if pretrained is not None:
         if backbone not in ("", _DEFAULT_BACKBONE):
             refuse_other("BACKBONE", backbone, pretrained, pretrained.backbone)
@@ -119,6 +123,7 @@ def choose_network(
         notes += _unused(options, pretrained)
     else:
         weights = _weights(options, kind, notes)
+        notes += _unused_scheme(options, weights, band_count)
     spec = NetworkSpec(
         kind.name, backbone, arguments, band_count, class_count, side, weights, resize_to
     )
@@ -142,14 +147,30 @@ def _unused(options: TrainingOptions, pretrained: Pretrained) -> list[str]:
     ]
 
 
+def _unused_scheme(options: TrainingOptions, weights: str, band_count: int) -> list[str]:
+    """Return a sentence where the scheme of the bands' first weights says nothing."""
+    scheme = options.weight_init_scheme
+    if scheme == TrainingOptions.weight_init_scheme:
+        return []
+    if weights == "none":
+        return [f"WEIGHT_INIT_SCHEME={scheme} is not used: all weights are random."]
+    if scheme == "RED_BAND" and band_count <= 3:
+        return [f"WEIGHT_INIT_SCHEME={scheme} is not used: there are no bands but the first three."]
+    return []
+
+
 def _arguments(
     options: TrainingOptions, kind: ModelType, pretrained: Pretrained | None, side: int
 ) -> dict[str, Any]:
-    """Return the model type's arguments, those of the model to go on from where there is one."""
+    """Return the model type's arguments, those of the model to go on from where there is one.
+
+    What is a habit of the training is as this training wants it.
+    """
     arguments = parse(options.model_arguments, kind.arguments)
     if pretrained is None:
         return arguments
-    known = {**kind.arguments, **pretrained.arguments}
+    habits = {name: arguments[name] for name in kind.habits}
+    known = {**kind.arguments, **pretrained.arguments, **habits}
     for name, value in parse(options.model_arguments, known).items():
         refuse_other(f"MODEL_ARGUMENTS {name}", value, pretrained, known[name])
     if known.get("grids") and side != pretrained.chip_size:
@@ -169,9 +190,16 @@ def _side(
     check_size(folder)
     smallest = whole_side or min(folder.width, folder.height)
     wanted = options.chip_size or smallest
+    notes = []
+    if wanted > smallest and not whole_side:
+        notes.append(
+            f"CHIP_SIZE={wanted} is larger than the chips, {folder.width} by {folder.height} "
+            "pixels: the rest of what the network sees has no data. Export larger ones."
+        )
     side = wanted // LEAST_SIDE * LEAST_SIDE
     if side == wanted or scaled:
-        return wanted, []
-    return side, [
+        return wanted, notes
+    notes.append(
         f"The network sees {side} by {side} pixels, the multiple of {LEAST_SIDE} below {wanted}."
-    ]
+    )
+    return side, notes

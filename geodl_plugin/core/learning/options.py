@@ -173,7 +173,7 @@ class TrainingOptions:
             return 0
         if text in ("false", "no", "off"):
             return 1
-        if text.isdigit() and int(text) >= 1:
+        if text.isdecimal() and int(text) >= 1:
             return int(text)
         raise InputError(
             f"FREEZE={self.freeze} must be true, false, or the epoch at which the encoder "

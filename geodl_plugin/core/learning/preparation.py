@@ -79,20 +79,26 @@ class Preparation:
         """Whether the encoder starts from weights that mean something."""
         return _knows(self.spec, self.pretrained)
 
-    @property
-    def arranges_bands(self) -> bool:
-        """Whether the encoder's weights are for other bands, or for these in another order."""
+    def arranges_bands(self, scheme: str) -> bool:
+        """Return whether the encoder's weights are not to be those of three bands as they are.
+
+        They may be for other bands, or for these in another order, or not be wanted for any.
+
+        Args:
+            scheme: what further bands start from, as ``weight_init_scheme`` of the options.
+        """
         return self.spec.weights != "none" and (
-            self.spec.band_count != 3 or self.colours != (0, 1, 2)
+            self.spec.band_count != 3 or self.colours != (0, 1, 2) or scheme == "ALL_RANDOM"
         )
 
     def has_new_bands(self, scheme: str) -> bool:
         """Return whether the encoder's weights say nothing of some bands.
 
         Args:
-            scheme: what these start from, as ``weight_init_scheme`` of the options.
+            scheme: as of :meth:`arranges_bands`.
         """
-        return self.arranges_bands and (self.spec.band_count > 3 or scheme == "ALL_RANDOM")
+        new = self.spec.band_count > 3 or scheme == "ALL_RANDOM"
+        return new and self.arranges_bands(scheme)
 
 
 def prepare(options: TrainingOptions, phase: Phase) -> Preparation:
@@ -123,9 +129,9 @@ def prepare(options: TrainingOptions, phase: Phase) -> Preparation:
     places = _places(store, collection, phase)
     split = _split(options, kind.task, store, places, outputs, collection)
     facts = [store.facts(position) for position in split.training]
-    amounts = sum(_padded(each.counts, len(outputs)) for each in facts)
+    amounts = sum((_padded(each.counts, len(outputs)) for each in facts), np.zeros(len(outputs)))
     if not amounts[-len(schema) :].any():  # there may be background before
-        raise TrainingDataError(nothing_labelled(folder, len(facts)))
+        raise TrainingDataError(nothing_labelled(folder, len(facts) or len(folder.chips)))
     class_weights = weights_of(options.class_weights, amounts, outputs, kind.task)
     sizes = np.concatenate([each.sizes for each in facts])
     all_shapes = [store.facts(position).shape for position in range(len(folder.chips))]
@@ -201,9 +207,12 @@ def _split(
     outputs: Sequence[str],
     collection: Collection,
 ) -> Split:
-    """Split the chips; those of classes that are not learned have no side."""
+    """Split the chips; those that show nothing that is learned have no side.
+
+    To a detector a chip without objects shows the background.
+    """
     facts = [store.facts(position) for position in range(len(places.bounds))]
-    used = [place for place, each in enumerate(facts) if each.taught or task is not Task.OBJECTS]
+    used = [place for place, each in enumerate(facts) if each.taught or task.finds_objects]
     there = places.of(used)
     if collection.validation:
         apart = set(collection.validation)
@@ -214,7 +223,14 @@ def _split(
                 "Validate on other chips or change IGNORE_CLASSES (now "
                 f"'{options.ignore_classes}')."
             )
-        return split_apart(there.clashes, chosen).of(used)
+        split = split_apart(there.clashes, chosen).of(used)
+        if not split.training:
+            raise TrainingDataError(
+                f"Every training chip of '{store.folder.path.name}' shares ground with a "
+                "validation chip, so that none is left to learn from. Validate on chips of "
+                "another place."
+            )
+        return split
     contents = np.array([_padded(facts[place].counts, len(outputs)) for place in used])
     share, seed = options.validation_percentage, options.seed
     return split_chips(there.bounds, share, seed, contents, there.clashes).of(used)

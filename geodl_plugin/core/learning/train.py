@@ -79,8 +79,14 @@ def _fit(
         pl.seed_everything(options.seed, workers=True, verbose=False)
         return build_module(options, preparation, fresh, progress)
 
-    if not preparation.encoder_knows and options.freeze_until() != 1:
+    first = options.freeze_until()
+    if not preparation.encoder_knows and first != 1:
         progress.info("The encoder starts from random weights, so all layers train from the start.")
+    elif first > options.max_epochs:
+        progress.info(
+            f"The encoder rests in all epochs, for FREEZE={first} is above "
+            f"MAX_EPOCHS={options.max_epochs}."
+        )
     fitting = Fitting(options, preparation, hardware, progress, make_module, interrupted)
     try:
         fitted = fitting.run()

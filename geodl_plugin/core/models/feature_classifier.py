@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     "FEATURE_CLASSIFIER",
     task=Task.OBJECTS,
     formats=("Labeled_Tiles", "MultiLabeled_Tiles", "Imagenet"),
-    # Both are habits of the training and change nothing in the network.
     arguments={"mixup": False, "oversample": False},
+    habits=("mixup", "oversample"),
     description="One class for each chip, that is, for each object; several of MultiLabeled_Tiles.",
 )
 def build(spec: NetworkSpec) -> nn.Module:

@@ -71,6 +71,7 @@ class ModelType:
         complete: fills in arguments that follow from the data, given the arguments, the
             objects' sizes ``(n, 2)`` in pixels and the chip size; checks them too.
         pretrained: whether its encoder can start from weights of others.
+        habits: names of the arguments that change the training only, and not the network.
     """
 
     name: str
@@ -81,6 +82,7 @@ class ModelType:
     description: str = ""
     complete: Callable[[dict[str, Any], np.ndarray, int], dict[str, Any]] | None = None
     pretrained: bool = True
+    habits: tuple[str, ...] = ()
 
 
 _TYPES: dict[str, ModelType] = {}
@@ -96,6 +98,7 @@ def register(
     description: str = "",
     complete: Callable[[dict[str, Any], np.ndarray, int], dict[str, Any]] | None = None,
     pretrained: bool = True,
+    habits: Sequence[str] = (),
 ) -> Callable[[Callable[[NetworkSpec], nn.Module]], Callable[[NetworkSpec], nn.Module]]:
     """Return a decorator that enters a builder of networks under ``name``."""
 
@@ -109,6 +112,7 @@ def register(
             description,
             complete,
             pretrained,
+            tuple(habits),
         )
         return build
 

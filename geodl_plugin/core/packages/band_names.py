@@ -63,7 +63,7 @@ class BandNames:
         lowered, text = [each.strip().lower() for each in self.wanted], band.strip().lower()
         if text in lowered and self.found:
             return self.found[lowered.index(text)]
-        if text.isdigit():
+        if text.isdecimal():
             return int(text)
         raise ModelError(
             f"The Python function takes a band '{band}', which the definition does not name in "
@@ -80,5 +80,5 @@ def _places(wanted: Sequence[str], names: Sequence[str]) -> tuple[int, ...]:
         if name in lowered:
             places.append(lowered.index(name))
         else:
-            places.append(int(name) if name.isdigit() and int(name) < len(names) else -1)
+            places.append(int(name) if name.isdecimal() and int(name) < len(names) else -1)
     return tuple(places)

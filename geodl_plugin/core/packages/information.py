@@ -11,10 +11,10 @@ from .. import pages
 from ..errors import GeoDLError, ModelError
 from ..inference.model import read_model
 from ..inference.options import (
-    DETECTION_ARGUMENTS,
-    OBJECT_ARGUMENTS,
-    PIXEL_ARGUMENTS,
+    TASK_ARGUMENTS,
+    ChangeOptions,
     DetectionOptions,
+    InferenceOptions,
     ObjectOptions,
     PixelOptions,
     argument_defaults,
@@ -25,11 +25,12 @@ from .definition import ModelDefinition, understood
 from .store import locate
 from .summary import facts, fixed_arguments, summary
 
-_ARGUMENTS = {
-    Task.DETECTION: (DetectionOptions, DETECTION_ARGUMENTS),
-    Task.INSTANCES: (DetectionOptions, DETECTION_ARGUMENTS),
-    Task.PIXELS: (PixelOptions, PIXEL_ARGUMENTS),
-    Task.OBJECTS: (ObjectOptions, OBJECT_ARGUMENTS),
+_OPTIONS: dict[Task, type[InferenceOptions]] = {
+    Task.DETECTION: DetectionOptions,
+    Task.INSTANCES: DetectionOptions,
+    Task.PIXELS: PixelOptions,
+    Task.CHANGE: ChangeOptions,
+    Task.OBJECTS: ObjectOptions,
 }
 # Told elsewhere on the page, or too long for a table.
 _TOLD = {"classes", "geodl", "normalizationstats", "inputrastersprops", "per_class_metrics"}
@@ -136,10 +137,11 @@ def _cell_sizes(values: Mapping[str, Any]) -> list[float] | None:
 def _arguments(definition: ModelDefinition) -> dict[str, Any]:
     """Return the arguments of the tool that applies a model, and those that the model fixes."""
     try:
-        options, names = _ARGUMENTS[Task(definition.task)]
-    except (KeyError, ValueError):  # a kind that no tool applies
+        task = Task(definition.task)
+    except ValueError:  # a kind that no tool applies
         return {}
-    return {**argument_defaults(options, names), **fixed_arguments(definition)}
+    defaults = argument_defaults(_OPTIONS[task], TASK_ARGUMENTS[task])
+    return {**defaults, **fixed_arguments(definition)}
 
 
 def _training(definition: ModelDefinition) -> dict[str, Any]:

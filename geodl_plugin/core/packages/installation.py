@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import datetime
 import os
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from ..errors import GeoDLError, InputError, ModelError
 from ..leftovers import remove_leftovers
+from ..overwriting import refuse_inputs
 from ..progress import Progress
 from ..replacing import replace
 from . import store
@@ -39,6 +39,7 @@ def pack(definition: str, files: Sequence[str], output: str) -> Path:
         raise InputError(f"'{definition}' is no model definition. Choose a file .emd.")
     if Path(output).suffix.lower() != store.SUFFIX:
         raise InputError(f"'{output}' is no name for a package. Give it the extension .dlpk.")
+    refuse_inputs([output], [definition, *files])
     read = read_definition(path)
     content: dict[str, Path] = {}
     for name in named_files(read):
@@ -176,5 +177,3 @@ def _copy(source: Path, target: Path, progress: Progress) -> None:
             writer.write(piece)
             done += len(piece)
             progress.update(0.9 * done / total, f"Copying {source.name}")
-    shutil.copystat(source, target)
-    os.utime(target)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from pathlib import Path
 
 from ..errors import InputError, ModelError
@@ -11,6 +12,7 @@ from ..places import is_reserved, user_folder
 DIRECTORY_VARIABLE = "GEODL_MODELS"
 SUFFIX = ".dlpk"
 LONGEST_NAME = 80  # characters
+LONGEST_FILE = 200  # bytes, what is written beside it has a longer name
 
 # What no file may be called on one system or another.
 _FORBIDDEN = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*]')
@@ -34,9 +36,14 @@ def installed() -> dict[str, Path]:
 
 def find(name: str) -> Path | None:
     """Return the package of an installed model, whatever the case of its name; none without."""
-    wanted = name.strip().casefold()
+    wanted = _plain(name)
     found = installed().items()
-    return next((path for each, path in found if each.casefold() == wanted), None)
+    return next((path for each, path in found if _plain(each) == wanted), None)
+
+
+def _plain(name: str) -> str:
+    """Return what is the same in all spellings of a name; macOS parts letters and accents."""
+    return unicodedata.normalize("NFC", name.strip()).casefold()
 
 
 def locate(model: str) -> Path:
@@ -68,13 +75,15 @@ def check_name(name: str) -> str:
     Raises:
         InputError: when no model can be called so.
     """
-    plain = name.strip()
+    plain = unicodedata.normalize("NFC", name.strip())
     if not plain:
         raise InputError("The model has no name. Give it one.")
     if len(plain) > LONGEST_NAME:
         raise InputError(
             f"The name '{plain[:20]}…' has {len(plain)} characters. Use {LONGEST_NAME} at most."
         )
+    if len(plain.encode()) > LONGEST_FILE:
+        raise InputError(f"The name '{plain[:20]}…' is too long for a file. Use a shorter one.")
     forbidden = _FORBIDDEN.search(plain)
     if forbidden:
         raise InputError(

@@ -89,7 +89,7 @@ def require_overlap(layer: VectorReader, raster: Raster, buffer: float = 0.0) ->
 
 def _match(content: Any, schema: Schema, field: str) -> int:
     known = schema.by_name(str(content))
-    if known is None and str(content).lstrip("-").isdigit():
+    if known is None and str(content).removeprefix("-").isdecimal():
         known = schema.by_value(int(content))
     if known is None:
         raise InputError(

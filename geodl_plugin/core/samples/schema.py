@@ -117,7 +117,7 @@ class Schema:
 
 
 def _is_integer(text: str) -> bool:
-    return text.lstrip("-").isdigit()
+    return text.removeprefix("-").isdecimal()
 
 
 def _parse_color(text: str) -> Color:

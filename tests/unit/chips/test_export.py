@@ -320,6 +320,27 @@ def test_a_polygon_without_an_area_is_left_out(scene, keyword, ring):
     assert any("1 features of 'labels' have no class or no usable geometry" in w for w in warnings)
 
 
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"format": "Labeled_Tiles", "stride_x": 0, "stride_y": 0, "rotation": 30.0}, "ROTATION"),
+        ({"format": "Imagenet", "empty_tiles": True}, "OUTPUT_EMPTY_TILES changes nothing"),
+        ({"instance_field": "kind"}, "INSTANCE_CLASS_FIELD=kind changes nothing"),
+        ({"rotation": 90.0, "empty_tiles": True}, ""),
+    ],
+)
+def test_options_that_change_nothing_are_told(scene, changes, told):
+    scene.paint().label(BOXES, CLASSES)
+    warnings = []
+
+    class Listening(Progress):
+        def warn(self, message):
+            warnings.append(message)
+
+    export(scene, Listening(), **changes)
+    assert len(warnings) == bool(told) and told in "".join(warnings)
+
+
 def test_points_without_a_buffer_are_refused(scene):
     scene.paint()
     with VectorWriter(scene.labels, UTM, {"kind": str}) as writer:

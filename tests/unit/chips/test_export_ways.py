@@ -251,6 +251,16 @@ def test_several_rasters_one_by_one(scene, export):
     assert (folder.read_image(first).pixels == folder.read_image(again).pixels).all()
 
 
+def test_the_cells_of_all_rasters_are_told(scene, export):
+    scene.paint(shape=(3, 128, 128)).label([[40, 60, 100, 120]], ["oak"])
+    coarse = str(scene.folder / "coarse.tif")
+    wider = GeoTransform(1000.0, 1.0, 0.0, 5000.0, 0.0, -2.0)
+    write_chip(coarse, scene.pixels, wider, scene_crs(scene))
+    folder = export(rasters=(scene.raster, coarse), separate=True)
+    assert folder.definition["MinCellSize"] == {"x": 0.5, "y": 0.5}
+    assert folder.definition["MaxCellSize"] == {"x": 1.0, "y": 2.0}
+
+
 def test_other_cells_are_resampled_with_their_labels(scene, export):
     scene.paint(shape=(3, 256, 256)).label([[40, 60, 100, 120]], ["oak"])
     folder = export(cell_size=1.0)

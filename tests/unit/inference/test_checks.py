@@ -21,8 +21,9 @@ from geodl_plugin.core.inference.checks import (
     choose_classes,
     open_job,
     open_pixels,
+    tell_unused,
 )
-from geodl_plugin.core.inference.options import DetectionOptions, PixelOptions
+from geodl_plugin.core.inference.options import DetectionOptions, ObjectOptions, PixelOptions
 from geodl_plugin.core.inference.pixel_items import pixel_items
 from geodl_plugin.core.models.registry import Task, model_type
 from geodl_plugin.core.progress import Progress
@@ -343,3 +344,22 @@ def test_a_definition_that_cannot_be_understood_is_a_sentence(
             archive.writestr(name, content)
     with pytest.raises(ModelError, match=r"'m\.dlpk' has a definition that cannot be understood"):
         open_pixels(PixelOptions([source], str(model), str(tmp_path / "out.tif")))
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "sentence"),
+    [
+        (DetectionOptions, {"max_overlap_ratio": 0.3, "run_nms": False}, "MAX_OVERLAP_RATIO=0.3"),
+        (DetectionOptions, {"max_overlap_ratio": 0.3}, ""),
+        (DetectionOptions, {"run_nms": False}, ""),
+        (PixelOptions, {"simplify": 2.5}, "SIMPLIFY=2.5 changes nothing"),
+        (PixelOptions, {"min_area": 10.0}, "MIN_AREA=10 changes nothing"),
+        (PixelOptions, {"min_area": 10.0, "simplify": 1.0, "polygons": "a.gpkg"}, ""),
+        (ObjectOptions, {"cell_size": 0.5}, "CELL_SIZE=0.5 does not resample rasters that are"),
+        (ObjectOptions, {"cell_size": 0.5, "features": ["a.gpkg", ""]}, ""),
+    ],
+)
+def test_what_changes_nothing_is_told(kind: type, values: dict[str, Any], sentence: str) -> None:
+    heard = Heard()
+    tell_unused(kind(["a.tif"], "m.dlpk", "out", **values), heard)
+    assert len(heard.warnings) == bool(sentence) and sentence in "".join(heard.warnings)

@@ -215,6 +215,18 @@ def test_without_features_each_raster_is_an_object(tmp_path: Path) -> None:
     assert xmin > X + 100_000  # the next zone of the projection
 
 
+def test_the_cell_size_says_nothing_of_rasters_that_are_objects(tmp_path: Path) -> None:
+    """They are brought to the side of the network, and were called too large or small."""
+    source = write_raster(tmp_path / "a.tif", np.ones((1, 40, 40), np.uint8))
+    model = write_model(tmp_path / "m.dlpk", "TEST_OBJECTS", chip_size=16, cell_size=[9.0, 9.0])
+    heard = Heard()
+    run(ObjectOptions([source], model, str(tmp_path / "out.gpkg"), cell_size=50.0), heard)
+    assert not heard.warnings and read_features(tmp_path / "out.gpkg")[0]["ClassLabel"] == "Tree"
+    features = write_polygons(tmp_path / "f.gpkg", [rectangle(2, 2, 9, 9)], 32616)
+    classify(source, tmp_path, features, heard, cell_size=[9.0, 9.0])
+    assert "objects appear 18 times as large" in "".join(heard.warnings)
+
+
 def test_large_rasters_are_read_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("geodl_plugin.core.inference.crops.LARGEST_CROP", 20)
     pixels = np.zeros((1, 400, 400), np.uint8)

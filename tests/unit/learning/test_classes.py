@@ -8,8 +8,10 @@ import zipfile
 import numpy as np
 import pytest
 import torch
+from osgeo import gdal
 
 from geodl_plugin.core.errors import InputError
+from geodl_plugin.core.learning.building import build_module
 from geodl_plugin.core.learning.classes import balanced, check_weights, learned, weights_of
 from geodl_plugin.core.learning.losses import IGNORED, LOSSES, labels_loss, make_loss
 from geodl_plugin.core.learning.preparation import prepare
@@ -33,6 +35,9 @@ def test_classes_are_ignored_by_name_or_value():
     numbers = Schema.from_text("1:2;2:3;3:4")
     assert learned(numbers, "3", Task.PIXELS)[0].values == (1, 3)
     assert learned(numbers, "1", Task.PIXELS)[0].values == (2, 3)
+    commas = Schema.from_text("1:Road;2:Road, paved;3:Tree")
+    assert learned(commas, "road, paved", Task.PIXELS)[0].values == (1, 3)
+    assert learned(commas, "Road, Tree", Task.PIXELS)[0].values == (2,)
 
 
 @pytest.mark.parametrize(
@@ -119,6 +124,28 @@ def test_ignored_pixels_carry_no_label(make_folder):
     assert set(np.unique(masks)) == {IGNORED, 1, 2}
     assert len(found.class_weights) == 3
     assert any(note.startswith("Class weights: background 1, class 7 ") for note in found.notes)
+
+
+@pytest.mark.parametrize("ignored", ["42", "42;0"])
+def test_an_ignored_background_enters_no_mean(make_folder, ignored):
+    folder = make_folder("Classified_Tiles", values=(7, 42, 50), count=4)
+    chosen = options(folder, "out", ignore_classes=ignored)
+    found = prepare(chosen, Phase(Progress(), "Reading", 1, "chips"))
+    collector = build_module(chosen, found, True, Progress()).make_collector()
+    assert collector.names[0] == "background" and collector.first == int("0" in ignored)
+
+
+def test_chips_without_a_label_that_is_learned_have_no_side(make_folder):
+    """By a chip that carries no loss the first epoch was the best one."""
+    folder = make_folder("Classified_Tiles", values=(7, 42), count=8)
+    for place in (0, 1, 2, 4, 6):
+        label = gdal.Open(str(folder / "labels" / f"{place:09d}.tif"), gdal.GA_Update)
+        label.GetRasterBand(1).WriteArray(np.zeros((64, 64), np.uint8))
+        label = None
+    split = prepared(folder, ignore_classes="0").split
+    assert sorted(split.training + split.validation) == [3, 5, 7] and split.unseen
+    split = prepared(folder).split
+    assert sorted(split.training + split.validation) == list(range(8))
 
 
 def test_chips_of_ignored_classes_have_no_side(make_folder):

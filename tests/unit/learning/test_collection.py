@@ -10,10 +10,15 @@ from PIL import Image
 
 from geodl_plugin.core.errors import GeoDLError, InputError, TrainingDataError
 from geodl_plugin.core.learning.bands import chosen_bands, colour_bands
+from geodl_plugin.core.learning.building import build_module
 from geodl_plugin.core.learning.collection import open_collection
 from geodl_plugin.core.learning.preparation import prepare
 from geodl_plugin.core.learning.train import train
-from geodl_plugin.core.models.networks.weights import adapt_first_convolution, arrange_bands
+from geodl_plugin.core.models.networks.weights import (
+    adapt_first_convolution,
+    arrange_bands,
+    first_convolution,
+)
 from geodl_plugin.core.packages.archive import open_package
 from geodl_plugin.core.progress import Phase, Progress
 
@@ -89,6 +94,21 @@ def test_validation_chips_of_ignored_classes_only_are_refused(make_folder):
     sentence = "No validation chip of 'one, validation' has a class that is learned"
     with pytest.raises(TrainingDataError, match=sentence):
         prepared(str(one), ignore_classes="3")
+
+
+@pytest.mark.parametrize("data_format", ["YOLO", "Classified_Tiles", "Labeled_Tiles"])
+def test_validation_chips_on_the_ground_of_all_training_chips_are_refused(make_folder, data_format):
+    one = make_folder(data_format, values=(1, 2), name="one")
+    make_folder(data_format, values=(1, 2), name="one/validation")
+    sentence = "Every training chip of 'one, validation' shares ground with a validation chip"
+    with pytest.raises(TrainingDataError, match=sentence):
+        prepared(str(one))
+
+
+def test_classes_of_which_there_is_no_chip_are_refused(make_folder):
+    one = make_folder("Labeled_Tiles", values=(1, 2, 3, 4), count=2, name="one")
+    with pytest.raises(TrainingDataError, match="None of the 2 training chips of 'one'"):
+        prepared(str(one), ignore_classes="1;2")
 
 
 def test_a_model_of_several_folders_is_written(make_folder, tmp_path):
@@ -174,6 +194,8 @@ def test_bands_are_chosen_by_name_or_position():
     assert chosen_bands("", names) == (0, 1, 2, 3)
     assert chosen_bands("nir; 2,Green", names) == (3, 2, 1)
     assert colour_bands(names) == (2, 1, 0)
+    sentinel = ("B4, central wavelength 665 nm", "B3, central wavelength 560 nm")
+    assert chosen_bands("b3, central wavelength 560 nm; 0", sentinel) == (1, 0)
     assert colour_bands(("red edge", "near infrared", "x")) == (0, 1, 2)
     with pytest.raises(InputError, match=r"names '4', but there is no such band. .* 0 Blue, 1"):
         chosen_bands("4", names)
@@ -243,3 +265,41 @@ def test_wrong_input_is_one_sentence(make_folder, tmp_path, more, sentence):
     with pytest.raises(InputError) as caught:
         train(options(folder, tmp_path / "never", **more), Progress())
     assert sentence in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("more", "sentence"),
+    [
+        ({"model_type": "FCN", "backbone": "resnet50"}, "BACKBONE=resnet50 is not used: FCN has"),
+        (
+            {"weight_init_scheme": "RED_BAND"},
+            "WEIGHT_INIT_SCHEME=RED_BAND is not used: all weights",
+        ),
+        ({"chip_size": 128}, "CHIP_SIZE=128 is larger than the chips, 64 by 64 pixels"),
+        ({}, ""),
+    ],
+)
+def test_what_changes_nothing_is_told(make_folder, more, sentence):
+    folder = make_folder("Classified_Tiles", count=2)
+    notes = " ".join(prepared(str(folder), **more).notes)
+    assert sentence in notes and ("is not used" in notes or "larger" in notes) == bool(sentence)
+
+
+@pytest.mark.parametrize("scheme", ["RANDOM", "RED_BAND", "ALL_RANDOM"])
+def test_all_random_is_for_three_bands_too(make_folder, tmp_path, scheme):
+    from torchvision.models import resnet18
+
+    file = tmp_path / "weights.pth"
+    known = resnet18(weights=None).state_dict()
+    torch.save(known, file)
+    folder = make_folder("Classified_Tiles", count=2)
+    chosen = options(folder, tmp_path / "out", weights=str(file), weight_init_scheme=scheme)
+    preparation = prepare(chosen, Phase(Progress(), "Reading", 1, "chips"))
+    module = build_module(chosen, preparation, True, Progress())
+    module.rest(True)
+    first = first_convolution(module.network.encoder)
+    anew = scheme == "ALL_RANDOM"
+    assert torch.equal(first.weight, known["conv1.weight"]) != anew
+    assert first.weight.requires_grad == anew
+    unused = "no bands but the first three" in " ".join(preparation.notes)
+    assert unused == (scheme == "RED_BAND")

@@ -9,6 +9,8 @@ from geodl_plugin.core.learning import find_rate
 from geodl_plugin.core.learning.rate_options import RateOptions
 from geodl_plugin.core.progress import Progress
 
+from .test_train import Recorder
+
 
 def options(folder, output, **more):
     values = {"backbone": "resnet18", "weights": "none", "batch_size": 4, "device": "cpu"}
@@ -22,6 +24,15 @@ def test_the_report_shows_the_curve(make_folder, tmp_path, monkeypatch):
     assert 1e-7 < result["learning_rate"] < 10
     text = (tmp_path / "new" / "rate.html").read_text(encoding="utf-8")
     assert f"{result['learning_rate']:.2g}" in text and "data:image/png;base64," in text
+
+
+def test_what_is_settled_is_told_as_by_a_training(make_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(find_rate, "BATCHES", 40)
+    folder = make_folder("Classified_Tiles", side=32)
+    recorder = Recorder()
+    small = {"model_type": "FCN", "model_arguments": "channels=[4,8]"}
+    find_rate.run(options(folder, tmp_path / "r.html", **small), recorder)
+    assert "BACKBONE=resnet18 is not used: FCN has an encoder of its own." in recorder.notes
 
 
 def test_wrong_input_is_one_sentence(make_folder, tmp_path, monkeypatch):

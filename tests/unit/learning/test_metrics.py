@@ -44,6 +44,16 @@ def test_ignored_pixels_and_absent_classes_do_not_count():
     assert [row["count"] for row in scores.classes] == [2, 1, 0]
 
 
+def test_a_class_that_is_not_learned_enters_no_mean():
+    """Pixels without a class may be ignored, and still a few of them be told."""
+    told, truth = np.array([0, 1, 1, 2]), np.array([1, 1, 1, 2])
+    scores = ConfusionScores(["background", "a", "b"], with_overlap=True, first=1)
+    scores.update(told, truth)
+    values = scores.compute().values
+    assert values["miou"] == pytest.approx((2 / 3 + 1) / 2) and values["accuracy"] == 0.75
+    assert values["recall"] == pytest.approx((2 / 3 + 1) / 2) and values["precision"] == 1
+
+
 def test_a_true_box_is_hit_once():
     overlap = np.array([[0.9, 0.0], [0.8, 0.6], [0.7, 0.0]])
     assert match_greedily(overlap) == [True, True, False]

@@ -4,20 +4,28 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save, save_file
 from torch import nn
 
+from geodl_plugin.core.chips.folder import open_folder
 from geodl_plugin.core.errors import GeoDLError
 from geodl_plugin.core.inference.loading import load_network
 from geodl_plugin.core.inference.model import read_model
 from geodl_plugin.core.learning.building import build_module
+from geodl_plugin.core.learning.network_choice import choose_network
 from geodl_plugin.core.learning.preparation import prepare
-from geodl_plugin.core.learning.pretrained import _rows, _weights_of, read_pretrained
+from geodl_plugin.core.learning.pretrained import (
+    Pretrained,
+    _rows,
+    _weights_of,
+    read_pretrained,
+)
 from geodl_plugin.core.learning.train import train
 from geodl_plugin.core.models.networks.backbones import build_pyramid
-from geodl_plugin.core.models.registry import Task
+from geodl_plugin.core.models.registry import Task, model_type
 from geodl_plugin.core.packages.archive import open_package, write_package
 from geodl_plugin.core.packages.definition import ModelDefinition
 from geodl_plugin.core.progress import Phase, Progress
@@ -173,6 +181,19 @@ def test_weights_for_four_bands_start_a_network_of_four(make_folder, tmp_path):
     module, _ = begun(folder, tmp_path / "x", backbone=TINY["backbone"], weights=str(path))
     first = next(each for each in module.network.encoder.modules() if isinstance(each, nn.Conv2d))
     assert torch.equal(first.weight, made.conv_stem.weight)
+
+
+def test_habits_of_the_training_are_not_those_of_the_model(make_folder, tmp_path):
+    folder = make_folder("Labeled_Tiles", values=(1, 2), count=4)
+    first = Pretrained(
+        "a.dlpk", "a.dlpk", model_type("FEATURE_CLASSIFIER"), TINY["backbone"],
+        {"mixup": True, "oversample": False}, ("class 1", "class 2"), 64,
+    )  # fmt: skip
+    opened = open_folder(folder)
+    for text, wanted in (("", (False, False)), ("oversample=true", (False, True))):
+        chosen = options(folder, tmp_path / "x", backbone="resnet34", model_arguments=text)
+        spec, _ = choose_network(chosen, opened, first.kind, first, 3, 2, np.zeros((0, 2)))
+        assert (spec.arguments["mixup"], spec.arguments["oversample"]) == wanted
 
 
 def test_what_does_not_fit_the_model_is_one_sentence(make_folder, tmp_path):

@@ -155,6 +155,19 @@ def test_new_bands_learn_while_the_encoder_rests(make_folder, tmp_path, bands):
     )
 
 
+@pytest.mark.usefixtures("no_report")
+@pytest.mark.parametrize("freeze", ["2", "1"])
+def test_an_encoder_that_would_train_after_the_last_epoch_is_told(make_folder, tmp_path, freeze):
+    made = build_pyramid(TINY["backbone"], 3, 32, "none").network.state_dict()
+    save_file(made, tmp_path / "made.safetensors")
+    folder = make_folder("Labeled_Tiles", values=(1, 2), side=32)
+    more = {**TINY, "weights": str(tmp_path / "made.safetensors"), "freeze": freeze}
+    recorder = Recorder()
+    train(options(folder, tmp_path / "out", **{**more, "max_epochs": 1}), recorder)
+    told = "The encoder rests in all epochs, for FREEZE=2 is above MAX_EPOCHS=1."
+    assert (told in recorder.notes) == (freeze == "2")
+
+
 RCNN = "rpn_batch_size_per_image=16;box_batch_size_per_image=8;box_detections_per_img=10"
 CLASSIFIER = {"model_type": "FEATURE_CLASSIFIER"}
 DRAWN = {
@@ -228,6 +241,19 @@ def test_other_options_are_refused_with_what_differs(interrupted):
     progress = Recorder()
     train(options(folder, output, max_epochs=1, seed=7, resume=False), progress)
     assert [each["epoch"] for each in progress.records] == [1]
+
+
+def test_other_labels_are_refused(interrupted):
+    """The chips are the same: half of the training would be of labels that were mended since."""
+    folder, output = interrupted
+    label = next(iter(sorted((folder / "labels").glob("*.xml"))))
+    text = label.read_text()
+    assert "<name>1</name>" in text
+    label.write_text(text.replace("<name>1</name>", "<name>2</name>"))
+    with pytest.raises(InputError, match=r"training data have changed .* RESUME=false"):
+        train(options(folder, output, max_epochs=3), Progress())
+    label.write_text(text)
+    train(options(folder, output, max_epochs=3), Progress())
 
 
 def test_other_data_are_refused(interrupted):

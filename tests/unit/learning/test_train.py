@@ -184,6 +184,8 @@ def test_definition_speaks_to_arcgis_and_to_us(make_folder, tmp_path):
         ({"device": "cuda:99"}, "device"),
         ({"precision": "half"}, "There is no PRECISION 'half'"),
         ({"freeze": "maybe"}, "FREEZE=maybe"),
+        ({"freeze": "²"}, "FREEZE=² must be true, false, or"),
+        ({"extract_bands": "²"}, "EXTRACT_BANDS names '²'"),
         ({"weights": "/nowhere/weights.pth"}, "There is no file '/nowhere/weights.pth'"),
         ({"model_arguments": "grid=[4]"}, "There is no argument 'grid'"),
         ({"model_arguments": "grids=[400]"}, "A grid of 400 cells is too fine"),

@@ -7,6 +7,8 @@ import json
 import pytest
 
 from geodl_plugin.core.errors import ModelError
+from geodl_plugin.core.inference.options import TASK_ARGUMENTS
+from geodl_plugin.core.models.registry import Task
 from geodl_plugin.core.packages.information import information, page
 from tests.unit.inference.support import write_model
 
@@ -32,6 +34,14 @@ def test_our_own_model_tells_everything(tmp_path):
     for words in ("Classifies pixels: Tree, Car", "uint16", "0.75", "dice", "weights.safetensors"):
         assert words in text
     assert "records" not in text and "http" not in text
+
+
+@pytest.mark.parametrize("task", list(Task))
+def test_the_arguments_of_every_kind_of_model_are_told(tmp_path, task):
+    emd = tmp_path / "model.emd"
+    values = {"ModelType": task.value, "ModelFile": "m.onnx", "ImageWidth": 64, "Classes": []}
+    emd.write_text(json.dumps(values))
+    assert set(information(str(emd))["arguments"]) == set(TASK_ARGUMENTS[task])
 
 
 def test_a_foreign_definition_tells_what_it_says(tmp_path):

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
+import unicodedata
 import zipfile
 from pathlib import Path
 
@@ -63,6 +66,22 @@ def test_a_file_goes_before_an_installed_name(models, package, tmp_path, monkeyp
     assert peek_definition("other.v2").task == "CycleGAN"
 
 
+def test_accents_are_the_same_however_they_are_spelt(models, package):
+    parted = unicodedata.normalize("NFD", "Bäume")
+    assert parted != "Bäume" and install(package, parted, Progress()) == "Bäume"
+    (models / "Bäume.dlpk").rename(models / f"{parted}.dlpk")  # as macOS may do it
+    assert peek_definition("bäume").task == "ObjectDetection"
+    with pytest.raises(InputError, match="is already installed"):
+        install(package, "Bäume", Progress())
+
+
+def test_an_installed_model_can_be_removed_where_its_source_cannot(models, package):
+    """Windows removes no file that cannot be written."""
+    Path(package).chmod(0o444)
+    install(package, "trees", Progress())
+    assert (models / "trees.dlpk").stat().st_mode & stat.S_IWUSR
+
+
 def test_a_name_is_not_taken_twice(models, package):
     install(package, "trees", Progress())
     with pytest.raises(InputError, match=r"'trees' is already installed. Uninstall it first"):
@@ -93,6 +112,7 @@ def test_an_unknown_model_names_those_that_there_are(models, package):
         ("trees.dlpk", "Leave the extension out"),
         ("a\nb", "holds"),
         ("x" * 81, "81 characters"),
+        ("木" * 80, "too long for a file"),
     ],
 )
 def test_names_that_no_file_may_have_are_refused(models, package, name, sentence):
@@ -181,6 +201,7 @@ def test_a_definition_is_packed_with_what_it_names(models, tmp_path):
     with pytest.raises(ModelError, match=r"names the file 'weights.safetensors', which is not bes"):
         pack(str(emd), [], str(tmp_path / "a.dlpk"))
     (folder / "weights.safetensors").write_bytes(b"123")
+    os.utime(folder / "weights.safetensors", (0, 0))  # before the first year of a zip
     extra = tmp_path / "report.html"
     extra.write_text("<p>")
     path = pack(str(emd), [str(extra)], str(tmp_path / "new" / "palms.dlpk"))
@@ -218,6 +239,10 @@ def test_files_that_cannot_be_packed_are_refused(tmp_path):
             paths = files
         with pytest.raises(InputError, match=sentence):
             pack(str(emd), paths, output)
+    (tmp_path / "a.dlpk").write_text("kept")
+    with pytest.raises(InputError, match=r"'a\.dlpk' is an input, which the result would replace"):
+        pack(str(emd), [output], output)
+    assert (tmp_path / "a.dlpk").read_text() == "kept"
     with pytest.raises(InputError, match=r"extension .dlpk"):
         pack(str(emd), [], str(tmp_path / "a.zip"))
     with pytest.raises(InputError, match="no model definition"):

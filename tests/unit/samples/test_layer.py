@@ -45,6 +45,15 @@ def test_text_classes_become_values_in_sorted_order(tmp_path):
     assert colours == {each.color[0] for each in result.schema.classes}
 
 
+@pytest.mark.parametrize("name", ["²", "--5", "½"])
+def test_signs_that_look_like_numbers_are_names(tmp_path, name):
+    features = squares(tmp_path / "in.gpkg", [name])
+    output = str(tmp_path / "out.gpkg")
+    wanted = SampleOptions(output, schema="9:oak", features=features, class_field="kind")
+    with pytest.raises(InputError, match=f"holds the class '{name}', which the schema lacks"):
+        make_samples(wanted, Progress())
+
+
 def test_a_schema_decides_values_and_refuses_other_classes(tmp_path):
     features = squares(tmp_path / "in.gpkg", ["pine", "oak"])
     options = SampleOptions(

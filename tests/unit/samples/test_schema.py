@@ -18,7 +18,9 @@ def test_text_gives_values_names_and_colours():
     assert str(schema) == "2 Pine, 7 Oak tree"
 
 
-@pytest.mark.parametrize("text", ["Oak", "1:", "x:Oak", "1:Oak:red", "1:Oak:#12345", "1:a:b:c"])
+@pytest.mark.parametrize(
+    "text", ["Oak", "1:", "x:Oak", "1:Oak:red", "1:Oak:#12345", "1:a:b:c", "²:Oak", "--1:Oak"]
+)
 def test_wrong_text_is_named(text):
     with pytest.raises(InputError, match="Write"):
         Schema.from_text(text)

@@ -28,6 +28,7 @@ from geodl_plugin.worker import (
 )
 from geodl_plugin.worker.environment import (
     EnvironmentOptions,
+    Status,
     find_python,
     is_current,
     is_whole,
@@ -65,7 +66,7 @@ def test_the_order_of_the_places(directory, monkeypatch):
     write_marker(directory, "ready")
     assert find_python().path == str(interpreters.python_in(directory))
     monkeypatch.setattr(environment, "own_python_has_torch", lambda: True)
-    monkeypatch.setattr(environment, "own_python_has_libraries", lambda: True)
+    monkeypatch.setattr(environment, "own_python_lacks", list)
     assert find_python().path == interpreters.own_python()
     monkeypatch.setenv("GEODL_PYTHON", "/from/the/variable")
     assert find_python().path == "/from/the/variable"
@@ -143,6 +144,42 @@ def test_install_builds_a_stranded_environment_anew(tmp_path, recorder, monkeypa
     with pytest.raises(WorkerError, match="pip could not install the libraries"):
         manage(options, recorder)
     assert python.exists() and not (target / "of the old one").exists()
+
+
+def test_what_this_python_lacks_is_looked_up_in_its_own_folders(monkeypatch, tmp_path):
+    (tmp_path / "segmentation_models_pytorch-0.5.0.dist-info").mkdir()
+    monkeypatch.setattr(interpreters, "_library_folders", lambda: {tmp_path})
+    monkeypatch.setattr(interpreters, "names", lambda: ["lightning", "segmentation-models-pytorch"])
+    assert interpreters.own_python_lacks() == ["lightning"]
+
+
+@pytest.mark.parametrize(
+    ("device", "found", "told"),
+    [("cuda", "cpu", True), ("cuda", "cuda:0", False), ("cpu", "cpu", False)],
+)
+def test_an_installation_for_cuda_without_a_cuda_device_is_told(
+    directory, monkeypatch, recorder, device, found, told
+):
+    status = Status(True, "Ready.", "python", devices=[{"name": found, "label": ""}])
+    write_marker(directory, "installing")
+    monkeypatch.setattr(installer, "indexes_for", lambda _: [])
+    monkeypatch.setattr(installer, "_build", lambda *_: None)
+    monkeypatch.setattr(installer, "prove", lambda *_: status)
+    manage(EnvironmentOptions("INSTALL", device=device, directory=str(directory)), recorder)
+    assert is_whole(directory) and bool(recorder.warned) == told
+
+
+@pytest.mark.parametrize("named", ["", "/from/the/variable"])
+def test_an_installation_tells_when_another_python_stays_in_use(
+    directory, monkeypatch, recorder, named
+):
+    python = str(interpreters.python_in(directory))
+    write_marker(directory, "ready")
+    monkeypatch.setenv("GEODL_PYTHON", named)
+    monkeypatch.setattr(installer, "install", lambda *_: Status(True, "Ready.", python))
+    message = manage(EnvironmentOptions("INSTALL"), recorder).message
+    more = "The tools go on with /from/the/variable, the variable GEODL_PYTHON, which"
+    assert message.startswith("Ready.") and (more in message) == bool(named)
 
 
 def test_an_environment_that_was_not_finished_does_not_look_whole(directory):

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from ...errors import InputError, ModelError
 from ...models.registry import Task
 from ...packages.definition import CaselessDict, ModelDefinition
-from ...packages.networks.metadata import BYTE
+from ...packages.networks.metadata import BYTE, is_number
 from .lists import numbers
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -58,6 +58,8 @@ def normalization(told: Described, count: int) -> tuple[Values, Values, str]:
     stats = told.told.get("NormalizationStats")
     if isinstance(stats, dict):
         return (*_of_stats(CaselessDict(stats), count, told.name), "")
+    if isinstance(told.told.get("DataRange"), list):  # in templates it is a text, an example
+        return _of_range(told, count)
     return _assumed(told, count)
 
 
@@ -77,6 +79,21 @@ def _scaled(told: Described, scale: float, count: int) -> tuple[Values, Values, 
             )
         found.append(tuple(scale * each for each in listed))
     return found[0], found[1], ""
+
+
+def _of_range(told: Described, count: int) -> tuple[Values, Values, str]:
+    """Return mean and deviation that bring bytes to the range of values that a network takes."""
+    wanted = told.told["DataRange"]
+    if len(wanted) != 2 or not all(map(is_number, wanted)) or wanted[0] >= wanted[1]:
+        raise ModelError(
+            f"'{told.name}' has the DataRange {wanted}. It must be two numbers, the smaller one "
+            "first."
+        )
+    low, high = wanted
+    step = BYTE / (high - low)
+    text = f"'{told.name}' takes values of {low:g} to {high:g}: pixels of 0 to 255 become these."
+    text += " Of other pixels add scale=…;mean=…;std=… to the arguments."
+    return (-low * step,) * count, (step,) * count, "" if (low, high) == (0, BYTE) else text
 
 
 def _assumed(told: Described, count: int) -> tuple[Values, Values, str]:

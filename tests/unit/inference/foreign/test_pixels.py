@@ -117,6 +117,28 @@ def test_normalisation_is_that_of_deepness(raster: tuple[str, np.ndarray], tmp_p
     assert (classify(raster[0], model, tmp_path) == raster[1]).all()
 
 
+@pytest.mark.parametrize(("low", "high"), [(-1, 1), (0.1, 1.0), (0, 255)])
+def test_pixels_are_brought_to_the_range_of_a_definition(
+    raster: tuple[str, np.ndarray], tmp_path: Path, low: float, high: float
+) -> None:
+    levels = tuple(low + level / 255 * (high - low) for level in LEVELS)
+    pixel_onnx(tmp_path / "net.onnx", 3, scale=1.0, levels=levels)
+    values = {**PIXELS, **TOLD_PIXELS, "ModelFile": "net.onnx", "DataRange": [low, high]}
+    emd = tmp_path / "model.emd"
+    emd.write_text(json.dumps({**values, "ImageWidth": 64, "ImageHeight": 64}))
+    progress = Warnings()
+    found = classify(raster[0], emd, tmp_path, progress=progress)
+    assert (found == raster[1]).all()
+    assert any("pixels of 0 to 255 become these" in each for each in progress.told) == (low != 0)
+    example = {**values, "DataRange": "e.g. [0.1, 1.0] (optional)", "ImageWidth": 64}
+    emd.write_text(json.dumps(example))
+    classify(raster[0], emd, tmp_path, progress=progress)
+    assert any("does not say how values are to be normalised" in each for each in progress.told)
+    emd.write_text(json.dumps({**values, "DataRange": [high, low], "ImageWidth": 64}))
+    with pytest.raises(ModelError, match="It must be two numbers, the smaller one first"):
+        classify(raster[0], emd, tmp_path)
+
+
 def test_what_a_file_does_not_say_comes_from_the_arguments(
     raster: tuple[str, np.ndarray], tmp_path: Path
 ) -> None:
