@@ -85,9 +85,9 @@ class Plan:
         options = self.options
         for fid, value, (xmin, ymin, xmax, ymax) in self.source.boxes() if self.source else ():
             if options.bounding_box:
-                left, top = max(math.floor(xmin), 0), max(math.floor(ymin), 0)
-                width = max(min(math.ceil(xmax), self.raster.width) - left, 1)
-                height = max(min(math.ceil(ymax), self.raster.height) - top, 1)
+                left, top = (max(math.floor(least + EDGE), 0) for least in (xmin, ymin))
+                width = max(min(math.ceil(xmax - EDGE), self.raster.width) - left, 1)
+                height = max(min(math.ceil(ymax - EDGE), self.raster.height) - top, 1)
             else:
                 width, height = options.width, options.height
                 left = _moved_inside((xmin + xmax) / 2, width, self.raster.width)

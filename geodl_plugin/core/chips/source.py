@@ -18,6 +18,9 @@ from ..samples.classes import Classes, read_classes, require_overlap
 from ..samples.schema import Schema
 
 Box = tuple[float, float, float, float]  # (xmin, ymin, xmax, ymax)
+# Pixels: what reaches less far onto a chip, or beyond it, does so by the rounding of coordinates,
+# and boxes are written to this precision.
+LEAST_REACH = 0.01
 
 
 @dataclass(frozen=True)
@@ -212,9 +215,12 @@ def _shape(feature: _Labelled, frame: Frame) -> LabelledShape | None:
     area, left = area_of(whole), area_of(part)
     if area <= 0 or left <= 0:
         return None
-    xmin, xmax, ymin, ymax = part.GetEnvelope()
-    box = (xmin, ymin, xmax, ymax)
-    return LabelledShape(*about, box, left / area, feature.area, part)
+    box, extent = _envelope(part), _envelope(whole)
+    thin = min(box[2] - box[0], box[3] - box[1]) < LEAST_REACH
+    inside = _holds(frame, extent, LEAST_REACH)
+    if thin and not inside:
+        return None
+    return LabelledShape(*about, box, 1.0 if inside else left / area, feature.area, part)
 
 
 def _upright_box(bounds: Box, frame: Frame) -> Box | None:
@@ -227,5 +233,12 @@ def _upright_box(bounds: Box, frame: Frame) -> Box | None:
     return cols[0], rows[0], cols[1], rows[1]
 
 
-def _holds(frame: Frame, box: Box) -> bool:
-    return box[0] >= 0 and box[1] >= 0 and box[2] <= frame.width and box[3] <= frame.height
+def _envelope(geometry: Geometry) -> Box:
+    xmin, xmax, ymin, ymax = geometry.GetEnvelope()
+    return xmin, ymin, xmax, ymax
+
+
+def _holds(frame: Frame, box: Box, slack: float = 0.0) -> bool:
+    xmin, ymin, xmax, ymax = box
+    right, bottom = frame.width + slack, frame.height + slack
+    return xmin >= -slack and ymin >= -slack and xmax <= right and ymax <= bottom

@@ -105,6 +105,28 @@ def test_a_chip_is_as_large_as_its_feature_and_black_around(scene, export, keywo
     assert black.definition["BlackenAroundFeature"] is True
 
 
+ODD_GRID = GeoTransform(424321.1357, 0.39, 0.0, 7301234.777, 0.0, -0.39)
+BOARD = [[c, r, c + 64, r + 64] for r in range(0, 640, 128) for c in range(0, 640, 128)]
+
+
+@pytest.mark.parametrize("ratio", [0.0, 1.0])
+@pytest.mark.parametrize("keyword", ["PASCAL_VOC_rectangles", "Labeled_Tiles", "COCO"])
+def test_labels_along_the_chips_edges_lie_on_one_chip_each(scene, export, keyword, ratio):
+    """Coordinates are rounded, and a feature reaches a billionth of a pixel onto the next chip."""
+    scene.paint(shape=(1, 640, 640), geotransform=ODD_GRID).label(BOARD, list(range(1, 26)))
+    folder = export(format=keyword, min_overlap=ratio)
+    labels = [folder.read_label(chip) for chip in folder.chips]
+    assert [list(label.values) for label in labels] == [[value] for value in range(1, 26)]
+    if keyword != "Labeled_Tiles":
+        assert np.allclose([label.boxes for label in labels], [0, 0, 64, 64], atol=1e-6)
+
+
+def test_a_chip_is_not_larger_than_its_feature_by_rounding(scene, export):
+    scene.paint(shape=(1, 640, 640), geotransform=ODD_GRID).label(BOARD, ["oak"] * 25)
+    folder = export(format="Labeled_Tiles", stride_x=0, stride_y=0, bounding_box=True)
+    assert {folder.read_image(chip).valid.shape for chip in folder.chips} == {(64, 64)}
+
+
 @pytest.mark.parametrize("keyword", ["Labeled_Tiles", "Imagenet", "MultiLabeled_Tiles"])
 def test_a_chip_of_a_large_feature_shows_that_feature(scene, export, keyword):
     scene.paint().label([[20, 20, 280, 280], [140, 140, 160, 160]], ["field", "tree"])
