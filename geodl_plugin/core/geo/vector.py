@@ -203,13 +203,16 @@ class VectorReader:
         return joined
 
     def unique_values(self, field: str) -> list[Any]:
-        """Return the different values of a field that are not empty, sorted."""
+        """Return the different values of a field that are not empty, sorted.
+
+        Blank text is empty, which is what QGIS leaves where somebody clears a value.
+        """
         name = self.field(field)
         values = self._distinct(name) if self.fields[name] in DISTINCT else None
         if values is None:
             self._layer.ResetReading()
             values = {feature.GetField(name) for feature in self._layer}
-        return sorted(value for value in values if value is not None)
+        return sorted(value for value in values if not _is_blank(value))
 
     def _distinct(self, field: str) -> set[Any] | None:
         """Return the values of a field as the file's own engine finds them, if it can."""
@@ -222,6 +225,13 @@ class VectorReader:
             return {feature.GetField(0) for feature in result}
         finally:
             self._dataset.ReleaseResultSet(result)
+
+
+def _is_blank(value: object) -> bool:
+    """Return whether the value of a field says nothing."""
+    if isinstance(value, str):
+        return not value.strip()
+    return value is None or value != value  # what is no number differs from itself
 
 
 def _within(geometry: ogr.Geometry, bounds: Bounds) -> bool:

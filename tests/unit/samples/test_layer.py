@@ -45,6 +45,12 @@ def test_text_classes_become_values_in_sorted_order(tmp_path):
     assert colours == {each.color[0] for each in result.schema.classes}
 
 
+def test_blank_text_is_no_class(tmp_path):
+    features = squares(tmp_path / "in.gpkg", ["pine", "", "oak", "  ", None])
+    options = SampleOptions(str(tmp_path / "out.gpkg"), features=features, class_field="kind")
+    assert rows(make_samples(options, Progress()).path) == [("pine", 2), ("oak", 1)]
+
+
 def test_a_schema_decides_values_and_refuses_other_classes(tmp_path):
     features = squares(tmp_path / "in.gpkg", ["pine", "oak"])
     options = SampleOptions(
@@ -121,6 +127,8 @@ def test_pixels_are_counted_on_the_raster_and_others_left_out(tmp_path):
         ({"class_field": "none"}, "no field 'none'"),
         ({"kinds": [1.5], "kind": float, "class_field": "kind"}, "no class value"),
         ({"kinds": [None], "class_field": "kind"}, "is empty"),
+        ({"kinds": ["", " "], "class_field": "kind"}, "is empty"),
+        ({"kinds": [float("inf")], "kind": float, "class_field": "kind"}, "no class value"),
     ],
 )
 def test_wrong_input_is_one_sentence_and_nothing_is_written(tmp_path, options, message):
