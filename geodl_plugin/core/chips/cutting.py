@@ -129,7 +129,7 @@ class Cutter:
             frame,
             block,
             scene,
-            scene.label(self.format.label),
+            self.format.stored(scene.label(self.format.label)),
             BandStatistics.of(block.valid_pixels()),
             other,
             tuple(shape.fid for shape in shapes),

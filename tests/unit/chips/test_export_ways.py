@@ -137,6 +137,19 @@ def test_a_chip_of_a_large_feature_shows_that_feature(scene, export, keyword):
     assert sorted(found) == ["field", "tree"]
 
 
+@pytest.mark.parametrize(
+    ("keyword", "counts"),
+    [("Labeled_Tiles", [1, 1]), ("Imagenet", [1, 1]), ("MultiLabeled_Tiles", [1, 2])],
+)
+def test_statistics_count_the_classes_that_are_written(scene, export, keyword, counts):
+    boxes = [[10, 20, 50, 60], [52, 20, 60, 60], [150, 150, 190, 190]]
+    scene.paint().label(boxes, ["oak", "pine", "pine"])
+    folder = export(format=keyword)
+    assert len(folder.chips) == 2
+    counted = json.loads((folder.path / "esri_accumulated_stats.json").read_text())["FeatureStats"]
+    assert counted["NumFeaturesPerClass"] == counted["NumImagesPerClass"] == counts
+
+
 def test_a_feature_around_its_chip_does_not_make_one_of_another_class(scene, export):
     scene.paint()
     ring = rectangle(1010, 4860, 1140, 4990).Difference(rectangle(1050, 4900, 1100, 4950))

@@ -95,6 +95,11 @@ class ChipFormat:
 
     # Writing
 
+    @classmethod
+    def stored(cls, label: Label) -> Label:
+        """Return what the format stores of a label."""
+        return label
+
     def image_path(self, name: str, suffix: str, label: Label) -> Path:
         """Return where the image of a chip goes."""
         return self.folder / "images" / f"{name}{suffix}"
