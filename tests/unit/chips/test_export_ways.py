@@ -161,6 +161,28 @@ def test_a_feature_around_its_chip_does_not_make_one_of_another_class(scene, exp
     assert folder.schema.by_value(folder.read_label(chip).values[0]).name == "tree"
 
 
+@pytest.mark.parametrize("keyword", ["PASCAL_VOC_rectangles", "COCO", "YOLO", "RCNN_Masks"])
+def test_objects_that_lie_on_no_data_are_no_objects(scene, export, keyword):
+    """Else a network would look for them where there is nothing; and a chip of them is empty."""
+    scene.paint(empty=(slice(0, 300), slice(0, 30)))
+    outside, part, small = [5, 5, 20, 20], [20, 30, 50, 36], [40.6, 40.6, 40.9, 40.9]
+    scene.label([outside, part, small, [5, 70, 20, 90]], [1, 2, 3, 4])
+    (chip,) = (folder := export(format=keyword)).chips
+    values = {2} if keyword == "RCNN_Masks" else {2, 3}  # whose masks hold no pixel of the third
+    assert set(folder.read_label(chip).values) == values
+
+
+def test_a_chip_has_no_class_of_what_lies_on_no_data(scene, export):
+    scene.paint(empty=(slice(0, 64), slice(0, 40)))
+    corner = rectangle(1000, 4969, 1031, 5000).Difference(rectangle(1020, 4969, 1031, 5000))
+    with VectorWriter(scene.labels, scene_crs(scene), {"kind": str}) as writer:
+        writer.write(corner, {"kind": "lake"})
+        writer.write(rectangle(1025, 4980, 1027, 4982), {"kind": "tree"})
+    folder = export(format="Labeled_Tiles", stride_x=0, stride_y=0)
+    found = [folder.read_label(chip).values for chip in folder.chips]
+    assert [folder.schema.by_value(value).name for (value, *_) in found] == ["tree"]
+
+
 def test_a_second_raster_makes_pairs_on_one_grid(scene, export):
     scene.paint(shape=(3, 128, 192)).label([[40, 60, 100, 120]], ["oak"])
     other = scene.folder / "later.tif"
