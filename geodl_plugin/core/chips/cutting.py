@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from osgeo import gdal
 
 from ..errors import CancelledError
+from ..geo.gdal_calls import attempt
 from ..geo.pair import shared_window
 from ..geo.polygonize import polygonize
 from ..geo.raster import Block, Raster
@@ -194,9 +196,18 @@ def _open(rasters: tuple[str, ...], cell_size: float) -> Raster:
 
 def _vector(path: str, layer: str, scratch: Path) -> tuple[str, str]:
     """Return labels as a vector layer: a class raster becomes polygons."""
-    if path and not layer and Path(path).suffix.lower() in RASTER_LABELS:
+    if path and not layer and _is_raster(path):
         return str(polygonize(path, scratch)), ""
     return path, layer
+
+
+def _is_raster(path: str) -> bool:
+    """Return whether a file is a raster: by its name, else what GDAL opens as no vector layer."""
+    if Path(path).suffix.lower() in RASTER_LABELS:
+        return True
+    kinds = (gdal.OF_VECTOR, gdal.OF_RASTER)
+    vector, raster = (attempt(gdal.OpenEx, path, kind) is not None for kind in kinds)
+    return raster and not vector
 
 
 def _with_data(shapes: Sequence[LabelledShape], valid: np.ndarray) -> list[LabelledShape]:

@@ -295,6 +295,30 @@ def test_a_class_raster_is_a_label_pixel_by_pixel(scene, export):
     assert (joined == classes).all()
 
 
+@pytest.mark.parametrize(("driver", "suffix"), [("GTiff", ".tif"), ("SAGA", ".sdat")])
+def test_a_class_raster_of_any_format_names_its_classes(scene, export, driver, suffix):
+    """ArcGIS and GRASS tell the names in an attribute table."""
+    scene.paint(shape=(3, 128, 192))
+    path = str(scene.folder / f"classes{suffix}")
+    labels = gdal.GetDriverByName(driver).Create(path, 192, 128, 1, gdal.GDT_Int16)
+    labels.SetGeoTransform(scene.geotransform.as_gdal())
+    labels.SetProjection(scene_crs(scene))
+    classes = np.zeros((128, 192), np.int16)
+    classes[20:60, 10:50], classes[70:90, 70:90] = 3, 7
+    table = gdal.RasterAttributeTable()
+    table.CreateColumn("Value", gdal.GFT_Integer, gdal.GFU_MinMax)
+    table.CreateColumn("Class_name", gdal.GFT_String, gdal.GFU_Generic)
+    for row, (value, name) in enumerate([(3, "oak"), (7, "pine")]):
+        table.SetValueAsInt(row, 0, value)
+        table.SetValueAsString(row, 1, name)
+    labels.GetRasterBand(1).WriteArray(classes)
+    labels.GetRasterBand(1).SetDefaultRAT(table)
+    labels = None
+    folder = export(format="Classified_Tiles", labels=path, class_field="")
+    assert str(folder.schema) == "3 oak, 7 pine"
+    assert set(np.unique([folder.read_label(chip).values for chip in folder.chips])) == {0, 3, 7}
+
+
 def test_several_rasters_one_by_one(scene, export):
     scene.paint(shape=(3, 128, 128)).label([[40, 60, 100, 120]], ["oak"])
     second = str(scene.folder / "second.tif")
