@@ -94,6 +94,38 @@ def test_pascal_voc_wherever_the_files_lie(tmp_path, images, labels):
     assert first.image.relative_to(tmp_path).as_posix() == f"{place}a.png"
 
 
+VOC = LABELIMG.format(name="a")
+COCO = json.dumps(
+    {
+        "images": [{"id": 1, "file_name": "a.png"}],
+        "annotations": [{"id": 1, "image_id": 1, "category_id": 3, "bbox": [1, 2, 10, 20]}],
+        "categories": [{"id": 3, "name": "car"}],
+    }
+)
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        {"labels/a.xml": VOC},
+        {"labels/a.txt": "0 0.1 0.3 0.166667 0.5\n", "data.yaml": "names: [car]\n"},
+        {"annotations/instances_default.json": COCO},
+    ],
+    ids=["VOC", "YOLO", "COCO"],
+)
+def test_hidden_files_of_macos_are_no_chips(tmp_path, labels):
+    picture(tmp_path / "images" / "a.png")
+    for name, content in {**labels, "images/a.png": ""}.items():
+        place = tmp_path / name
+        if content:
+            text(place, content)
+        place.with_name(f"._{place.name}").write_bytes(b"\x00\x05\x16\x07Mac OS X")
+    text(tmp_path / "__MACOSX" / "images" / "._a.png", "")
+    folder = open_folder(tmp_path)
+    assert boxes_by_name(folder) == {"images/a.png": [("car", [1, 2, 11, 22])]}
+    assert all(each.name[0] != "." for each in folder.reader.label_files())
+
+
 def test_yolo_of_roboflow_with_three_parts(tmp_path):
     for part in ("train", "valid", "test"):
         picture(tmp_path / part / "images" / "same_name.png")

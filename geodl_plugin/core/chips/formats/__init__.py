@@ -141,14 +141,23 @@ class ChipFormat:
 
 def files(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
     """Return the files of a folder with one of the suffixes, sorted; none without the folder."""
-    if not folder.is_dir():
-        return []
-    return sorted(each for each in folder.iterdir() if each.suffix.lower() in suffixes)
+    return [each for each in _visible(folder) if each.suffix.lower() in suffixes]
 
 
 def folders(folder: Path) -> list[Path]:
     """Return the folders in a folder, sorted; none without the folder."""
-    return sorted(each for each in folder.iterdir() if each.is_dir()) if folder.is_dir() else []
+    return [each for each in _visible(folder) if each.is_dir()]
+
+
+def is_hidden(name: str) -> bool:
+    """Return whether a file is none of the user's: macOS leaves a "._a.png" beside an "a.png"."""
+    return name.startswith(".")
+
+
+def _visible(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    return sorted(each for each in folder.iterdir() if not is_hidden(each.name))
 
 
 def label_of(chip: Chip) -> Path:

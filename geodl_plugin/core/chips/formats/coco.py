@@ -19,7 +19,7 @@ from ...errors import TrainingDataError
 from ...geo.raster import Raster
 from ...geo.shapes import polygon, polygon_of_rings
 from ..labels import InstanceLabel, Rings
-from . import Chip, ChipFormat, WrittenChip, value_of
+from . import Chip, ChipFormat, WrittenChip, is_hidden, value_of
 
 FILE = "annotations.json"
 PATTERNS = (FILE, "_annotations.coco.json", "*/_annotations.coco.json", "annotations/*.json")
@@ -82,7 +82,8 @@ class Coco(ChipFormat):
     def _contents(self) -> list[tuple[Path, dict[str, Any]]]:
         """The COCO files of the folder, one for each part that it is split into."""
         for pattern in PATTERNS:
-            found = [(path, _load(path)) for path in sorted(self.folder.glob(pattern))]
+            paths = [each for each in self.folder.glob(pattern) if not is_hidden(each.name)]
+            found = [(path, _load(path)) for path in sorted(paths)]
             # Captions and key points of the same images lie beside the objects.
             found = [each for each in found if isinstance(each[1].get("images"), list)]
             objects = [each for each in found if each[0].name.startswith("instances")]

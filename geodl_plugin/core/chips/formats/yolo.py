@@ -17,7 +17,7 @@ import numpy as np
 from ...errors import MissingLibraryError, TrainingDataError, UnknownClassError
 from ...geo.raster import Raster
 from ..labels import InstanceLabel, Rings, ring_box
-from . import IMAGE_SUFFIXES, Chip, ChipFormat, WrittenChip, label_of, value_of
+from . import IMAGE_SUFFIXES, Chip, ChipFormat, WrittenChip, files, is_hidden, label_of, value_of
 
 FILE = "data.yaml"
 DEFINITIONS = (FILE, "data.yml", "dataset.yaml")
@@ -63,7 +63,7 @@ class Yolo(ChipFormat):
     def chips(self) -> list[Chip]:
         found = []
         for image in self.folder.rglob("*"):
-            if image.suffix.lower() in IMAGE_SUFFIXES:
+            if image.suffix.lower() in IMAGE_SUFFIXES and not is_hidden(image.name):
                 label = self._label_path(image)
                 found.append(Chip(image.stem, image, label if label.is_file() else None))
         return sorted(found, key=lambda chip: (chip.name, chip.image))
@@ -71,7 +71,7 @@ class Yolo(ChipFormat):
     def label_files(self) -> list[Path]:
         folders = {self._label_path(chip.image).parent for chip in self.chips()}
         others = {self.folder / name for name in (*NAMES, *LISTS)}
-        found = (path for folder in folders for path in folder.glob(f"*{self.suffix}"))
+        found = (path for folder in folders for path in files(folder, (self.suffix,)))
         return sorted(set(found) - others)
 
     def _label_path(self, image: Path) -> Path:
