@@ -158,6 +158,41 @@ def test_yolo_side_by_side_with_a_list_of_names(tmp_path, place):
     assert [each.name for each in folder.reader.label_files()] == ["a.txt"]
 
 
+@pytest.mark.parametrize(
+    ("row", "more"),
+    [
+        ("\ufeff0 0.5 0.5 0.2 0.4", ""),
+        ("0.0 0.5 0.5 0.2 0.4", ""),
+        ("0 0.5 0.5 0.2 0.4 0.1 0.2 2 0.3 0.4 0", "kpt_shape: [2, 3]\n"),
+        ("0 0.5 0.5 0.2 0.4 0.1 0.2 0.3 0.4", "kpt_shape: [2, 2]\n"),
+    ],
+    ids=["mark of Windows", "real number", "key points seen or not", "key points"],
+)
+def test_rows_of_yolo_as_others_write_them(tmp_path, row, more):
+    picture(tmp_path / "images" / "a.png")
+    text(tmp_path / "labels" / "a.txt", f"{row}\n")
+    text(tmp_path / "data.yaml", f"\ufeffnames: [bus, car]\n{more}")
+    assert boxes_by_name(open_folder(tmp_path)) == {"images/a.png": [("bus", [24, 12, 36, 28])]}
+
+
+def test_a_list_of_names_that_begins_with_the_mark_of_windows(tmp_path):
+    picture(tmp_path / "images" / "a.png")
+    text(tmp_path / "labels" / "a.txt", "0 0.5 0.5 0.2 0.4\n")
+    text(tmp_path / "classes.txt", "\ufeffbus\ncar\n")
+    assert open_folder(tmp_path).schema.names == ("bus", "car")
+
+
+def test_one_part_of_a_yolo_set_has_the_names_of_the_whole(tmp_path):
+    part = tmp_path / "train"
+    picture(part / "images" / "a.png")
+    text(part / "labels" / "a.txt", "1 0.5 0.5 0.2 0.4\n")
+    with pytest.raises(TrainingDataError, match=r"Labels of YOLO need a 'data\.yaml'"):
+        open_folder(part)
+    text(tmp_path / "data.yaml", "names: [bus, car]\n")
+    folder = open_folder(part)
+    assert boxes_by_name(folder) == {"images/a.png": [("car", [24, 12, 36, 28])]}
+
+
 @pytest.mark.parametrize("names", ["{a: tree}", "5", "{null: tree}"])
 def test_yolo_whose_names_have_no_numbers_is_one_sentence(tmp_path, names):
     picture(tmp_path / "images" / "a.png")
