@@ -126,6 +126,45 @@ def test_hidden_files_of_macos_are_no_chips(tmp_path, labels):
     assert all(each.name[0] != "." for each in folder.reader.label_files())
 
 
+def mask(path, values, bands=1):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.zeros((bands, 40, 60), np.uint8)
+    pixels[:, 5:15, 10 : 10 + 10 * len(values)] = np.repeat(values, 10)
+    write_chip(path, pixels, GeoTransform(), "", "PNG")
+    path.with_suffix(".pgw").unlink()
+
+
+def test_masks_that_are_png(tmp_path):
+    """ArcGIS names them in map.txt; other programs have no file that tells their classes."""
+    for name in "abc":
+        picture(tmp_path / "images" / f"{name}.png")
+        mask(tmp_path / "labels" / f"{name}.png", [3, 255] if name == "b" else [3])
+    folder = open_folder(tmp_path)
+    assert (folder.format, folder.schema.values) == ("Classified_Tiles", (3, 255))
+    found = [np.unique(folder.read_label(chip).values).tolist() for chip in folder.chips]
+    assert found == [[0, 3], [0, 3, 255], [0, 3]]
+    mask(tmp_path / "labels" / "c.png", [3], bands=3)
+    with pytest.raises(TrainingDataError, match=r"c\.png' has 3 bands\. Give it one"):
+        open_folder(tmp_path)
+
+
+def test_masks_of_objects_that_are_png(tmp_path):
+    picture(tmp_path / "images" / "a.png")
+    mask(tmp_path / "labels" / "car" / "a.png", [1, 2])
+    folder = open_folder(tmp_path)
+    assert folder.format == "RCNN_Masks"
+    boxes = [("car", [10, 5, 20, 15]), ("car", [20, 5, 30, 15])]
+    assert boxes_by_name(folder) == {"images/a.png": boxes}
+
+
+def test_a_plot_among_labels_is_no_mask(tmp_path):
+    picture(tmp_path / "images" / "a.png")
+    picture(tmp_path / "labels" / "labels.png")
+    text(tmp_path / "labels" / "a.XML", VOC)
+    folder = open_folder(tmp_path)
+    assert boxes_by_name(folder) == {"images/a.png": [("car", [1, 2, 11, 22])]}
+
+
 def test_yolo_of_roboflow_with_three_parts(tmp_path):
     for part in ("train", "valid", "test"):
         picture(tmp_path / part / "images" / "same_name.png")

@@ -68,6 +68,7 @@ class ChipFormat:
         per_feature: whether a stride of 0 makes one chip a feature.
         second_image: "", "optional" or "required": a second raster's chips.
         suffix: of the label files.
+        others: further suffixes that label files of other programs have.
         sides: folders inside the folder that describe themselves, too.
 
     Args:
@@ -81,6 +82,7 @@ class ChipFormat:
     per_feature: ClassVar[bool] = False
     second_image: ClassVar[str] = ""
     suffix: ClassVar[str] = ""
+    others: ClassVar[tuple[str, ...]] = ()
     sides: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, folder: Path, schema: Schema | None = None, defined: bool = False) -> None:
@@ -119,7 +121,7 @@ class ChipFormat:
 
     def chips(self) -> list[Chip]:
         """Return the chips of the folder, sorted by name."""
-        labels = {path.stem: path for path in files(self.folder / "labels", (self.suffix,))}
+        labels = {path.stem: path for path in ChipFormat.label_files(self)}
         seconds = {path.stem: path for path in files(self.folder / "images2", IMAGE_SUFFIXES)}
         return [
             Chip(image.stem, image, labels.get(image.stem), seconds.get(image.stem))
@@ -128,7 +130,8 @@ class ChipFormat:
 
     def label_files(self) -> list[Path]:
         """Return the files that label a chip each by their name, sorted."""
-        return files(self.folder / "labels", (self.suffix,)) if self.suffix else []
+        suffixes = (self.suffix, *self.others)
+        return files(self.folder / "labels", suffixes) if self.suffix else []
 
     def read(self, chip: Chip) -> Label:
         """Read the label of a chip; raise :class:`TrainingDataError` when it is damaged."""

@@ -35,12 +35,13 @@ class PascalVoc(ChipFormat):
         return bool(cls(folder).label_files())
 
     def chips(self) -> list[Chip]:
-        found = [
-            Chip(image.stem, image, label if label.is_file() else None)
-            for images, labels in self._places()
-            for image in files(images, IMAGE_SUFFIXES)
-            for label in (labels / f"{image.stem}{self.suffix}",)
-        ]
+        found = []
+        for images, labels in self._places():
+            named = {path.stem: path for path in _annotations(labels)}
+            found += [
+                Chip(image.stem, image, named.get(image.stem))
+                for image in files(images, IMAGE_SUFFIXES)
+            ]
         return sorted(found, key=lambda chip: (chip.name, chip.image))
 
     def label_files(self) -> list[Path]:
