@@ -325,3 +325,39 @@ def test_coco_as_its_own_site_lays_it_out(tmp_path):
     assert boxes_by_name(open_folder(tmp_path)) == {
         "train2017/000000000139.png": [("car", [1, 2, 11, 22])]
     }
+
+
+def square(x, y, side):
+    return [x, y, x + side, y, x + side, y + side, x, y + side]
+
+
+@pytest.mark.parametrize(
+    ("parts", "pixels"),
+    [
+        ([square(5, 5, 10), square(10, 10, 10)], 175),
+        ([square(5, 5, 10), square(5, 5, 10)], 100),
+        ([square(5, 5, 10), [30, 5, 40, 15, 40, 5, 30, 15]], 150),
+        ([square(5, 5, 10), [1, 1, 2, 2]], 100),
+    ],
+    ids=["overlapping", "twice the same", "crossing itself", "a line"],
+)
+def test_parts_of_a_coco_object_add_up(tmp_path, parts, pixels):
+    picture(tmp_path / "images" / "a.png")
+    content = coco([(1, "a.png")], [annotation(1, [1, 2, 10, 20], segmentation=parts)])
+    text(tmp_path / "annotations.json", content)
+    folder = open_folder(tmp_path)
+    assert folder.read_label(folder.chips[0]).masks.sum() == pixels
+
+
+@pytest.mark.parametrize("name", ["result.json", "Trees of May.json"])
+def test_a_coco_file_of_any_name_that_lists_an_image_twice(tmp_path, name):
+    """Label Studio calls it so, and lists an image again for each person who has labelled it."""
+    picture(tmp_path / "images" / "a.png")
+    boxes = [annotation(1, [1, 2, 10, 20]), annotation(7, [20, 5, 10, 10])]
+    entries = [(1, "images/a.png"), (7, "images\\a.png"), (7, "images/a.png")]
+    text(tmp_path / name, coco(entries, boxes))
+    text(tmp_path / "notes.json", "[]")
+    folder = open_folder(tmp_path)
+    assert folder.format == "COCO"
+    found = [("car", [1, 2, 11, 22]), ("car", [20, 5, 30, 15])]
+    assert boxes_by_name(folder) == {"images/a.png": found}
