@@ -105,6 +105,7 @@ def test_a_chip_is_as_large_as_its_feature_and_black_around(scene, export, keywo
     assert black.definition["BlackenAroundFeature"] is True
 
 
+ROUND_GRID = GeoTransform(1000.0, 0.5, 0.0, 5000.0, 0.0, -0.5)
 ODD_GRID = GeoTransform(424321.1357, 0.39, 0.0, 7301234.777, 0.0, -0.39)
 BOARD = [[c, r, c + 64, r + 64] for r in range(0, 640, 128) for c in range(0, 640, 128)]
 
@@ -119,6 +120,30 @@ def test_labels_along_the_chips_edges_lie_on_one_chip_each(scene, export, keywor
     assert [list(label.values) for label in labels] == [[value] for value in range(1, 26)]
     if keyword != "Labeled_Tiles":
         assert np.allclose([label.boxes for label in labels], [0, 0, 64, 64], atol=1e-6)
+
+
+@pytest.mark.parametrize("grid", [ROUND_GRID, ODD_GRID], ids=["round", "odd"])
+def test_a_box_does_not_reach_along_the_chips_edge(scene, export, grid):
+    """What a feature has beside the chip touches it, or reaches onto it by rounding."""
+    scene.paint(shape=(1, 640, 640), geotransform=grid)
+    corners = [(c, r) for r in range(0, 640, 64) for c in range(0, 640, 128)]
+    target = spatial_reference(scene_crs(scene)).ExportToWkt()
+    with VectorWriter(scene.labels, target, {"kind": int}) as writer:
+        for value, (col, row) in enumerate(corners, 1):
+            hook = [[40, 0], [80, 0], [80, 50], [64, 50], [64, 10], [40, 10]]
+            writer.write_polygon([grid.to_map(np.array(hook) + [col, row])], {"kind": value})
+    folder = export()
+    boxes = [folder.read_label(chip).boxes.tolist() for chip in folder.chips]
+    assert boxes == [[[40, 0, 64, 10]], [[0, 0, 16, 50]]] * len(corners)
+
+
+def test_a_spike_makes_no_box_larger(scene, export):
+    scene.paint(shape=(1, 128, 128))
+    spike = [[5, 90], [90, 90], [90, 70], [50, 70], [50, 10], [50, 70], [5, 70], [5, 90]]
+    with VectorWriter(scene.labels, scene_crs(scene), {"kind": str}) as writer:
+        writer.write_polygon([scene.geotransform.to_map(np.array(spike))], {"kind": "oak"})
+    folder = export(width=128, height=128)
+    assert folder.read_label(folder.chips[0]).boxes.tolist() == [[5, 70, 90, 90]]
 
 
 def test_a_chip_is_not_larger_than_its_feature_by_rounding(scene, export):
