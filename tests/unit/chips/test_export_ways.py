@@ -498,6 +498,24 @@ def test_labels_beyond_the_rasters_system_cover_all_chips(scene, export, polygon
             assert label.boxes.tolist() == [[0, 0, 64, 64]]
 
 
+def test_the_polygons_of_a_mask_hold_a_chip_together(scene, export):
+    """Neighbours of odd coordinates, with a hole, as parcels or tiles of a map are."""
+    scene.paint(shape=(1, 128, 128), geotransform=ODD_GRID).label([[5, 5, 20, 20]], [1])
+    mask = str(scene.folder / "mask.gpkg")
+    with VectorWriter(mask, scene_crs(scene), {"n": int}) as writer:
+        for corners in ODD_GRID.box_corners(
+            [[0, 0, 40, 128], [40, 0, 128, 50], [40, 50, 128, 128]]
+        ):
+            hole = ODD_GRID.to_map(np.array([[100, 100], [110, 100], [110, 110], [100, 110]]))
+            holes = [hole] if corners[0][1] < ODD_GRID.y_origin - 1 else []
+            writer.write_polygon([corners, *holes], {"n": 1})
+    folder = export(mask=mask, empty_tiles=True)
+    places = [folder.footprint(chip)[0] for chip in folder.chips]
+    columns = [round((place[0] - ODD_GRID.x_origin) / 0.39) for place in places]
+    rows = [round((ODD_GRID.y_origin - place[3]) / 0.39) for place in places]
+    assert list(zip(columns, rows)) == [(0, 0), (64, 0), (0, 64)]
+
+
 def test_a_mask_elsewhere_is_a_sentence(scene, export, polygons):
     scene.paint().label(BOXES, [5, 9])
     mask = polygons("island.gpkg", [[10, 50], [11, 50], [11, 51], [10, 51]])
