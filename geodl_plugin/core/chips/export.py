@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import itertools
 import os
 import shutil
 import tempfile
@@ -24,7 +25,7 @@ from ..geo.raster_writer import IMAGE_DRIVERS, limited_cache, write_chip
 from ..geo.sampling import Frame
 from ..progress import Phase, Progress
 from ..samples.prelabel import warn_of_drafts
-from .checks import check_folder, check_image, check_options
+from .checks import check_folder, check_image, check_options, unlike
 from .cutting import Cut, Cutter
 from .description import MAP, describe
 from .formats import ChipFormat, WrittenChip, chip_format
@@ -40,6 +41,7 @@ RUN = 8  # neighbouring chips that are cut, and written, in one piece of work
 RUN_BYTES = 8 * 1024**2  # of the pixels of such a run
 AHEAD = 3  # runs under way a thread
 AHEAD_BYTES = 256 * 1024**2
+MOST_WARNINGS = 3  # of rasters that are unlike the first
 PATIENCE = 0.5  # seconds between two looks whether the user cancelled
 _Image = tuple[Path, Block, Frame]
 
@@ -117,8 +119,12 @@ class _Export:
             cutter.close()
 
     def warn(self, progress: Progress) -> None:
-        """Tell what may be wrong with the labels, before they are used."""
+        """Tell what may be wrong with rasters and labels, before they are used."""
         tell(self.left_out, progress)
+        others = (cutter.raster for cutter in self.cutters[1:])
+        odd = (sentence for each in others for sentence in unlike(each, self.raster))
+        for sentence in itertools.islice(odd, MOST_WARNINGS):
+            progress.warn(sentence)
         source = self.cutters[0].source
         if source is not None:
             warn_of_drafts(source.layer, progress)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..chips.checks import is_reordered
 from ..chips.folder import ChipFolder, open_folder
 from ..chips.formats import Chip, ChipFormat, recognise
 from ..chips.formats import folders as subfolders
@@ -96,7 +97,11 @@ def _source(path: Path) -> Path:
 def _join(folders: Sequence[ChipFolder]) -> ChipFolder:
     first = folders[0]
     for other in folders[1:]:
+        orders = [each.band_names for each in (first, other)]
+        if not is_reordered(*orders):
+            orders = [(), ()]  # other names may mean the same bands
         for what, one, two in (
+            ("the bands", *map(", ".join, orders)),
             ("the format", first.format, other.format),
             ("as bands", first.band_count, other.band_count),
             ("the data type", first.dtype, other.dtype),

@@ -355,6 +355,30 @@ def test_several_rasters_one_by_one(scene, export):
     assert (folder.read_image(first).pixels == folder.read_image(again).pixels).all()
 
 
+class Told(Progress):
+    def __init__(self):
+        self.warnings = []
+
+    def warn(self, message):
+        self.warnings.append(message)
+
+
+def test_rasters_that_a_network_would_mix_up_are_told(scene):
+    scene.paint().label([[40, 60, 100, 120]], ["oak"])
+    second = str(scene.folder / "second.tif")
+    wide = scene.pixels.astype(np.uint16)
+    names = ("Blue", "Green", "Red")
+    write_chip(second, wide, scene.geotransform, scene_crs(scene), band_names=names)
+    chips = str(scene.folder / "chips")
+    for path, count in ((second, 2), (scene.raster, 0)):
+        told = Told()
+        folder = f"{chips}-{count}"
+        export_chips(ExportOptions((scene.raster, path), scene.labels, folder, separate=True), told)
+        assert len(told.warnings) == count
+        expected = ("uint8 and 'second.tif' uint16", "but 'second.tif' Blue, Green, Red:")
+        assert all(part in text for part, text in zip(expected, told.warnings))
+
+
 def test_other_cells_are_resampled_with_their_labels(scene, export):
     scene.paint(shape=(3, 256, 256)).label([[40, 60, 100, 120]], ["oak"])
     folder = export(cell_size=1.0)

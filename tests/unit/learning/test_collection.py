@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 
 import pytest
 import torch
+from osgeo import gdal
 from PIL import Image
 
 from geodl_plugin.core.errors import GeoDLError, InputError, TrainingDataError
@@ -113,6 +115,22 @@ def test_folders_that_do_not_fit_are_one_sentence(make_folder, more, sentence):
         **{"data_format": "Classified_Tiles", "values": (1, 2), "name": "two", **more}
     )
     with pytest.raises(GeoDLError, match=sentence):
+        open_collection(f"{one};{two}")
+
+
+@pytest.mark.parametrize(
+    ("names", "fit"), [(("Blue", "Green", "Red"), False), (("B1", "B2", "B3"), True)]
+)
+def test_folders_with_bands_in_another_order_are_refused(make_folder, names, fit):
+    one = make_folder("Classified_Tiles", values=(1, 2), name="one")
+    two = make_folder("Classified_Tiles", values=(1, 2), name="two")
+    for path in (two / "images").glob("*.tif"):
+        image = gdal.Open(str(path), gdal.GA_Update)
+        for index, name in enumerate(names, 1):
+            image.GetRasterBand(index).SetDescription(name)
+        image = None
+    order = "has the bands Red, Green, Blue, but .*two' has Blue, Green, Red"
+    with contextlib.nullcontext() if fit else pytest.raises(InputError, match=order):
         open_collection(f"{one};{two}")
 
 
