@@ -171,7 +171,10 @@ class Coco(ChipFormat):
     def _value(self, annotation: dict[str, Any], categories: dict[Any, str], path: Path) -> int:
         category = annotation.get("category_id")
         name = categories.get(category, str(category))
-        known = self.schema.by_name(name)
+        numbered = self.schema.by_value(category)
+        # Two classes may have one name, and differ by their values.
+        same = numbered is not None and numbered.name == name
+        known = numbered if same else self.schema.by_name(name)
         return known.value if known is not None else value_of(str(category), self.schema, path)
 
 

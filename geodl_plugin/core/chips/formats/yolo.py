@@ -146,7 +146,12 @@ class Yolo(ChipFormat):
             raise UnknownClassError(
                 f"'{path}' has the class index {position}, which '{FILE}' does not name."
             )
-        return value_of(self._names[position], self.schema, path)
+        name = self._names[position]
+        # Two classes may have one name, and differ by their places.
+        for each in self.schema.classes[position : position + 1]:
+            if each.name == name:
+                return each.value
+        return value_of(name, self.schema, path)
 
 
 def _names_file(folder: Path) -> Path | None:
