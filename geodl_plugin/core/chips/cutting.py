@@ -127,7 +127,8 @@ class Cutter:
             return None
         objects = None
         if handles.instances is not None:
-            objects = _with_data(handles.instances.shapes(frame), block.valid)
+            found = handles.instances.shapes(frame)
+            objects = _with_data([each for each in found if self._counts(each, place)], block.valid)
         scene = ChipScene(shapes, frame, block.valid, objects, place.value)
         if self.options.blacken:
             block = _blackened(block, scene, place.fid)

@@ -406,6 +406,18 @@ def test_panoptic_takes_classes_and_objects_from_two_layers(scene, export):
     assert folder.schema.values == (2, 5)
 
 
+@pytest.mark.parametrize(("ratio", "count"), [(0.4, 1), (0.6, 0)])
+def test_the_smallest_share_counts_for_the_objects_of_another_layer(scene, export, ratio, count):
+    changes = of_two_layers(scene, [2, 2], [5, 5])
+    scene.labels = changes["instances"]
+    scene.label([[50, 10, 78, 30]], [5])
+    scene.labels = str(scene.folder / "ground.gpkg")
+    scene.label([[10, 10, 30, 30]], [2])
+    changes.update(width=64, height=64, min_overlap=ratio)
+    (chip,) = (folder := export(**changes)).chips
+    assert len(folder.read_label(chip).instances.values) == count
+
+
 def of_two_layers(scene, ground, objects):
     """Label the scene with two boxes for the ground and one for an object in each of them."""
     scene.paint(shape=(3, 128, 128)).label([[0, 0, 64, 128], [64, 0, 128, 128]], ground)
