@@ -51,6 +51,14 @@ def test_blank_text_is_no_class(tmp_path):
     assert rows(make_samples(options, Progress()).path) == [("pine", 2), ("oak", 1)]
 
 
+def test_a_confidence_in_words_makes_no_draft(tmp_path):
+    told = ["high", "99.5", "", None]
+    features = squares(tmp_path / "in.gpkg", told, field="Confidence")
+    options = SampleOptions(str(tmp_path / "out.gpkg"), features=features)
+    found = VectorReader(make_samples(options, Progress()).path).features()
+    assert [each.attributes["Confidence"] for each in found] == [None, 99.5, None, None]
+
+
 def test_a_schema_decides_values_and_refuses_other_classes(tmp_path):
     features = squares(tmp_path / "in.gpkg", ["pine", "oak"])
     options = SampleOptions(
