@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -29,13 +29,11 @@ def learned(schema: Schema, ignored: str, task: Task) -> tuple[Schema, bool]:
         InputError: when a class is unknown, or too few are left.
     """
     left, background = list(schema.classes), False
-    for entry in (part.strip() for part in ignored.replace(",", ";").split(";")):
-        if not entry:
-            continue
+    for entry in _entries(ignored, schema):
         if entry.lower() in ("0", BACKGROUND) and task in _WITH_BACKGROUND:
             background = True
             continue
-        named = [each for each in schema.classes if each.name.lower() == entry.lower()]
+        named = [each for each in schema.classes if each.name.strip().lower() == entry.lower()]
         # Where names are numbers, they go before the values.
         found = named or [each for each in schema.classes if str(each.value) == entry]
         if not found:
@@ -51,6 +49,14 @@ def learned(schema: Schema, ignored: str, task: Task) -> tuple[Schema, bool]:
             f"Ignore fewer of: {schema}."
         )
     return Schema(tuple(left)), background
+
+
+def _entries(text: str, schema: Schema) -> Iterator[str]:
+    """Yield the entries of a list; a comma is a part of a name, or stands between two."""
+    names = {each.name.strip().lower() for each in schema.classes}
+    for part in text.split(";"):
+        entries = [part] if part.strip().lower() in names else part.split(",")
+        yield from (entry.strip() for entry in entries if entry.strip())
 
 
 def check_weights(text: str) -> None:
