@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from geodl_plugin.core.chips.folder import open_folder
 from geodl_plugin.core.chips.formats.coco import encode
@@ -155,6 +156,17 @@ def test_masks_of_objects_that_are_png(tmp_path):
     assert folder.format == "RCNN_Masks"
     boxes = [("car", [10, 5, 20, 15]), ("car", [20, 5, 30, 15])]
     assert boxes_by_name(folder) == {"images/a.png": boxes}
+
+
+@pytest.mark.parametrize("suffix", [".bmp", ".webp", ".JP2"])
+def test_images_of_further_formats(tmp_path, suffix):
+    (tmp_path / "images").mkdir()
+    pixels = np.full((40, 60, 3), 90, np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "images" / f"a{suffix}")
+    text(tmp_path / "labels" / "a.xml", VOC)
+    folder = open_folder(tmp_path)
+    assert boxes_by_name(folder) == {f"images/a{suffix}": [("car", [1, 2, 11, 22])]}
+    assert folder.read_image(folder.chips[0]).pixels.shape == (3, 40, 60)
 
 
 def test_a_plot_among_labels_is_no_mask(tmp_path):

@@ -19,7 +19,7 @@ from ...geo.grid import GeoTransform
 from ...samples.schema import Schema
 from ..labels import Label, NoLabel
 
-IMAGE_SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".mrf")
+IMAGE_SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".mrf", ".bmp", ".webp", ".jp2")
 
 
 @dataclass(frozen=True)
