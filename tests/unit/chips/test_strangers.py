@@ -263,6 +263,15 @@ def test_yolo_of_labelimg_with_its_classes_among_the_labels(tmp_path):
     assert [each.name for each in folder.reader.label_files()] == ["a.txt"]
 
 
+def test_yolo_of_labelimg_beside_the_images_of_a_folder_called_so(tmp_path):
+    picture(tmp_path / "images" / "a.png")
+    text(tmp_path / "images" / "a.txt", "1 0.5 0.5 0.2 0.4\n")
+    text(tmp_path / "images" / "classes.txt", "bus\ncar\n")
+    folder = open_folder(tmp_path)
+    assert boxes_by_name(folder) == {"images/a.png": [("car", [24, 12, 36, 28])]}
+    assert [each.name for each in folder.reader.label_files()] == ["a.txt"]
+
+
 def coco(images, annotations, categories=((3, "car"),)):
     return json.dumps(
         {

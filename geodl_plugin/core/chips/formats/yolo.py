@@ -24,7 +24,8 @@ FILE = "data.yaml"
 DEFINITIONS = (FILE, "data.yml", "dataset.yaml")
 LISTS = ("train.txt", "valid.txt", "val.txt", "test.txt")  # name images
 BOX = 5  # columns
-NAMES = ("obj.names", "classes.txt", "labels/classes.txt")  # one class a line, of older programs
+# One class a line, of older programs.
+NAMES = ("obj.names", "classes.txt", "labels/classes.txt", "images/classes.txt")
 
 
 class Yolo(ChipFormat):
@@ -74,18 +75,21 @@ class Yolo(ChipFormat):
         found = []
         for image in self.folder.rglob("*"):
             if image.suffix.lower() in IMAGE_SUFFIXES and not is_hidden(image.name):
-                label = self._label_path(image)
-                found.append(Chip(image.stem, image, label if label.is_file() else None))
+                places = (self._label_path(image), image.with_suffix(self.suffix))
+                label = next((each for each in places if each.is_file()), None)
+                found.append(Chip(image.stem, image, label))
         return sorted(found, key=lambda chip: (chip.name, chip.image))
 
     def label_files(self) -> list[Path]:
-        folders = {self._label_path(chip.image).parent for chip in self.chips()}
+        chips = self.chips()
+        folders = {self._label_path(chip.image).parent for chip in chips}
+        folders |= {chip.label.parent for chip in chips if chip.label is not None}
         others = {self.folder / name for name in (*NAMES, *LISTS)}
         found = (path for folder in folders for path in files(folder, (self.suffix,)))
         return sorted(set(found) - others)
 
     def _label_path(self, image: Path) -> Path:
-        """Return the label of an image, in ``labels`` instead of ``images`` or beside it."""
+        """Return the usual label of an image, in ``labels`` instead of ``images``, else beside."""
         parts = list(image.relative_to(self.folder).parts)
         if "images" in parts:
             # The last one counts: a folder further up may be called so, too.
