@@ -12,6 +12,8 @@ from PIL import Image
 from geodl_plugin.core.chips.folder import open_folder
 from geodl_plugin.core.chips.formats.coco import encode
 from geodl_plugin.core.chips.inspect import InspectionOptions, inspect
+from geodl_plugin.core.chips.problems import Kind
+from geodl_plugin.core.chips.survey import find_problems
 from geodl_plugin.core.errors import TrainingDataError
 from geodl_plugin.core.geo.grid import GeoTransform
 from geodl_plugin.core.geo.raster_writer import write_chip
@@ -382,3 +384,18 @@ def test_a_coco_file_of_any_name_that_lists_an_image_twice(tmp_path, name):
     assert folder.format == "COCO"
     found = [("car", [1, 2, 11, 22]), ("car", [20, 5, 30, 15])]
     assert boxes_by_name(folder) == {"images/a.png": found}
+
+
+@pytest.mark.parametrize("name", ["labels/a.xml", "annotations.json"])
+def test_an_image_that_is_not_the_labelled_one_is_told(tmp_path, name):
+    """It was made smaller, or turned as its EXIF entry says, after it was labelled."""
+    picture(tmp_path / "images" / "a.png")
+    content = coco([(1, "a.png")], [annotation(1, [1, 2, 10, 20])])
+    content = VOC if name.endswith("xml") else content
+    for size, told in (("60", 0), ("0", 0), ("600", 1)):
+        changed = content.replace("<width>60", f"<width>{size}")
+        text(tmp_path / name, changed.replace('"width": 60', f'"width": {size}'))
+        problems = find_problems(open_folder(tmp_path))
+        found = [each.sentence for each in problems if each.kind is Kind.SIZE]
+        assert len(found) == told
+    assert "is 60 by 40 pixels, but an image of 600 by 40 was labelled" in found[0]

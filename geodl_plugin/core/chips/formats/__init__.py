@@ -137,6 +137,10 @@ class ChipFormat:
         """Read the label of a chip; raise :class:`TrainingDataError` when it is damaged."""
         return NoLabel()
 
+    def labelled_size(self, chip: Chip) -> tuple[int, int] | None:
+        """Return rows and columns of the image that was labelled, where its label tells them."""
+        return None
+
     def class_names(self) -> set[str]:
         """Return the classes that the labels name, for folders without a definition."""
         return set()

@@ -126,6 +126,16 @@ class Coco(ChipFormat):
                 found[image] = (path, own, categories)
         return found
 
+    @functools.cached_property
+    def _sizes(self) -> dict[Path, tuple[int, int]]:
+        """Rows and columns of the images, as far as the files tell them."""
+        return {
+            self._image(str(each.get("file_name", "")), path): (each["height"], each["width"])
+            for path, content in self._contents
+            for each in _entries(content, "images", path)
+            if all(isinstance(each.get(side), int) and each[side] for side in ("height", "width"))
+        }
+
     def _image(self, name: str, path: Path) -> Path:
         """Return where an image lies that a COCO file names."""
         name = name.replace("\\", "/")
@@ -160,6 +170,9 @@ class Coco(ChipFormat):
         if all(rings):
             return InstanceLabel(numbers, shape, tuple(rings), draw)
         return InstanceLabel.of_masks(draw(), numbers)
+
+    def labelled_size(self, chip: Chip) -> tuple[int, int] | None:
+        return self._sizes.get(chip.image)
 
     def class_names(self) -> set[str]:
         return {

@@ -65,6 +65,9 @@ class PascalVoc(ChipFormat):
             np.array([value for _, value in found], np.int64),
         )
 
+    def labelled_size(self, chip: Chip) -> tuple[int, int] | None:
+        return None if chip.label is None else xml.size_of(chip.label)
+
     def class_names(self) -> set[str]:
         return {name for path in self.label_files() for name, _ in xml.objects(path)}
 
