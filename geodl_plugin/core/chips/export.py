@@ -42,6 +42,7 @@ RUN_BYTES = 8 * 1024**2  # of the pixels of such a run
 AHEAD = 3  # runs under way a thread
 AHEAD_BYTES = 256 * 1024**2
 MOST_WARNINGS = 3  # of rasters that are unlike the first
+BACKGROUND = "background"
 PATIENCE = 0.5  # seconds between two looks whether the user cancelled
 _Image = tuple[Path, Block, Frame]
 
@@ -102,6 +103,7 @@ class _Export:
         check_image(options, self.raster, self.raster)
         self.schema = self.cutters[0].schema
         self.used = [IdentifierSet() for _ in self.cutters]
+        self.by_pixel = self.format.label in (MaskLabel, PanopticLabel)
         self._folders: set[Path] = set()  # that exist
 
     @property
@@ -125,13 +127,19 @@ class _Export:
         odd = (sentence for each in others for sentence in unlike(each, self.raster))
         for sentence in itertools.islice(odd, MOST_WARNINGS):
             progress.warn(sentence)
+        zero = self.schema.by_value(0) if self.by_pixel else None
+        if zero is not None and zero.name.strip().lower() != BACKGROUND:
+            progress.warn(
+                f"The class 0 '{zero.name}' is the background in '{self.format.keyword}': its "
+                "pixels count as those without a label. Give it another value to learn it."
+            )
         source = self.cutters[0].source
         if source is not None:
             warn_of_drafts(source.layer, progress)
 
     def write(self, folder: Path, progress: Progress) -> ChipStatistics:
         (folder / "labels" if self.format.suffix else folder).mkdir(parents=True)
-        statistics = ChipStatistics(self.schema, self.format.label in (MaskLabel, PanopticLabel))
+        statistics = ChipStatistics(self.schema, self.by_pixel)
         writer = self.format(folder, self.schema)
         total = sum(cutter.plan.count() for cutter in self.cutters)
         phase = Phase(progress, "Exporting", total, "chips")

@@ -363,6 +363,25 @@ class Told(Progress):
         self.warnings.append(message)
 
 
+@pytest.mark.parametrize(
+    ("keyword", "kind", "count"),
+    [
+        ("Classified_Tiles", "water", 1),
+        ("Classified_Tiles", "Background", 0),
+        ("COCO", "water", 0),
+    ],
+)
+def test_a_class_that_becomes_background_is_told(scene, keyword, kind, count):
+    scene.paint()
+    with VectorWriter(scene.labels, scene_crs(scene), {"value": int, "Classname": str}) as writer:
+        writer.write(rectangle(1010, 4960, 1040, 4980), {"value": 0, "Classname": kind})
+        writer.write(rectangle(1050, 4960, 1060, 4980), {"value": 1, "Classname": "reed"})
+    told, folder = Told(), str(scene.folder / "chips")
+    export_chips(ExportOptions((scene.raster,), scene.labels, folder, format=keyword), told)
+    assert len(told.warnings) == count
+    assert all("The class 0 'water' is the background" in each for each in told.warnings)
+
+
 def test_rasters_that_a_network_would_mix_up_are_told(scene):
     scene.paint().label([[40, 60, 100, 120]], ["oak"])
     second = str(scene.folder / "second.tif")
