@@ -80,7 +80,8 @@ class VectorWriter:
         self._driver = ogr.GetDriverByName(driver)
         self._dataset = attempt(self._driver.CreateDataSource, str(self._temporary))
         if self._dataset is None:
-            raise VectorError(f"'{self.path}' cannot be written: {last_error()}.")
+            self._layer = None
+            self._fail(last_error())
         reference = spatial_reference(crs) if crs else None
         options = _layer_options(driver, fields, reference, shape)
         self._layer = attempt(self._dataset.CreateLayer, self.path.stem, reference, shape, options)
@@ -94,7 +95,8 @@ class VectorWriter:
         # Those without one would be left out without a word.
         self._needs_shapes = driver == "FlatGeobuf" and shape != ogr.wkbNone
         self.count = 0
-        self._dataset.StartTransaction()
+        self._commits = bool(self._dataset.TestCapability(ogr.ODsCTransactions))
+        self._begin()
 
     def _check_shapefile(self, fields: Mapping[str, type | ogr.FieldDefn], shape: int) -> None:
         """Refuse what would be lost or renamed without a word."""
@@ -186,11 +188,15 @@ class VectorWriter:
         self.count += 1
         if self.count % TRANSACTION == 0:
             self._commit()
-            self._dataset.StartTransaction()
+            self._begin()
+
+    def _begin(self) -> None:
+        # Formats without transactions say so, where GDAL raises exceptions by one.
+        if self._commits:
+            attempt(self._dataset.StartTransaction)
 
     def _commit(self) -> None:
-        # Formats without transactions say so.
-        if attempt(self._dataset.CommitTransaction) not in (0, ogr.OGRERR_UNSUPPORTED_OPERATION):
+        if self._commits and attempt(self._dataset.CommitTransaction) != 0:
             self._fail(last_error())
 
     def _is_whole(self) -> bool:

@@ -6,9 +6,10 @@ import resource
 
 import numpy as np
 import pytest
-from osgeo import ogr
+from osgeo import gdal, ogr, osr
 
 from geodl_plugin.core.errors import VectorError
+from geodl_plugin.core.geo import vector_writer
 from geodl_plugin.core.geo.crs import spatial_reference, transform_bounds
 from geodl_plugin.core.geo.grid import GeoTransform
 from geodl_plugin.core.geo.shapes import rectangle, repaired, to_pixel_space
@@ -35,6 +36,22 @@ def test_every_format_returns_what_was_written(tmp_path, suffix):
     assert found == [(0, "ä 0", 16.0), (1, "ä 1", 16.0), (2, "ä 2", 16.0)]
     assert layer.fields["n"] == "integer"
     assert [each.name for each in tmp_path.iterdir() if "part" in each.name] == []
+
+
+@pytest.mark.parametrize("suffix", list(DRIVERS))
+def test_every_format_is_written_where_gdal_raises_exceptions(tmp_path, monkeypatch, suffix):
+    """QGIS from 3.38 has it so; formats without transactions raise one then."""
+    monkeypatch.setattr(vector_writer, "TRANSACTION", 2)
+    libraries = (gdal, ogr, osr)
+    before = [each.GetUseExceptions() for each in libraries]
+    for each in libraries:
+        each.UseExceptions()
+    try:
+        path = fill(tmp_path / f"a{suffix}")
+    finally:
+        for each, on in reversed(list(zip(libraries, before))):
+            (each.UseExceptions if on else each.DontUseExceptions)()
+    assert VectorReader(path).count == 3
 
 
 def test_a_shapefile_is_refused_what_it_would_lose(tmp_path):
