@@ -45,8 +45,7 @@ def join(paths: tuple[str, ...]) -> gdal.Dataset:
     add = alike and not first.has_declared_mask
     options = gdal.BuildVRTOptions(resolution="highest", addAlpha=add)
     target = f"/vsimem/geodl-{uuid.uuid4().hex}.vrt"
-    dataset = attempt(gdal.BuildVRT, target, sources, options=options)
-    reason = last_error()
+    dataset, reason = _built(target, sources, options)
     if dataset is None:
         raise RasterError(f"The rasters cannot be joined to one mosaic: {reason}.")
     # What does not fit, GDAL leaves out with a warning: the result would only look right.
@@ -58,6 +57,23 @@ def join(paths: tuple[str, ...]) -> gdal.Dataset:
                 "to one data type and north up, or use the processing mode SEPARATE."
             )
     return dataset
+
+
+def _built(target: str, sources: Sequence[str], options: object) -> tuple[gdal.Dataset | None, str]:
+    """Return a virtual raster, and what GDAL said while it was made.
+
+    GDAL's own memory has no warnings where it raises exceptions.
+    """
+    said: list[str] = []
+    gdal.PushErrorHandler(lambda _level, _number, text: said.append(text))
+    try:
+        dataset = gdal.BuildVRT(target, list(sources), options=options)
+    except RuntimeError as error:
+        dataset = None
+        said.append(str(error))
+    finally:
+        gdal.PopErrorHandler()
+    return dataset, " ".join(" ".join(said[-1:]).split())
 
 
 def write_in_crs(source: str, crs: str, path: Path) -> None:

@@ -148,6 +148,13 @@ def test_no_raster_of_a_mosaic_is_left_out(tmp_path):
         Raster.open([other, deep])
 
 
+def test_no_raster_is_left_out_where_gdal_raises_exceptions(tmp_path, numbers, raising):
+    one = write(tmp_path / "one.tif", numbers.astype(np.uint8))
+    deep = write(tmp_path / "deep.tif", numbers.astype(np.uint16), origin=(40, 0))
+    with pytest.raises(RasterError, match=r"'deep\.tif' cannot be joined .*type.* SEPARATE"):
+        Raster.open([one, deep])
+
+
 def write_masked(path, array, rows, origin=(0, 0)):
     write(path, array, origin=origin)
     dataset = gdal.Open(str(path), gdal.GA_Update)
