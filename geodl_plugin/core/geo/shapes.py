@@ -124,7 +124,7 @@ def polygon_of_rings(rings: Sequence[np.ndarray]) -> ogr.Geometry:
     """Return the shape that rings ``(n, 2)`` enclose by the even-odd rule."""
     whole = polygon(rings[0])
     for ring in rings[1:]:
-        whole = whole.SymDifference(polygon(ring)) or whole
+        whole = attempt(whole.SymDifference, polygon(ring)) or whole
     return whole
 
 

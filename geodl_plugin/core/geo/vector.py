@@ -13,7 +13,7 @@ from osgeo import gdal, ogr, osr
 from ..errors import VectorError
 from .crs import Bounds, bounds_through, transformation
 from .gdal_calls import attempt, last_error
-from .shapes import rectangle, straight
+from .shapes import rectangle, repaired, straight
 
 FIELD_KINDS = {
     ogr.OFTInteger: "integer",
@@ -180,7 +180,7 @@ class VectorReader:
                 geometry = attempt(straight(geometry).Intersection, rectangle(*near)) or geometry
                 if geometry.IsEmpty():
                     continue
-            if transform is not None and geometry.Transform(transform) != 0:
+            if transform is not None and attempt(geometry.Transform, transform) != 0:
                 raise VectorError(
                     f"Feature {feature.GetFID()} of '{self.name}' cannot be transformed to the "
                     "raster's coordinate reference system."
@@ -199,7 +199,8 @@ class VectorReader:
         """Return all geometries joined to one."""
         joined = ogr.Geometry(ogr.wkbPolygon)
         for feature in self.features(fields=()):
-            joined = joined.Union(feature.geometry) or joined
+            shape = repaired(feature.geometry)  # what crosses itself GEOS may refuse to join
+            joined = (shape and attempt(joined.Union, shape)) or joined
         return joined
 
     def unique_values(self, field: str) -> list[Any]:

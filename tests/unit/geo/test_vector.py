@@ -183,6 +183,18 @@ def test_wrong_files_are_named(tmp_path):
         spatial_reference("EPSG:nonsense")
 
 
+@pytest.mark.parametrize("mode", ["silent", "raising"])
+def test_polygons_that_cross_themselves_are_joined(tmp_path, request, mode):
+    if mode == "raising":
+        request.getfixturevalue("raising")
+    with VectorWriter(tmp_path / "a.gpkg", "", {"n": int}) as writer:
+        writer.write(rectangle(0, 0, 2, 2), {"n": 1})
+        writer.write_polygon([np.array([[0, 0], [4, 4], [4, 0], [0, 4]], float)], {"n": 2})
+    joined = VectorReader(tmp_path / "a.gpkg").union()
+    # Two triangles of 4 each, of which one lies by half on the square.
+    assert joined.IsValid() and joined.GetArea() == pytest.approx(4 + 8 - 2)
+
+
 def test_a_bow_tie_is_repaired_and_pixels_are_exact():
     bow = ogr.CreateGeometryFromWkt("POLYGON((0 0, 2 2, 2 0, 0 2, 0 0))")
     assert repaired(bow).GetArea() == pytest.approx(2.0)
