@@ -224,7 +224,9 @@ def rasters_of(folder: Path) -> list[str]:
     """Return the rasters in a folder by name; raise :class:`InputError` when there are none."""
     if not folder.is_dir():
         raise InputError(f"There is no folder '{folder}'. Choose an existing folder of rasters.")
-    found = sorted(str(path) for path in folder.iterdir() if path.suffix.lower() in RASTER_SUFFIXES)
+    # macOS leaves a hidden "._a.tif" beside an "a.tif" on disks of other systems.
+    visible = (path for path in folder.iterdir() if not path.name.startswith("."))
+    found = sorted(str(path) for path in visible if path.suffix.lower() in RASTER_SUFFIXES)
     if not found:
         raise InputError(f"The folder '{folder}' holds no rasters. Choose another folder.")
     return found

@@ -22,7 +22,7 @@ from qgis.core import (
 )
 from qgis.PyQt.QtCore import QVariant
 
-from geodl_plugin.algorithms.raster_parameters import layers_of
+from geodl_plugin.algorithms.raster_parameters import layers_of, rasters_of
 from geodl_plugin.core.errors import RasterError
 from geodl_plugin.core.geo.shapes import rectangle
 from geodl_plugin.core.geo.vector_writer import VectorWriter
@@ -204,3 +204,9 @@ def test_the_dialogs_offer_what_the_tools_write(provider: Any) -> None:
     vectors = provider.supportedOutputVectorLayerExtensions()
     assert "gpkg" in vectors and "dxf" not in vectors
     assert provider.defaultVectorFileExtension(True) in vectors
+
+
+def test_hidden_files_of_macos_are_no_rasters_of_a_folder(tmp_path: Path) -> None:
+    for name in ("b.tif", "._b.tif", "a.PNG"):
+        (tmp_path / name).write_bytes(b"")
+    assert rasters_of(tmp_path) == [str(tmp_path / name) for name in ("a.PNG", "b.tif")]

@@ -90,7 +90,7 @@ class VectorReference:
         features = [
             (feature.geometry, self._values[feature.attributes[self._field]])
             for feature in found
-            if feature.attributes[self._field] is not None
+            if feature.attributes[self._field] in self._values
         ]
         if any(geometry.GetDimension() == 1 for geometry, _ in features):
             raise InputError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -112,6 +113,27 @@ def check_image(options: ExportOptions, raster: Raster, first: Raster) -> None:
             f"'{raster.name}' has {raster.band_count} bands of {raster.dtype}, which {name} "
             "cannot hold. Use TIFF."
         )
+
+
+def unlike(raster: Raster, first: Raster) -> Iterator[str]:
+    """Yield what a network cannot know of chips of two rasters in one folder."""
+    if raster.dtype != first.dtype:
+        yield (
+            f"'{first.name}' holds {first.dtype} and '{raster.name}' {raster.dtype}, whose numbers "
+            "a network takes for the same light. Convert them to one data type."
+        )
+    if is_reordered(raster.band_names, first.band_names):
+        yield (
+            f"'{first.name}' has the bands {', '.join(first.band_names)}, but '{raster.name}' "
+            f"{', '.join(raster.band_names)}: a network goes by their places. Bring them into one "
+            "order."
+        )
+
+
+def is_reordered(names: Sequence[str], others: Sequence[str]) -> bool:
+    """Return whether bands have the same names, whatever their case, in another order."""
+    one, other = ([name.strip().lower() for name in each] for each in (names, others))
+    return one != other and sorted(one) == sorted(other)
 
 
 def check_folder(target: Path) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from osgeo import gdal
 
 from ..errors import CancelledError
+from ..geo.gdal_calls import attempt
 from ..geo.pair import shared_window
 from ..geo.polygonize import polygonize
 from ..geo.raster import Block, Raster
@@ -113,15 +116,19 @@ class Cutter:
             return None
         labelled = shapes is not None
         shapes = [each for each in shapes or () if self._counts(each, place)]
-        if labelled and not shapes and not self._wants_empty(place):
-            return None
-        if place.fid is not None and all(each.fid != place.fid for each in shapes):
+        if labelled and not self._wants(place, shapes):
             return None
         block = read_frame(raster, frame)
         other = None if second is None else read_frame(second, frame)
         if not block.valid.any() or (other is not None and not other.valid.any()):
             return None
-        objects = None if handles.instances is None else handles.instances.shapes(frame)
+        shapes = _with_data(shapes, block.valid)
+        if labelled and not self._wants(place, shapes):
+            return None
+        objects = None
+        if handles.instances is not None:
+            found = handles.instances.shapes(frame)
+            objects = _with_data([each for each in found if self._counts(each, place)], block.valid)
         scene = ChipScene(shapes, frame, block.valid, objects, place.value)
         if self.options.blacken:
             block = _blackened(block, scene, place.fid)
@@ -129,7 +136,7 @@ class Cutter:
             frame,
             block,
             scene,
-            scene.label(self.format.label),
+            self.format.stored(scene.label(self.format.label)),
             BandStatistics.of(block.valid_pixels()),
             other,
             tuple(shape.fid for shape in shapes),
@@ -157,9 +164,12 @@ class Cutter:
         """Return whether enough of a feature lies on a chip, which its own always does."""
         return shape.fid == place.fid or shape.share >= self.options.min_overlap
 
-    def _wants_empty(self, place: Place) -> bool:
-        own = place.fid is not None or self.format.label is ClassLabel
-        return self.options.empty_tiles and not own
+    def _wants(self, place: Place, shapes: Sequence[LabelledShape]) -> bool:
+        """Return whether a chip with these features is written."""
+        if place.fid is not None:
+            return any(each.fid == place.fid for each in shapes)
+        empty = self.options.empty_tiles and self.format.label is not ClassLabel
+        return bool(shapes) or empty
 
     def _handles(self) -> _Handles:
         """Return this thread's own handles."""
@@ -187,9 +197,37 @@ def _open(rasters: tuple[str, ...], cell_size: float) -> Raster:
 
 def _vector(path: str, layer: str, scratch: Path) -> tuple[str, str]:
     """Return labels as a vector layer: a class raster becomes polygons."""
-    if path and not layer and Path(path).suffix.lower() in RASTER_LABELS:
+    if path and not layer and _is_raster(path):
         return str(polygonize(path, scratch)), ""
     return path, layer
+
+
+def _is_raster(path: str) -> bool:
+    """Return whether a file is a raster: by its name, else what GDAL opens as no vector layer."""
+    if Path(path).suffix.lower() in RASTER_LABELS:
+        return True
+    kinds = (gdal.OF_VECTOR, gdal.OF_RASTER)
+    vector, raster = (attempt(gdal.OpenEx, path, kind) is not None for kind in kinds)
+    return raster and not vector
+
+
+def _with_data(shapes: Sequence[LabelledShape], valid: np.ndarray) -> list[LabelledShape]:
+    """Return the features of which a chip shows something: not those that lie on no data."""
+    if valid.all():
+        return list(shapes)
+    return [each for each in shapes if _shows(each, valid)]
+
+
+def _shows(shape: LabelledShape, valid: np.ndarray) -> bool:
+    xmin, ymin, xmax, ymax = shape.box
+    rows = slice(int(max(ymin, 0)), max(math.ceil(ymax), 1))
+    cols = slice(int(max(xmin, 0)), max(math.ceil(xmax), 1))
+    around = valid[rows, cols]
+    if around.all() or not around.any():
+        return bool(around.any())
+    pixels = burn([(shape.outline, 1)], valid.shape, shape.frame.geotransform) > 0
+    # What covers no pixel's centre is as good as the pixels around it.
+    return bool(valid[pixels].any()) or not pixels.any()
 
 
 def _blackened(block: Block, scene: ChipScene, fid: int | None) -> Block:

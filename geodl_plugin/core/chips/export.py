@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import itertools
 import os
 import shutil
 import tempfile
@@ -27,7 +28,7 @@ from ..places import temporary_folder
 from ..progress import Phase, Progress
 from ..replacing import replace
 from ..samples.prelabel import warn_of_drafts
-from .checks import check_folder, check_image, check_options, tell_unused
+from .checks import check_folder, check_image, check_options, tell_unused, unlike
 from .cutting import Cut, Cutter
 from .description import MAP, describe
 from .formats import ChipFormat, WrittenChip, chip_format
@@ -43,6 +44,8 @@ RUN = 8  # neighbouring chips that are cut, and written, in one piece of work
 RUN_BYTES = 8 * 1024**2  # of the pixels of such a run
 AHEAD = 3  # runs under way a thread
 AHEAD_BYTES = 256 * 1024**2
+MOST_WARNINGS = 3  # of rasters that are unlike the first
+BACKGROUND = "background"
 PATIENCE = 0.5  # seconds between two looks whether the user cancelled
 _Image = tuple[Path, Block, Frame]
 
@@ -104,6 +107,7 @@ class _Export:
         check_image(options, self.raster, self.raster)
         self.schema = self.cutters[0].schema
         self.used = [IdentifierSet() for _ in self.cutters]
+        self.by_pixel = self.format.label in (MaskLabel, PanopticLabel)
         self._folders: set[Path] = set()  # that exist
 
     @property
@@ -121,16 +125,26 @@ class _Export:
             cutter.close()
 
     def warn(self, progress: Progress) -> None:
-        """Tell what may be wrong with labels and options, before they are used."""
+        """Tell what may be wrong with rasters, labels and options, before they are used."""
         tell_unused(self.options, progress)
         tell(self.left_out, progress)
+        others = (cutter.raster for cutter in self.cutters[1:])
+        odd = (sentence for each in others for sentence in unlike(each, self.raster))
+        for sentence in itertools.islice(odd, MOST_WARNINGS):
+            progress.warn(sentence)
+        zero = self.schema.by_value(0) if self.by_pixel else None
+        if zero is not None and zero.name.strip().lower() != BACKGROUND:
+            progress.warn(
+                f"The class 0 '{zero.name}' is the background in '{self.format.keyword}': its "
+                "pixels count as those without a label. Give it another value to learn it."
+            )
         source = self.cutters[0].source
         if source is not None:
             warn_of_drafts(source.layer, progress)
 
     def write(self, folder: Path, progress: Progress) -> ChipStatistics:
         (folder / "labels" if self.format.suffix else folder).mkdir(parents=True)
-        statistics = ChipStatistics(self.schema, self.format.label in (MaskLabel, PanopticLabel))
+        statistics = ChipStatistics(self.schema, self.by_pixel)
         writer = self.format(folder, self.schema)
         total = sum(cutter.plan.count() for cutter in self.cutters)
         phase = Phase(progress, "Exporting", total, "chips")

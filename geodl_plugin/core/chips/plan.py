@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from osgeo import ogr
 
 from ..errors import OutsideError
+from ..geo.gdal_calls import attempt
 from ..geo.grid import Window, chip_windows, positions
 from ..geo.raster import Raster
 from ..geo.sampling import Frame, turned
-from ..geo.shapes import bounds_window, polygon, window_bounds
+from ..geo.shapes import bounds_window, polygon, solid, window_bounds
 from ..geo.vector import Geometry, VectorReader
 from .options import ExportOptions
 from .source import LabelSource
@@ -46,8 +48,9 @@ class Plan:
         self.raster = raster
         self.source = source
         self.area = self._area()
+        mask = self._whole_mask()
         # Prepared: else all of a mask would be read again for each chip.
-        self._mask = [each.CreatePreparedGeometry() for each in self._masks()]
+        self._mask = None if mask is None else mask.CreatePreparedGeometry()
 
     def places(self) -> Iterator[Place]:
         """Yield the places, row by row; turned passes come after the straight one."""
@@ -85,9 +88,9 @@ class Plan:
         options = self.options
         for fid, value, (xmin, ymin, xmax, ymax) in self.source.boxes() if self.source else ():
             if options.bounding_box:
-                left, top = max(math.floor(xmin), 0), max(math.floor(ymin), 0)
-                width = max(min(math.ceil(xmax), self.raster.width) - left, 1)
-                height = max(min(math.ceil(ymax), self.raster.height) - top, 1)
+                left, top = (max(math.floor(least + EDGE), 0) for least in (xmin, ymin))
+                width = max(min(math.ceil(xmax - EDGE), self.raster.width) - left, 1)
+                height = max(min(math.ceil(ymax - EDGE), self.raster.height) - top, 1)
             else:
                 width, height = options.width, options.height
                 left = _moved_inside((xmin + xmax) / 2, width, self.raster.width)
@@ -117,10 +120,7 @@ class Plan:
     def _allowed(self, frame: Frame) -> bool:
         if frame.window is not None and self.area.intersection(frame.window) is None:
             return False
-        if not self.options.mask:
-            return True
-        outline = polygon(frame.corners())
-        return any(shape.Contains(outline) for shape in self._mask)
+        return self._mask is None or self._mask.Contains(polygon(frame.corners()))
 
     def _area(self) -> Window:
         if self.options.extent is None:
@@ -132,10 +132,11 @@ class Plan:
             )
         return area
 
-    def _masks(self) -> list[Geometry]:
+    def _whole_mask(self) -> Geometry | None:
+        """Return all polygons of the mask near the raster as one: a chip may lie on several."""
         options, raster = self.options, self.raster
         if not options.mask:
-            return []
+            return None
         layer = VectorReader(options.mask, options.mask_layer or None)
         tolerance = EDGE * math.sqrt(raster.geotransform.cell_area())
         # A chip may hang over the raster's edge.
@@ -147,13 +148,15 @@ class Plan:
         )
         bounds = window_bounds(whole, raster.geotransform)
         found = layer.features(bounds, raster.crs, [], around=bounds)
-        shapes = [feature.geometry.Buffer(tolerance) for feature in found]
-        if not shapes:
+        shapes = ogr.Geometry(ogr.wkbGeometryCollection)
+        for feature in found:
+            shapes.AddGeometry(feature.geometry.Buffer(tolerance))
+        if shapes.IsEmpty():
             raise OutsideError(
                 f"The mask '{layer.name}' lies outside of '{raster.name}'. "
                 "Choose polygons that meet the raster."
             )
-        return shapes
+        return attempt(ogr.ForceToMultiPolygon(solid(shapes)).UnionCascaded) or shapes.Buffer(0)
 
 
 def _follows(one: Place, other: Place) -> bool:

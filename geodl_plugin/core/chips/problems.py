@@ -235,6 +235,13 @@ def label_problems(
     except TrainingDataError as error:
         yield fatal(Kind.SIZE, str(error))
         return
+    said = folder.reader.labelled_size(chip)
+    if said not in (None, shape):
+        yield warning(
+            Kind.SIZE,
+            f"'{place}' is {shape[1]} by {shape[0]} pixels, but an image of {said[1]} by {said[0]} "
+            "was labelled: the objects lie elsewhere. Use the image that was labelled.",
+        )
     if isinstance(label, PanopticLabel):
         yield from _mask_problems(folder, place, label.mask)
         if label.mask.values.any():

@@ -10,14 +10,19 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError
+from ..geo.gdal_calls import attempt
 from ..geo.raster import Raster
 from ..geo.sampling import Frame
-from ..geo.shapes import area_of, rectangle, repaired, to_pixel_space, window_bounds
+from ..geo.shapes import area_of, rectangle, repaired, solid, to_pixel_space, window_bounds
 from ..geo.vector import Feature, Geometry, VectorReader
 from ..samples.classes import Classes, read_classes, require_overlap
 from ..samples.schema import Schema
 
 Box = tuple[float, float, float, float]  # (xmin, ymin, xmax, ymax)
+# Pixels: what reaches less far onto a chip, or beyond it, does so by the rounding of coordinates,
+# and boxes are written to this precision.
+LEAST_REACH = 0.01
+DECIMALS = 4  # of a pixel: what lies on a chip's edge lies there exactly
 
 
 @dataclass(frozen=True)
@@ -207,14 +212,28 @@ def _shape(feature: _Labelled, frame: Frame) -> LabelledShape | None:
     box = _upright_box(feature.bounds, frame)
     if box is not None and _holds(frame, box):
         return LabelledShape(*about, box, 1.0, feature.area)
-    whole = to_pixel_space(feature.outline, frame.geotransform)
-    part = whole.Intersection(rectangle(0, 0, frame.width, frame.height))
-    area, left = area_of(whole), area_of(part)
+    whole, cut = _cut(feature.outline, frame)
+    area, left = area_of(whole), area_of(cut)
     if area <= 0 or left <= 0:
         return None
-    xmin, xmax, ymin, ymax = part.GetEnvelope()
-    box = (xmin, ymin, xmax, ymax)
-    return LabelledShape(*about, box, left / area, feature.area, part)
+    part = solid(cut)
+    box, extent = _envelope(part), _envelope(whole)
+    thin = min(box[2] - box[0], box[3] - box[1]) < LEAST_REACH
+    inside = _holds(frame, extent, LEAST_REACH)
+    if thin and not inside:
+        return None
+    return LabelledShape(*about, box, 1.0 if inside else left / area, feature.area, part)
+
+
+def _cut(outline: Geometry, frame: Frame) -> tuple[Geometry, Geometry | None]:
+    """Return a feature in the pixels of a chip, and what lies on the chip."""
+    chip = rectangle(0, 0, frame.width, frame.height)
+    whole = to_pixel_space(outline, frame.geotransform, DECIMALS)
+    cut = attempt(whole.Intersection, chip)
+    if cut is None:  # vertices that lie closer together have made it cross itself
+        whole = to_pixel_space(outline, frame.geotransform)
+        cut = attempt(whole.Intersection, chip)
+    return whole, cut
 
 
 def _upright_box(bounds: Box, frame: Frame) -> Box | None:
@@ -227,5 +246,12 @@ def _upright_box(bounds: Box, frame: Frame) -> Box | None:
     return cols[0], rows[0], cols[1], rows[1]
 
 
-def _holds(frame: Frame, box: Box) -> bool:
-    return box[0] >= 0 and box[1] >= 0 and box[2] <= frame.width and box[3] <= frame.height
+def _envelope(geometry: Geometry) -> Box:
+    xmin, xmax, ymin, ymax = geometry.GetEnvelope()
+    return xmin, ymin, xmax, ymax
+
+
+def _holds(frame: Frame, box: Box, slack: float = 0.0) -> bool:
+    xmin, ymin, xmax, ymax = box
+    right, bottom = frame.width + slack, frame.height + slack
+    return xmin >= -slack and ymin >= -slack and xmax <= right and ymax <= bottom

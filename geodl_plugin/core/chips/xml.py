@@ -70,6 +70,15 @@ def box_of(entry: ElementTree.Element, path: Path) -> list[float]:
     return box
 
 
+def size_of(path: Path) -> tuple[int, int] | None:
+    """Return rows and columns of the image that a label file is for; none where it says 0."""
+    root = parse(path)
+    sides = [(root.findtext(f"size/{side}") or "").strip() for side in ("height", "width")]
+    if not all(side.isdecimal() and int(side) for side in sides):
+        return None
+    return int(sides[0]), int(sides[1])
+
+
 def parse(path: Path) -> ElementTree.Element:
     """Read a label file.
 

@@ -9,6 +9,7 @@ from osgeo import gdal, gdal_array, ogr
 
 from ..errors import RasterError
 from .crs import spatial_reference
+from .dataset_facts import value_names
 from .gdal_calls import attempt, last_error
 from .grid import GeoTransform
 from .shapes import point, repaired, rings_of
@@ -111,15 +112,15 @@ def _regions(mask: np.ndarray) -> list[ogr.Geometry]:
 
 
 def _describe(layer: ogr.Layer, band: gdal.Band) -> None:
-    names, table = band.GetCategoryNames() or [], band.GetColorTable()
+    names, table = value_names(band), band.GetColorTable()
     if not names and table is None:
         return
     layer.ResetReading()
     for feature in layer:
         value = feature.GetField("value")
-        if value < len(names) and names[value]:
+        if value in names:
             feature.SetField("Classname", names[value])
-        if table is not None and value < table.GetCount():
+        if table is not None and 0 <= value < table.GetCount():
             for name, part in zip(COLORS, table.GetColorEntry(value)):
                 feature.SetField(name, part)
         layer.SetFeature(feature)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from osgeo import ogr
@@ -16,11 +16,40 @@ _WITHOUT_AREA = (ogr.wkbPoint, ogr.wkbMultiPoint, ogr.wkbLineString, ogr.wkbMult
 
 
 def repaired(geometry: ogr.Geometry) -> ogr.Geometry | None:
-    """Return a valid geometry of the same shape, ``None`` when nothing is left of it."""
+    """Return a valid geometry of the same shape, ``None`` when nothing is left of it.
+
+    Of areas the spikes go, of collections what is no area where there is one.
+    """
     if attempt(geometry.IsValid):
-        return geometry
+        return solid(geometry)
     made = attempt(geometry.MakeValid)
-    return None if made is None or made.IsEmpty() else made
+    return None if made is None or made.IsEmpty() else solid(made)
+
+
+def solid(geometry: ogr.Geometry) -> ogr.Geometry:
+    """Return only the areas of a collection that has areas; other geometries as they are.
+
+    Beside areas lie lines and points where a shape is repaired, or touches what it is cut with.
+    """
+    if ogr.GT_Flatten(geometry.GetGeometryType()) != ogr.wkbGeometryCollection:
+        return geometry
+    areas = list(_areas(geometry))
+    if len(areas) < 2:
+        return areas[0].Clone() if areas else geometry
+    several = ogr.Geometry(ogr.wkbMultiPolygon)
+    for area in areas:
+        several.AddGeometry(area)
+    return several
+
+
+def _areas(geometry: ogr.Geometry) -> Iterator[ogr.Geometry]:
+    """Yield the polygons of a collection, at any depth."""
+    for index in range(geometry.GetGeometryCount()):
+        part = geometry.GetGeometryRef(index)
+        if ogr.GT_IsSubClassOf(ogr.GT_Flatten(part.GetGeometryType()), ogr.wkbGeometryCollection):
+            yield from _areas(part)
+        elif part.GetDimension() == 2:
+            yield straight(part)
 
 
 def area_of(geometry: ogr.Geometry | None) -> float:
@@ -45,20 +74,30 @@ def straight(geometry: ogr.Geometry) -> ogr.Geometry:
     return geometry.GetLinearGeometry() if geometry.HasCurveGeometry() else geometry
 
 
-def to_pixel_space(geometry: ogr.Geometry, geotransform: GeoTransform) -> ogr.Geometry:
-    """Return a copy of a geometry whose coordinates are (col, row) positions."""
+def to_pixel_space(
+    geometry: ogr.Geometry, geotransform: GeoTransform, decimals: int | None = None
+) -> ogr.Geometry:
+    """Return a copy of a geometry whose coordinates are (col, row) positions.
+
+    Args:
+        geometry: in map coordinates.
+        geotransform: of the pixels.
+        decimals: to which the positions are rounded; not at all where not given.
+    """
     flat = straight(geometry).Clone()
     flat.FlattenTo2D()
-    _transform(flat, geotransform)
+    _transform(flat, geotransform, decimals)
     return flat
 
 
-def _transform(geometry: ogr.Geometry, geotransform: GeoTransform) -> None:
+def _transform(geometry: ogr.Geometry, geotransform: GeoTransform, decimals: int | None) -> None:
     for index in range(geometry.GetGeometryCount()):
-        _transform(geometry.GetGeometryRef(index), geotransform)
+        _transform(geometry.GetGeometryRef(index), geotransform, decimals)
     count = geometry.GetPointCount() if geometry.GetGeometryCount() == 0 else 0
     if count:
         pixels = geotransform.to_pixels(np.array(geometry.GetPoints())[:, :2])
+        if decimals is not None:
+            pixels = pixels.round(decimals)
         for index, (col, row) in enumerate(pixels.tolist()):
             geometry.SetPoint_2D(index, col, row)
 
@@ -95,7 +134,7 @@ def polygon_of_rings(rings: Sequence[np.ndarray]) -> ogr.Geometry:
     """Return the shape that rings ``(n, 2)`` enclose by the even-odd rule."""
     whole = polygon(rings[0])
     for ring in rings[1:]:
-        whole = whole.SymDifference(polygon(ring)) or whole
+        whole = attempt(whole.SymDifference, polygon(ring)) or whole
     return whole
 
 

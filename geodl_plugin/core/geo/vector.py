@@ -182,7 +182,7 @@ class VectorReader:
                 geometry = attempt(straight(geometry).Intersection, rectangle(*near)) or geometry
                 if geometry.IsEmpty():
                     continue
-            if transform is not None and geometry.Transform(transform) != 0:
+            if transform is not None and attempt(geometry.Transform, transform) != 0:
                 raise VectorError(
                     f"Feature {feature.GetFID()} of '{self.name}' cannot be transformed to the "
                     "raster's coordinate reference system."
@@ -216,6 +216,8 @@ class VectorReader:
     def unique_values(self, field: str) -> list[Any]:
         """Return the different values of a field that are not empty, sorted.
 
+        Blank text is empty, which is what QGIS leaves where somebody clears a value.
+
         Raises:
             VectorError: when there is no such field, or it holds lists.
         """
@@ -229,7 +231,7 @@ class VectorReader:
         if values is None:
             self._layer.ResetReading()
             values = {feature.GetField(name) for feature in self._layer}
-        return sorted(value for value in values if value is not None)
+        return sorted(value for value in values if not _is_blank(value))
 
     def _distinct(self, field: str) -> set[Any] | None:
         """Return the values of a field as the file's own engine finds them, if it can."""
@@ -242,6 +244,13 @@ class VectorReader:
             return {feature.GetField(0) for feature in result}
         finally:
             self._dataset.ReleaseResultSet(result)
+
+
+def _is_blank(value: object) -> bool:
+    """Return whether the value of a field says nothing."""
+    if isinstance(value, str):
+        return not value.strip()
+    return value is None or value != value  # what is no number differs from itself
 
 
 def _within(geometry: ogr.Geometry, bounds: Bounds) -> bool:

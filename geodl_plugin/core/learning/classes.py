@@ -30,12 +30,12 @@ def learned(schema: Schema, ignored: str, task: Task) -> tuple[Schema, bool]:
         InputError: when a class is unknown, or too few are left.
     """
     left, background = list(schema.classes), False
-    names = {each.name.lower() for each in schema.classes}
+    names = {each.name.strip().lower() for each in schema.classes}
     for entry in names_in(ignored, lambda entry: entry.lower() in names):
         if entry.lower() in ("0", BACKGROUND) and task in _WITH_BACKGROUND:
             background = True
             continue
-        named = [each for each in schema.classes if each.name.lower() == entry.lower()]
+        named = [each for each in schema.classes if each.name.strip().lower() == entry.lower()]
         # Where names are numbers, they go before the values.
         found = named or [each for each in schema.classes if str(each.value) == entry]
         if not found:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..chips.checks import is_reordered
 from ..chips.folder import ChipFolder, open_folder
 from ..chips.formats import Chip, ChipFormat, recognise
 from ..chips.formats import folders as subfolders
@@ -121,8 +122,8 @@ def _join(folders: Sequence[ChipFolder]) -> ChipFolder:
 
 def _declared(one: ChipFolder, other: ChipFolder) -> Iterator[tuple[str, str, str]]:
     """Yield what both folders tell of their chips and their pixels do not show."""
-    names = [[name.strip().lower() for name in each.band_names] for each in (one, other)]
-    if sorted(names[0]) == sorted(names[1]):  # bands of other names may be the same ones
+    names = [each.band_names for each in (one, other)]
+    if is_reordered(*names):  # bands of other names may be the same ones
         yield "the bands", ", ".join(names[0]), ", ".join(names[1])
     for key in ("CropTileMode", "BlackenAroundFeature"):
         told = [each.definition.get(key) for each in (one, other)]

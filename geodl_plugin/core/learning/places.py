@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ from .clashes import Clashes
 COMMON = "EPSG:4326"
 GAP = 9.0  # between places that have nothing to do with each other, in sides of a chip
 UNKNOWN = ""
+VERSION = re.compile(r"\.rf\.\w+$")  # of a photo, as Roboflow names it
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,7 @@ def find_places(
     systems: Sequence[str],
     folders: Sequence[Path],
     placed: Sequence[bool] | None = None,
+    names: Sequence[str] | None = None,
 ) -> Places:
     """Compare where chips lie.
 
@@ -61,14 +64,16 @@ def find_places(
         systems: of the chips, as well-known text; empty where unknown.
         folders: of the chips.
         placed: whether they have a place; all have where not given.
+        names: of the chips. Of those without a place, versions of one photo share its place.
     """
+    photos = _photos(names or [str(index) for index in range(len(footprints))])
     loose = np.zeros(len(footprints), bool) if placed is None else ~np.array(placed, bool)
     bounds = np.array(footprints, float).reshape(-1, 4)
     merged = _merge(systems)
     known = [text for text in dict.fromkeys(merged) if text]
     common, strange = _in_common(bounds, merged) if len(known) > 1 else (bounds, set())
     groups = _groups(merged, strange, folders)
-    apart = [_without_place_apart(common[group], loose[group]) for group in groups]
+    apart = [_without_place_apart(common[group], loose[group], photos[group]) for group in groups]
     pairs = [_pairs(group, each) for group, each in zip(groups, apart)]
     if len(known) > 1:
         # In another system neighbours would overlap a little: those of one are compared in it.
@@ -144,20 +149,31 @@ def _side_by_side(groups: Sequence[np.ndarray]) -> np.ndarray:
     return np.concatenate(placed)
 
 
-def _without_place_apart(footprints: np.ndarray, loose: np.ndarray) -> np.ndarray:
-    """Return footprints of which those without a place do not touch each other nor the rest.
+def _photos(names: Sequence[str]) -> np.ndarray:
+    """Return the number ``(n,)`` of the photo that each chip is.
+
+    Roboflow makes several versions of a photo, lighter or turned, and tells them apart by a code.
+    """
+    numbers: dict[str, int] = {}
+    return np.array([numbers.setdefault(VERSION.sub("", name), len(numbers)) for name in names])
+
+
+def _without_place_apart(
+    footprints: np.ndarray, loose: np.ndarray, photos: np.ndarray
+) -> np.ndarray:
+    """Return footprints of which those without a place do not touch other photos nor the rest.
 
     Where all have the same upper left corner, none has a place.
     """
     if len(footprints) > 1 and np.ptp(footprints[:, [0, 3]], axis=0).max() == 0:
         loose = np.ones(len(footprints), bool)
-    count = int(loose.sum())
-    if not count:
+    if not loose.any():
         return footprints
     own, rest = footprints[loose], footprints[~loose]
     step = (own[:, 2] - own[:, 0]).max() + 1
     first = rest[:, 2].max() + 1 if len(rest) else own[0, 0]
-    moves = first + step * np.arange(count) - own[:, 0]
+    places = np.unique(photos[loose], return_inverse=True)[1]
+    moves = first + step * places - own[:, 0]
     result = footprints.copy()
     result[loose] = own + moves[:, None] * np.array([1.0, 0.0, 1.0, 0.0])
     return result

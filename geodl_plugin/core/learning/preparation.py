@@ -181,7 +181,8 @@ def _places(store: ChipStore, collection: Collection, phase: Phase) -> Places:
         footprints.append(folder.footprint(chip))
         phase.step()
     bounds, systems, placed = zip(*footprints)
-    return find_places(bounds, systems, collection.sources, placed)
+    names = [chip.name for chip in folder.chips]
+    return find_places(bounds, systems, collection.sources, placed, names)
 
 
 def _images(store: ChipStore, chosen: Sequence[int]) -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -203,9 +203,10 @@ def class_of_json(entry: Mapping[str, Any], place: int) -> ClassDefinition:
     color = fields.get("Color")
     color = color if isinstance(color, list) else []
     rgb = [part for part in color if isinstance(part, (int, float)) and 0 <= part <= 255]
+    name = fields.get("Name", fields.get("ClassName"))
     return ClassDefinition(
         int(value),
-        str(fields.get("Name", fields.get("ClassName", int(value)))),
+        str(int(value) if name is None else name),
         (int(rgb[0]), int(rgb[1]), int(rgb[2])) if len(rgb) == 3 else default_color(place),
     )
 

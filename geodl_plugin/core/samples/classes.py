@@ -100,8 +100,8 @@ def _match(content: Any, schema: Schema, field: str) -> int:
 
 
 def _whole(content: Any, field: str) -> int:
-    whole = isinstance(content, (int, float)) and content == int(content)
-    if whole and 0 <= content <= CLASS_LIMIT:
+    number = isinstance(content, (int, float)) and 0 <= content <= CLASS_LIMIT
+    if number and content == int(content):
         return int(content)
     raise InputError(
         f"The field '{field}' holds '{content}', which is no class value. "

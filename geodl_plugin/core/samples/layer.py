@@ -253,7 +253,7 @@ def _copy(
         count = feature.attributes.get(COUNT)
         if count is None and raster is not None:
             count = _pixels(geometry, raster)
-        _write(writer, kind, geometry, count, feature.attributes.get(CONFIDENCE))
+        _write(writer, kind, geometry, count, _number(feature.attributes.get(CONFIDENCE)))
         if present is not None:
             present.add(kind.value, geometry)
     if left_out:
@@ -296,6 +296,14 @@ def _write(
 ) -> None:
     values = {**sample_attributes(kind), COUNT: count, CONFIDENCE: confidence}
     writer.write(geometry, values)
+
+
+def _number(content: float | str | None) -> float | None:
+    """Return a confidence; a text that is no number is of another kind, and makes no draft."""
+    try:
+        return None if content is None else float(content)
+    except ValueError:
+        return None
 
 
 def sample_attributes(each: ClassDefinition) -> dict[str, int | str]:

@@ -199,6 +199,14 @@ def test_polygons_in_another_system_by_name(tmp_path: Path) -> None:
     assert figures["OVERALL_ACCURACY"] == 1.0
 
 
+def test_a_polygon_with_a_blank_class_is_not_compared(tmp_path: Path) -> None:
+    result = raster(tmp_path / "a.tif", half())
+    boxes = [((0, 0, 10, 20), "ground"), ((10, 0, 20, 10), "Tree"), ((10, 10, 20, 20), " ")]
+    truth = polygons(tmp_path / "b.gpkg", boxes, str)
+    figures = assess(PixelAssessment(result, truth, ""), Progress())
+    assert figures["OVERALL_ACCURACY"] == 1.0
+
+
 def test_points(tmp_path: Path) -> None:
     result = raster(tmp_path / "a.tif", half())
     path = tmp_path / "points.gpkg"

@@ -107,6 +107,53 @@ def test_a_chip_is_as_large_as_its_feature_and_black_around(scene, export, keywo
     assert black.definition["BlackenAroundFeature"] is True
 
 
+ROUND_GRID = GeoTransform(1000.0, 0.5, 0.0, 5000.0, 0.0, -0.5)
+ODD_GRID = GeoTransform(424321.1357, 0.39, 0.0, 7301234.777, 0.0, -0.39)
+BOARD = [[c, r, c + 64, r + 64] for r in range(0, 640, 128) for c in range(0, 640, 128)]
+
+
+@pytest.mark.parametrize("ratio", [0.0, 1.0])
+@pytest.mark.parametrize("keyword", ["PASCAL_VOC_rectangles", "Labeled_Tiles", "COCO"])
+def test_labels_along_the_chips_edges_lie_on_one_chip_each(scene, export, keyword, ratio):
+    """Coordinates are rounded, and a feature reaches a billionth of a pixel onto the next chip."""
+    scene.paint(shape=(1, 640, 640), geotransform=ODD_GRID).label(BOARD, list(range(1, 26)))
+    folder = export(format=keyword, min_overlap=ratio)
+    labels = [folder.read_label(chip) for chip in folder.chips]
+    assert [list(label.values) for label in labels] == [[value] for value in range(1, 26)]
+    if keyword != "Labeled_Tiles":
+        assert np.allclose([label.boxes for label in labels], [0, 0, 64, 64], atol=1e-6)
+
+
+@pytest.mark.parametrize("grid", [ROUND_GRID, ODD_GRID], ids=["round", "odd"])
+def test_a_box_does_not_reach_along_the_chips_edge(scene, export, grid):
+    """What a feature has beside the chip touches it, or reaches onto it by rounding."""
+    scene.paint(shape=(1, 640, 640), geotransform=grid)
+    corners = [(c, r) for r in range(0, 640, 64) for c in range(0, 640, 128)]
+    target = spatial_reference(scene_crs(scene)).ExportToWkt()
+    with VectorWriter(scene.labels, target, {"kind": int}) as writer:
+        for value, (col, row) in enumerate(corners, 1):
+            hook = [[40, 0], [80, 0], [80, 50], [64, 50], [64, 10], [40, 10]]
+            writer.write_polygon([grid.to_map(np.array(hook) + [col, row])], {"kind": value})
+    folder = export()
+    boxes = [folder.read_label(chip).boxes.tolist() for chip in folder.chips]
+    assert boxes == [[[40, 0, 64, 10]], [[0, 0, 16, 50]]] * len(corners)
+
+
+def test_a_spike_makes_no_box_larger(scene, export):
+    scene.paint(shape=(1, 128, 128))
+    spike = [[5, 90], [90, 90], [90, 70], [50, 70], [50, 10], [50, 70], [5, 70], [5, 90]]
+    with VectorWriter(scene.labels, scene_crs(scene), {"kind": str}) as writer:
+        writer.write_polygon([scene.geotransform.to_map(np.array(spike))], {"kind": "oak"})
+    folder = export(width=128, height=128)
+    assert folder.read_label(folder.chips[0]).boxes.tolist() == [[5, 70, 90, 90]]
+
+
+def test_a_chip_is_not_larger_than_its_feature_by_rounding(scene, export):
+    scene.paint(shape=(1, 640, 640), geotransform=ODD_GRID).label(BOARD, ["oak"] * 25)
+    folder = export(format="Labeled_Tiles", stride_x=0, stride_y=0, bounding_box=True)
+    assert {folder.read_image(chip).valid.shape for chip in folder.chips} == {(64, 64)}
+
+
 @pytest.mark.parametrize("keyword", ["Labeled_Tiles", "Imagenet", "MultiLabeled_Tiles"])
 def test_a_chip_of_a_large_feature_shows_that_feature(scene, export, keyword):
     scene.paint().label([[20, 20, 280, 280], [140, 140, 160, 160]], ["field", "tree"])
@@ -115,6 +162,19 @@ def test_a_chip_of_a_large_feature_shows_that_feature(scene, export, keyword):
         folder.schema.by_value(folder.read_label(chip).values[0]).name for chip in folder.chips
     ]
     assert sorted(found) == ["field", "tree"]
+
+
+@pytest.mark.parametrize(
+    ("keyword", "counts"),
+    [("Labeled_Tiles", [1, 1]), ("Imagenet", [1, 1]), ("MultiLabeled_Tiles", [1, 2])],
+)
+def test_statistics_count_the_classes_that_are_written(scene, export, keyword, counts):
+    boxes = [[10, 20, 50, 60], [52, 20, 60, 60], [150, 150, 190, 190]]
+    scene.paint().label(boxes, ["oak", "pine", "pine"])
+    folder = export(format=keyword)
+    assert len(folder.chips) == 2
+    counted = json.loads((folder.path / "esri_accumulated_stats.json").read_text())["FeatureStats"]
+    assert counted["NumFeaturesPerClass"] == counted["NumImagesPerClass"] == counts
 
 
 def test_a_feature_around_its_chip_does_not_make_one_of_another_class(scene, export):
@@ -126,6 +186,28 @@ def test_a_feature_around_its_chip_does_not_make_one_of_another_class(scene, exp
     folder = export(format="Labeled_Tiles", stride_x=0, stride_y=0)
     (chip,) = folder.chips
     assert folder.schema.by_value(folder.read_label(chip).values[0]).name == "tree"
+
+
+@pytest.mark.parametrize("keyword", ["PASCAL_VOC_rectangles", "COCO", "YOLO", "RCNN_Masks"])
+def test_objects_that_lie_on_no_data_are_no_objects(scene, export, keyword):
+    """Else a network would look for them where there is nothing; and a chip of them is empty."""
+    scene.paint(empty=(slice(0, 300), slice(0, 30)))
+    outside, part, small = [5, 5, 20, 20], [20, 30, 50, 36], [40.6, 40.6, 40.9, 40.9]
+    scene.label([outside, part, small, [5, 70, 20, 90]], [1, 2, 3, 4])
+    (chip,) = (folder := export(format=keyword)).chips
+    values = {2} if keyword == "RCNN_Masks" else {2, 3}  # whose masks hold no pixel of the third
+    assert set(folder.read_label(chip).values) == values
+
+
+def test_a_chip_has_no_class_of_what_lies_on_no_data(scene, export):
+    scene.paint(empty=(slice(0, 64), slice(0, 40)))
+    corner = rectangle(1000, 4969, 1031, 5000).Difference(rectangle(1020, 4969, 1031, 5000))
+    with VectorWriter(scene.labels, scene_crs(scene), {"kind": str}) as writer:
+        writer.write(corner, {"kind": "lake"})
+        writer.write(rectangle(1025, 4980, 1027, 4982), {"kind": "tree"})
+    folder = export(format="Labeled_Tiles", stride_x=0, stride_y=0)
+    found = [folder.read_label(chip).values for chip in folder.chips]
+    assert [folder.schema.by_value(value).name for (value, *_) in found] == ["tree"]
 
 
 def test_a_second_raster_makes_pairs_on_one_grid(scene, export):
@@ -240,6 +322,30 @@ def test_a_class_raster_is_a_label_pixel_by_pixel(scene, export):
     assert (joined == classes).all()
 
 
+@pytest.mark.parametrize(("driver", "suffix"), [("GTiff", ".tif"), ("SAGA", ".sdat")])
+def test_a_class_raster_of_any_format_names_its_classes(scene, export, driver, suffix):
+    """ArcGIS and GRASS tell the names in an attribute table."""
+    scene.paint(shape=(3, 128, 192))
+    path = str(scene.folder / f"classes{suffix}")
+    labels = gdal.GetDriverByName(driver).Create(path, 192, 128, 1, gdal.GDT_Int16)
+    labels.SetGeoTransform(scene.geotransform.as_gdal())
+    labels.SetProjection(scene_crs(scene))
+    classes = np.zeros((128, 192), np.int16)
+    classes[20:60, 10:50], classes[70:90, 70:90] = 3, 7
+    table = gdal.RasterAttributeTable()
+    table.CreateColumn("Value", gdal.GFT_Integer, gdal.GFU_MinMax)
+    table.CreateColumn("Class_name", gdal.GFT_String, gdal.GFU_Generic)
+    for row, (value, name) in enumerate([(3, "oak"), (7, "pine")]):
+        table.SetValueAsInt(row, 0, value)
+        table.SetValueAsString(row, 1, name)
+    labels.GetRasterBand(1).WriteArray(classes)
+    labels.GetRasterBand(1).SetDefaultRAT(table)
+    labels = None
+    folder = export(format="Classified_Tiles", labels=path, class_field="")
+    assert str(folder.schema) == "3 oak, 7 pine"
+    assert set(np.unique([folder.read_label(chip).values for chip in folder.chips])) == {0, 3, 7}
+
+
 def test_several_rasters_one_by_one(scene, export):
     scene.paint(shape=(3, 128, 128)).label([[40, 60, 100, 120]], ["oak"])
     second = str(scene.folder / "second.tif")
@@ -259,6 +365,49 @@ def test_the_cells_of_all_rasters_are_told(scene, export):
     folder = export(rasters=(scene.raster, coarse), separate=True)
     assert folder.definition["MinCellSize"] == {"x": 0.5, "y": 0.5}
     assert folder.definition["MaxCellSize"] == {"x": 1.0, "y": 2.0}
+
+
+class Told(Progress):
+    def __init__(self):
+        self.warnings = []
+
+    def warn(self, message):
+        self.warnings.append(message)
+
+
+@pytest.mark.parametrize(
+    ("keyword", "kind", "count"),
+    [
+        ("Classified_Tiles", "water", 1),
+        ("Classified_Tiles", "Background", 0),
+        ("COCO", "water", 0),
+    ],
+)
+def test_a_class_that_becomes_background_is_told(scene, keyword, kind, count):
+    scene.paint()
+    with VectorWriter(scene.labels, scene_crs(scene), {"value": int, "Classname": str}) as writer:
+        writer.write(rectangle(1010, 4960, 1040, 4980), {"value": 0, "Classname": kind})
+        writer.write(rectangle(1050, 4960, 1060, 4980), {"value": 1, "Classname": "reed"})
+    told, folder = Told(), str(scene.folder / "chips")
+    export_chips(ExportOptions((scene.raster,), scene.labels, folder, format=keyword), told)
+    assert len(told.warnings) == count
+    assert all("The class 0 'water' is the background" in each for each in told.warnings)
+
+
+def test_rasters_that_a_network_would_mix_up_are_told(scene):
+    scene.paint().label([[40, 60, 100, 120]], ["oak"])
+    second = str(scene.folder / "second.tif")
+    wide = scene.pixels.astype(np.uint16)
+    names = ("Blue", "Green", "Red")
+    write_chip(second, wide, scene.geotransform, scene_crs(scene), band_names=names)
+    chips = str(scene.folder / "chips")
+    for path, count in ((second, 2), (scene.raster, 0)):
+        told = Told()
+        folder = f"{chips}-{count}"
+        export_chips(ExportOptions((scene.raster, path), scene.labels, folder, separate=True), told)
+        assert len(told.warnings) == count
+        expected = ("uint8 and 'second.tif' uint16", "but 'second.tif' Blue, Green, Red:")
+        assert all(part in text for part, text in zip(expected, told.warnings))
 
 
 def test_other_cells_are_resampled_with_their_labels(scene, export):
@@ -286,6 +435,18 @@ def test_panoptic_takes_classes_and_objects_from_two_layers(scene, export):
     assert label.instances.values.tolist() == [5]
     assert label.instances.boxes.tolist() == [[40, 60, 100, 120]]
     assert folder.schema.values == (2, 5)
+
+
+@pytest.mark.parametrize(("ratio", "count"), [(0.4, 1), (0.6, 0)])
+def test_the_smallest_share_counts_for_the_objects_of_another_layer(scene, export, ratio, count):
+    changes = of_two_layers(scene, [2, 2], [5, 5])
+    scene.labels = changes["instances"]
+    scene.label([[50, 10, 78, 30]], [5])
+    scene.labels = str(scene.folder / "ground.gpkg")
+    scene.label([[10, 10, 30, 30]], [2])
+    changes.update(width=64, height=64, min_overlap=ratio)
+    (chip,) = (folder := export(**changes)).chips
+    assert len(folder.read_label(chip).instances.values) == count
 
 
 def of_two_layers(scene, ground, objects):
@@ -412,6 +573,24 @@ def test_labels_beyond_the_rasters_system_cover_all_chips(scene, export, polygon
             assert (label.values == 5).all()
         else:
             assert label.boxes.tolist() == [[0, 0, 64, 64]]
+
+
+def test_the_polygons_of_a_mask_hold_a_chip_together(scene, export):
+    """Neighbours of odd coordinates, with a hole, as parcels or tiles of a map are."""
+    scene.paint(shape=(1, 128, 128), geotransform=ODD_GRID).label([[5, 5, 20, 20]], [1])
+    mask = str(scene.folder / "mask.gpkg")
+    with VectorWriter(mask, scene_crs(scene), {"n": int}) as writer:
+        for corners in ODD_GRID.box_corners(
+            [[0, 0, 40, 128], [40, 0, 128, 50], [40, 50, 128, 128]]
+        ):
+            hole = ODD_GRID.to_map(np.array([[100, 100], [110, 100], [110, 110], [100, 110]]))
+            holes = [hole] if corners[0][1] < ODD_GRID.y_origin - 1 else []
+            writer.write_polygon([corners, *holes], {"n": 1})
+    folder = export(mask=mask, empty_tiles=True)
+    places = [folder.footprint(chip)[0] for chip in folder.chips]
+    columns = [round((place[0] - ODD_GRID.x_origin) / 0.39) for place in places]
+    rows = [round((ODD_GRID.y_origin - place[3]) / 0.39) for place in places]
+    assert list(zip(columns, rows)) == [(0, 0), (64, 0), (0, 64)]
 
 
 def test_a_mask_elsewhere_is_a_sentence(scene, export, polygons):

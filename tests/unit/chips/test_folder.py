@@ -11,8 +11,10 @@ from geodl_plugin.core.chips.export import export_chips
 from geodl_plugin.core.chips.folder import open_folder
 from geodl_plugin.core.chips.options import ExportOptions
 from geodl_plugin.core.errors import TrainingDataError
+from geodl_plugin.core.geo.crs import spatial_reference
 from geodl_plugin.core.geo.grid import GeoTransform
 from geodl_plugin.core.geo.raster_writer import write_chip
+from geodl_plugin.core.geo.vector_writer import VectorWriter
 from geodl_plugin.core.progress import Progress
 
 PIXELS = GeoTransform()
@@ -31,6 +33,10 @@ def voc(path, objects):
         for name, box in objects
     )
     path.write_text(f"<annotation><folder>x</folder>{entries}</annotation>")
+
+
+UTM = spatial_reference("EPSG:32612").ExportToWkt()
+FORMATS_OF_OBJECTS = ("PASCAL_VOC_rectangles", "KITTI_rectangles", "COCO", "YOLO")
 
 
 @pytest.fixture
@@ -95,6 +101,22 @@ def test_classes_that_are_called_by_numbers_keep_their_names(scene, keyword, str
     folder = open_folder(export_chips(options, Progress()).folder)
     values = [int(value) for chip in folder.chips for value in folder.read_label(chip).values]
     assert [folder.schema.by_value(value).name for value in values] == ["0", "1", "2"]
+
+
+@pytest.mark.parametrize("keyword", [*FORMATS_OF_OBJECTS, "RCNN_Masks"])
+def test_two_classes_of_one_name_stay_two(scene, keyword):
+    boxes = [[10, 10, 40, 40], [70, 10, 100, 40], [130, 10, 160, 40]]
+    classes = [(3, "tree"), (5, "tree"), (9, "car")]
+    scene.paint(shape=(3, 300, 300))
+    with VectorWriter(scene.labels, UTM, {"Classvalue": int, "Classname": str}) as writer:
+        for corners, (value, name) in zip(scene.geotransform.box_corners(boxes), classes):
+            writer.write_polygon([corners], {"Classvalue": value, "Classname": name})
+    options = ExportOptions(
+        (scene.raster,), scene.labels, str(scene.folder / "chips"), format=keyword
+    )
+    folder = open_folder(export_chips(options, Progress()).folder)
+    label = folder.read_label(folder.chips[0])
+    assert sorted(int(value) for value in label.values) == [3, 5, 9]
 
 
 def test_names_that_are_numbers_are_names_without_a_definition(foreign):

@@ -357,6 +357,34 @@ def test_coco_without_annotations_has_no_objects(tmp_path):
     assert len(folder.read_label(folder.chips[0]).values) == 0
 
 
+def test_a_yolo_set_has_boxes_or_polygons_but_not_both(tmp_path):
+    """Ultralytics gives up all polygons of a set in which an object is a box."""
+    box, triangle = (
+        np.array([[4.0, 4], [20, 4], [20, 12], [4, 12]]),
+        np.array([[2.0, 2], [9, 2], [9, 9]]),
+    )
+    for name, shapes in (("plain", [[box], [box, box]]), ("mixed", [[box], [box, triangle], []])):
+        folder = tmp_path / name
+        writer = chip_format("YOLO")(folder, SCHEMA)
+        for place in ("labels", "images"):
+            (folder / place).mkdir(parents=True)
+        for number, rings in enumerate(shapes):
+            image = folder / "images" / f"{number}.png"
+            write_chip(image, np.full((3, 32, 32), 9, np.uint8), PLACE, "", "PNG")
+            label = InstanceLabel(
+                np.full(len(rings), 3), (32, 32), tuple((each,) for each in rings)
+            )
+            writer.write(WrittenChip(str(number), image, label, (3, 32, 32), PLACE, ""))
+        writer.finish()
+        rows = "".join(path.read_text() for path in (folder / "labels").iterdir()).splitlines()
+        assert {len(row.split()) for row in rows} == ({5} if name == "plain" else {9, 7})
+        read = open_folder(folder)
+        for chip, rings in zip(read.chips, shapes):
+            found = read.read_label(chip).rings
+            assert all(np.allclose(one, other) for (one,), other in zip(found, rings))
+            assert len(found) == len(rings)
+
+
 def test_yolo_without_names_says_so(tmp_path):
     reader = store(tmp_path, "YOLO", _empty("YOLO"), 32, name="a")
     (tmp_path / "labels" / "a.txt").write_text("0 0.5 0.5 0.1 0.1")

@@ -7,10 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from geodl_plugin.core.chips.folder import open_folder
 from geodl_plugin.core.chips.formats.coco import encode
 from geodl_plugin.core.chips.inspect import InspectionOptions, inspect
+from geodl_plugin.core.chips.problems import Kind
+from geodl_plugin.core.chips.survey import find_problems
 from geodl_plugin.core.errors import TrainingDataError
 from geodl_plugin.core.geo.grid import GeoTransform
 from geodl_plugin.core.geo.raster_writer import write_chip
@@ -94,6 +97,88 @@ def test_pascal_voc_wherever_the_files_lie(tmp_path, images, labels):
     assert first.image.relative_to(tmp_path).as_posix() == f"{place}a.png"
 
 
+VOC = LABELIMG.format(name="a")
+COCO = json.dumps(
+    {
+        "images": [{"id": 1, "file_name": "a.png"}],
+        "annotations": [{"id": 1, "image_id": 1, "category_id": 3, "bbox": [1, 2, 10, 20]}],
+        "categories": [{"id": 3, "name": "car"}],
+    }
+)
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        {"labels/a.xml": VOC},
+        {"labels/a.txt": "0 0.1 0.3 0.166667 0.5\n", "data.yaml": "names: [car]\n"},
+        {"annotations/instances_default.json": COCO},
+    ],
+    ids=["VOC", "YOLO", "COCO"],
+)
+def test_hidden_files_of_macos_are_no_chips(tmp_path, labels):
+    picture(tmp_path / "images" / "a.png")
+    for name, content in {**labels, "images/a.png": ""}.items():
+        place = tmp_path / name
+        if content:
+            text(place, content)
+        place.with_name(f"._{place.name}").write_bytes(b"\x00\x05\x16\x07Mac OS X")
+    text(tmp_path / "__MACOSX" / "images" / "._a.png", "")
+    folder = open_folder(tmp_path)
+    assert boxes_by_name(folder) == {"images/a.png": [("car", [1, 2, 11, 22])]}
+    assert all(each.name[0] != "." for each in folder.reader.label_files())
+
+
+def mask(path, values, bands=1):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.zeros((bands, 40, 60), np.uint8)
+    pixels[:, 5:15, 10 : 10 + 10 * len(values)] = np.repeat(values, 10)
+    write_chip(path, pixels, GeoTransform(), "", "PNG")
+    path.with_suffix(".pgw").unlink()
+
+
+def test_masks_that_are_png(tmp_path):
+    """ArcGIS names them in map.txt; other programs have no file that tells their classes."""
+    for name in "abc":
+        picture(tmp_path / "images" / f"{name}.png")
+        mask(tmp_path / "labels" / f"{name}.png", [3, 255] if name == "b" else [3])
+    folder = open_folder(tmp_path)
+    assert (folder.format, folder.schema.values) == ("Classified_Tiles", (3, 255))
+    found = [np.unique(folder.read_label(chip).values).tolist() for chip in folder.chips]
+    assert found == [[0, 3], [0, 3, 255], [0, 3]]
+    mask(tmp_path / "labels" / "c.png", [3], bands=3)
+    with pytest.raises(TrainingDataError, match=r"c\.png' has 3 bands\. Give it one"):
+        open_folder(tmp_path)
+
+
+def test_masks_of_objects_that_are_png(tmp_path):
+    picture(tmp_path / "images" / "a.png")
+    mask(tmp_path / "labels" / "car" / "a.png", [1, 2])
+    folder = open_folder(tmp_path)
+    assert folder.format == "RCNN_Masks"
+    boxes = [("car", [10, 5, 20, 15]), ("car", [20, 5, 30, 15])]
+    assert boxes_by_name(folder) == {"images/a.png": boxes}
+
+
+@pytest.mark.parametrize("suffix", [".bmp", ".webp", ".JP2"])
+def test_images_of_further_formats(tmp_path, suffix):
+    (tmp_path / "images").mkdir()
+    pixels = np.full((40, 60, 3), 90, np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "images" / f"a{suffix}")
+    text(tmp_path / "labels" / "a.xml", VOC)
+    folder = open_folder(tmp_path)
+    assert boxes_by_name(folder) == {f"images/a{suffix}": [("car", [1, 2, 11, 22])]}
+    assert folder.read_image(folder.chips[0]).pixels.shape == (3, 40, 60)
+
+
+def test_a_plot_among_labels_is_no_mask(tmp_path):
+    picture(tmp_path / "images" / "a.png")
+    picture(tmp_path / "labels" / "labels.png")
+    text(tmp_path / "labels" / "a.XML", VOC)
+    folder = open_folder(tmp_path)
+    assert boxes_by_name(folder) == {"images/a.png": [("car", [1, 2, 11, 22])]}
+
+
 def test_yolo_of_roboflow_with_three_parts(tmp_path):
     for part in ("train", "valid", "test"):
         picture(tmp_path / part / "images" / "same_name.png")
@@ -126,6 +211,41 @@ def test_yolo_side_by_side_with_a_list_of_names(tmp_path, place):
     assert [each.name for each in folder.reader.label_files()] == ["a.txt"]
 
 
+@pytest.mark.parametrize(
+    ("row", "more"),
+    [
+        ("\ufeff0 0.5 0.5 0.2 0.4", ""),
+        ("0.0 0.5 0.5 0.2 0.4", ""),
+        ("0 0.5 0.5 0.2 0.4 0.1 0.2 2 0.3 0.4 0", "kpt_shape: [2, 3]\n"),
+        ("0 0.5 0.5 0.2 0.4 0.1 0.2 0.3 0.4", "kpt_shape: [2, 2]\n"),
+    ],
+    ids=["mark of Windows", "real number", "key points seen or not", "key points"],
+)
+def test_rows_of_yolo_as_others_write_them(tmp_path, row, more):
+    picture(tmp_path / "images" / "a.png")
+    text(tmp_path / "labels" / "a.txt", f"{row}\n")
+    text(tmp_path / "data.yaml", f"\ufeffnames: [bus, car]\n{more}")
+    assert boxes_by_name(open_folder(tmp_path)) == {"images/a.png": [("bus", [24, 12, 36, 28])]}
+
+
+def test_a_list_of_names_that_begins_with_the_mark_of_windows(tmp_path):
+    picture(tmp_path / "images" / "a.png")
+    text(tmp_path / "labels" / "a.txt", "0 0.5 0.5 0.2 0.4\n")
+    text(tmp_path / "classes.txt", "\ufeffbus\ncar\n")
+    assert open_folder(tmp_path).schema.names == ("bus", "car")
+
+
+def test_one_part_of_a_yolo_set_has_the_names_of_the_whole(tmp_path):
+    part = tmp_path / "train"
+    picture(part / "images" / "a.png")
+    text(part / "labels" / "a.txt", "1 0.5 0.5 0.2 0.4\n")
+    with pytest.raises(TrainingDataError, match=r"Labels of YOLO need a 'data\.yaml'"):
+        open_folder(part)
+    text(tmp_path / "data.yaml", "names: [bus, car]\n")
+    folder = open_folder(part)
+    assert boxes_by_name(folder) == {"images/a.png": [("car", [24, 12, 36, 28])]}
+
+
 @pytest.mark.parametrize("names", ["{a: tree}", "5", "{null: tree}"])
 def test_yolo_whose_names_have_no_numbers_is_one_sentence(tmp_path, names):
     picture(tmp_path / "images" / "a.png")
@@ -142,6 +262,15 @@ def test_yolo_of_labelimg_with_its_classes_among_the_labels(tmp_path):
     folder = open_folder(tmp_path)
     assert folder.format == "YOLO"
     assert boxes_by_name(folder) == {"images/a.png": [("bus", [24, 12, 36, 28])]}
+    assert [each.name for each in folder.reader.label_files()] == ["a.txt"]
+
+
+def test_yolo_of_labelimg_beside_the_images_of_a_folder_called_so(tmp_path):
+    picture(tmp_path / "images" / "a.png")
+    text(tmp_path / "images" / "a.txt", "1 0.5 0.5 0.2 0.4\n")
+    text(tmp_path / "images" / "classes.txt", "bus\ncar\n")
+    folder = open_folder(tmp_path)
+    assert boxes_by_name(folder) == {"images/a.png": [("car", [24, 12, 36, 28])]}
     assert [each.name for each in folder.reader.label_files()] == ["a.txt"]
 
 
@@ -219,3 +348,54 @@ def test_coco_as_its_own_site_lays_it_out(tmp_path):
     assert boxes_by_name(open_folder(tmp_path)) == {
         "train2017/000000000139.png": [("car", [1, 2, 11, 22])]
     }
+
+
+def square(x, y, side):
+    return [x, y, x + side, y, x + side, y + side, x, y + side]
+
+
+@pytest.mark.parametrize(
+    ("parts", "pixels"),
+    [
+        ([square(5, 5, 10), square(10, 10, 10)], 175),
+        ([square(5, 5, 10), square(5, 5, 10)], 100),
+        ([square(5, 5, 10), [30, 5, 40, 15, 40, 5, 30, 15]], 150),
+        ([square(5, 5, 10), [1, 1, 2, 2]], 100),
+    ],
+    ids=["overlapping", "twice the same", "crossing itself", "a line"],
+)
+def test_parts_of_a_coco_object_add_up(tmp_path, parts, pixels):
+    picture(tmp_path / "images" / "a.png")
+    content = coco([(1, "a.png")], [annotation(1, [1, 2, 10, 20], segmentation=parts)])
+    text(tmp_path / "annotations.json", content)
+    folder = open_folder(tmp_path)
+    assert folder.read_label(folder.chips[0]).masks.sum() == pixels
+
+
+@pytest.mark.parametrize("name", ["result.json", "Trees of May.json"])
+def test_a_coco_file_of_any_name_that_lists_an_image_twice(tmp_path, name):
+    """Label Studio calls it so, and lists an image again for each person who has labelled it."""
+    picture(tmp_path / "images" / "a.png")
+    boxes = [annotation(1, [1, 2, 10, 20]), annotation(7, [20, 5, 10, 10])]
+    entries = [(1, "images/a.png"), (7, "images\\a.png"), (7, "images/a.png")]
+    text(tmp_path / name, coco(entries, boxes))
+    text(tmp_path / "notes.json", "[]")
+    folder = open_folder(tmp_path)
+    assert folder.format == "COCO"
+    found = [("car", [1, 2, 11, 22]), ("car", [20, 5, 30, 15])]
+    assert boxes_by_name(folder) == {"images/a.png": found}
+
+
+@pytest.mark.parametrize("name", ["labels/a.xml", "annotations.json"])
+def test_an_image_that_is_not_the_labelled_one_is_told(tmp_path, name):
+    """It was made smaller, or turned as its EXIF entry says, after it was labelled."""
+    picture(tmp_path / "images" / "a.png")
+    content = coco([(1, "a.png")], [annotation(1, [1, 2, 10, 20])])
+    content = VOC if name.endswith("xml") else content
+    for size, told in (("60", 0), ("0", 0), ("600", 1)):
+        changed = content.replace("<width>60", f"<width>{size}")
+        text(tmp_path / name, changed.replace('"width": 60', f'"width": {size}'))
+        problems = find_problems(open_folder(tmp_path))
+        found = [each.sentence for each in problems if each.kind is Kind.SIZE]
+        assert len(found) == told
+    assert "is 60 by 40 pixels, but an image of 600 by 40 was labelled" in found[0]

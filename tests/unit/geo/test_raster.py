@@ -192,6 +192,13 @@ def test_a_new_mosaic_is_not_shown_by_the_overviews_of_an_earlier_one(tmp_path):
         assert (tmp_path / "all.vrt.ovr").exists()
 
 
+def test_no_raster_is_left_out_where_gdal_raises_exceptions(tmp_path, numbers, raising):
+    one = write(tmp_path / "one.tif", numbers.astype(np.uint8))
+    deep = write(tmp_path / "deep.tif", numbers.astype(np.uint16), origin=(40, 0))
+    with pytest.raises(RasterError, match=r"'deep\.tif' cannot be joined .*type.* SEPARATE"):
+        Raster.open([one, deep])
+
+
 def write_masked(path, array, rows, origin=(0, 0)):
     write(path, array, origin=origin)
     dataset = gdal.Open(str(path), gdal.GA_Update)

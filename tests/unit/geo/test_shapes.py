@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from osgeo import gdal, ogr
 
-from geodl_plugin.core.geo.shapes import area_of, rectangle, rings_of
+from geodl_plugin.core.geo.shapes import area_of, rectangle, repaired, rings_of
 from geodl_plugin.core.geo.vector import vertices
 
 
@@ -31,6 +31,24 @@ def test_parts_without_area_count_nothing():
     mixed = "GEOMETRYCOLLECTION (POLYGON ((0 0, 1 0, 1 1, 0 1, 0 0)), LINESTRING (2 2, 3 3))"
     gdal.ErrorReset()
     assert area_of(ogr.CreateGeometryFromWkt(mixed)) == 1
+
+
+@pytest.mark.parametrize(
+    ("shape", "kind", "area"),
+    [
+        ("POLYGON ((0 0, 4 0, 4 2, 2 2, 2 9, 2 2, 0 2, 0 0))", "POLYGON", 8),  # a spike
+        ("POLYGON ((0 0, 2 2, 2 0, 0 2, 0 0))", "MULTIPOLYGON", 2),
+        ("POLYGON ((0 0, 2 2, 2 0, 0 2, 0 0, -3 0, 0 0))", "MULTIPOLYGON", 2),
+        ("GEOMETRYCOLLECTION (POINT (9 9), POLYGON ((0 0, 1 0, 1 1, 0 0)))", "POLYGON", 0.5),
+        ("POLYGON ((0 0, 4 0, 0 0, 0 0))", "LINESTRING", 0),
+    ],
+)
+def test_a_repaired_area_has_no_lines_and_points_beside_it(shape, kind, area):
+    gdal.PushErrorHandler("CPLQuietErrorHandler")
+    made = repaired(ogr.CreateGeometryFromWkt(shape))
+    gdal.PopErrorHandler()
+    assert (made.GetGeometryName(), area_of(made)) == (kind, area)
+    assert made.IsValid()
 
 
 def test_arcs_have_rings_and_the_vertices_between_which_they_lie():

@@ -12,6 +12,7 @@ import pytest
 from osgeo import ogr
 
 from geodl_plugin.core.errors import VectorError
+from geodl_plugin.core.geo import vector_writer
 from geodl_plugin.core.geo.crs import spatial_reference, transform_bounds
 from geodl_plugin.core.geo.grid import GeoTransform
 from geodl_plugin.core.geo.shapes import rectangle, repaired, to_pixel_space
@@ -48,6 +49,16 @@ def test_letters_of_all_scripts_are_kept(tmp_path, suffix):
             writer.write(rectangle(0, 0, 1, 1), {"Klasse ł": name})
     found = VectorReader(tmp_path / f"a{suffix}").features()
     assert [each.attributes["Klasse ł"] for each in found] == names
+
+
+@pytest.mark.parametrize("suffix", list(DRIVERS))
+def test_every_format_is_written_where_gdal_raises_exceptions(
+    tmp_path, monkeypatch, suffix, raising
+):
+    """QGIS from 3.38 has it so; formats without transactions raise one then."""
+    monkeypatch.setattr(vector_writer, "TRANSACTION", 2)
+    path = fill(tmp_path / f"a{suffix}")
+    assert VectorReader(path).count == 3
 
 
 def test_a_shapefile_is_refused_what_it_would_lose(tmp_path):
@@ -219,6 +230,18 @@ def test_wrong_files_are_named(tmp_path):
         VectorWriter(tmp_path / "a.xyz", "", {})
     with pytest.raises(VectorError, match="no coordinate reference system"):
         spatial_reference("EPSG:nonsense")
+
+
+@pytest.mark.parametrize("mode", ["silent", "raising"])
+def test_polygons_that_cross_themselves_are_joined(tmp_path, request, mode):
+    if mode == "raising":
+        request.getfixturevalue("raising")
+    with VectorWriter(tmp_path / "a.gpkg", "", {"n": int}) as writer:
+        writer.write(rectangle(0, 0, 2, 2), {"n": 1})
+        writer.write_polygon([np.array([[0, 0], [4, 4], [4, 0], [0, 4]], float)], {"n": 2})
+    joined = VectorReader(tmp_path / "a.gpkg").union()
+    # Two triangles of 4 each, of which one lies by half on the square.
+    assert joined.IsValid() and joined.GetArea() == pytest.approx(4 + 8 - 2)
 
 
 def test_a_bow_tie_is_repaired_and_pixels_are_exact():

@@ -32,6 +32,9 @@ def test_classes_are_ignored_by_name_or_value():
     assert left.names == ("Road",) and not background
     assert learned(SCHEMA, "background;Car", Task.PIXELS)[1]
     assert learned(SCHEMA, "0", Task.PIXELS)[0] == SCHEMA
+    commas = Schema.from_text("1:Trees, tall;2:Trees;3:tall")
+    assert learned(commas, "trees, tall", Task.PIXELS)[0].values == (2, 3)
+    assert learned(commas, "Trees,3", Task.PIXELS)[0].values == (1,)
     numbers = Schema.from_text("1:2;2:3;3:4")
     assert learned(numbers, "3", Task.PIXELS)[0].values == (1, 3)
     assert learned(numbers, "1", Task.PIXELS)[0].values == (2, 3)

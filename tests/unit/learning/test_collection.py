@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 
 import pytest
 import torch
+from osgeo import gdal
 from PIL import Image
 
 from geodl_plugin.core.errors import GeoDLError, InputError, TrainingDataError
@@ -142,7 +144,7 @@ def test_folders_that_do_not_fit_are_one_sentence(make_folder, more, sentence):
         (
             {"InputRastersProps": {"BandNames": ["Red", "Green", "NIR"]}},
             {"InputRastersProps": {"BandNames": ["nir", "red", "green"]}},
-            "has the bands red, green, nir, but '.*two' has nir, red, green",
+            "has the bands Red, Green, NIR, but '.*two' has nir, red, green",
         ),
         (
             {"CropTileMode": "Fixed_Size"},
@@ -173,6 +175,22 @@ def test_bands_of_other_names_may_be_the_same_ones(make_folder):
     told = {"InputRastersProps": {"BandNames": ["R", "G", "B"]}}
     file.write_text(json.dumps({**json.loads(file.read_text()), **told}))
     assert open_collection(f"{paths[0]};{paths[1]}").folder.band_count == 3
+
+
+@pytest.mark.parametrize(
+    ("names", "fit"), [(("Blue", "Green", "Red"), False), (("B1", "B2", "B3"), True)]
+)
+def test_folders_with_bands_in_another_order_are_refused(make_folder, names, fit):
+    one = make_folder("Classified_Tiles", values=(1, 2), name="one")
+    two = make_folder("Classified_Tiles", values=(1, 2), name="two")
+    for path in (two / "images").glob("*.tif"):
+        image = gdal.Open(str(path), gdal.GA_Update)
+        for index, name in enumerate(names, 1):
+            image.GetRasterBand(index).SetDescription(name)
+        image = None
+    order = "has the bands Red, Green, Blue, but .*two' has Blue, Green, Red"
+    with contextlib.nullcontext() if fit else pytest.raises(InputError, match=order):
+        open_collection(f"{one};{two}")
 
 
 def test_classes_that_contradict_are_one_sentence(make_folder):

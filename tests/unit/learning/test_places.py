@@ -105,6 +105,21 @@ def test_photos_of_any_sizes_are_places_of_their_own(tmp_path, tall):
     assert len(found.split.validation) == 1 and len(found.split.training) == 9
 
 
+def test_versions_of_a_photo_are_on_one_side():
+    """Else a network would be judged by photos that it has learned by heart."""
+    names = [f"{photo}_jpg.rf.{photo * 7 + copy:032x}" for copy in range(3) for photo in range(20)]
+    bounds = [(0.0, -64.0, 64.0, 0.0)] * len(names)
+    places = find_places(bounds, [""] * 60, [ONE] * 60, [False] * 60, names)
+    photos = np.arange(60) % 20
+    assert (shared(places) == ((photos[:, None] == photos) & ~np.eye(60, dtype=bool))).all()
+    for seed in range(5):
+        split = split_chips(places.bounds, 20, seed, clashes=places.clashes)
+        assert split.unseen and len(split.dropped) <= 4
+        assert not set(photos[list(split.training)]) & set(photos[list(split.validation)])
+    two = find_places(bounds[:2], [""] * 2, [ONE, TWO], [False] * 2, ["a.rf.1", "a.rf.2"])
+    assert not shared(two).any(), "folders may call different photos alike"
+
+
 def test_a_photo_among_chips_with_a_place_touches_none():
     bounds = [*grid(3, 1, 64, 64), (0.0, -64.0, 64.0, 0.0), (0.0, -80.0, 64.0, 0.0)]
     places = find_places(bounds, [""] * 5, [ONE] * 5, [True] * 3 + [False] * 2)

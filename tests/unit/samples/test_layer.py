@@ -54,6 +54,20 @@ def test_signs_that_look_like_numbers_are_names(tmp_path, name):
         make_samples(wanted, Progress())
 
 
+def test_blank_text_is_no_class(tmp_path):
+    features = squares(tmp_path / "in.gpkg", ["pine", "", "oak", "  ", None])
+    options = SampleOptions(str(tmp_path / "out.gpkg"), features=features, class_field="kind")
+    assert rows(make_samples(options, Progress()).path) == [("pine", 2), ("oak", 1)]
+
+
+def test_a_confidence_in_words_makes_no_draft(tmp_path):
+    told = ["high", "99.5", "", None]
+    features = squares(tmp_path / "in.gpkg", told, field="Confidence")
+    options = SampleOptions(str(tmp_path / "out.gpkg"), features=features)
+    found = VectorReader(make_samples(options, Progress()).path).features()
+    assert [each.attributes["Confidence"] for each in found] == [None, 99.5, None, None]
+
+
 def test_a_schema_decides_values_and_refuses_other_classes(tmp_path):
     features = squares(tmp_path / "in.gpkg", ["pine", "oak"])
     options = SampleOptions(
@@ -130,6 +144,8 @@ def test_pixels_are_counted_on_the_raster_and_others_left_out(tmp_path):
         ({"class_field": "none"}, "no field 'none'"),
         ({"kinds": [1.5], "kind": float, "class_field": "kind"}, "no class value"),
         ({"kinds": [None], "class_field": "kind"}, "is empty"),
+        ({"kinds": ["", " "], "class_field": "kind"}, "is empty"),
+        ({"kinds": [float("inf")], "kind": float, "class_field": "kind"}, "no class value"),
     ],
 )
 def test_wrong_input_is_one_sentence_and_nothing_is_written(tmp_path, options, message):

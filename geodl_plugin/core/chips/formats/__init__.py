@@ -19,7 +19,7 @@ from ...geo.grid import GeoTransform
 from ...samples.schema import Schema
 from ..labels import Label, NoLabel
 
-IMAGE_SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".mrf")
+IMAGE_SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".mrf", ".bmp", ".webp", ".jp2")
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,7 @@ class ChipFormat:
         per_feature: whether a stride of 0 makes one chip a feature.
         second_image: "", "optional" or "required": a second raster's chips.
         suffix: of the label files.
+        others: further suffixes that label files of other programs have.
         sides: folders inside the folder that describe themselves, too.
 
     Args:
@@ -81,6 +82,7 @@ class ChipFormat:
     per_feature: ClassVar[bool] = False
     second_image: ClassVar[str] = ""
     suffix: ClassVar[str] = ""
+    others: ClassVar[tuple[str, ...]] = ()
     sides: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, folder: Path, schema: Schema | None = None, defined: bool = False) -> None:
@@ -94,6 +96,11 @@ class ChipFormat:
         return False
 
     # Writing
+
+    @classmethod
+    def stored(cls, label: Label) -> Label:
+        """Return what the format stores of a label."""
+        return label
 
     def image_path(self, name: str, suffix: str, label: Label) -> Path:
         """Return where the image of a chip goes."""
@@ -114,7 +121,7 @@ class ChipFormat:
 
     def chips(self) -> list[Chip]:
         """Return the chips of the folder, sorted by name."""
-        labels = {path.stem: path for path in files(self.folder / "labels", (self.suffix,))}
+        labels = {path.stem: path for path in ChipFormat.label_files(self)}
         seconds = {path.stem: path for path in files(self.folder / "images2", IMAGE_SUFFIXES)}
         return [
             Chip(image.stem, image, labels.get(image.stem), seconds.get(image.stem))
@@ -123,11 +130,16 @@ class ChipFormat:
 
     def label_files(self) -> list[Path]:
         """Return the files that label a chip each by their name, sorted."""
-        return files(self.folder / "labels", (self.suffix,)) if self.suffix else []
+        suffixes = (self.suffix, *self.others)
+        return files(self.folder / "labels", suffixes) if self.suffix else []
 
     def read(self, chip: Chip) -> Label:
         """Read the label of a chip; raise :class:`TrainingDataError` when it is damaged."""
         return NoLabel()
+
+    def labelled_size(self, chip: Chip) -> tuple[int, int] | None:
+        """Return rows and columns of the image that was labelled, where its label tells them."""
+        return None
 
     def class_names(self) -> set[str]:
         """Return the classes that the labels name, for folders without a definition."""
@@ -136,14 +148,23 @@ class ChipFormat:
 
 def files(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
     """Return the files of a folder with one of the suffixes, sorted; none without the folder."""
-    if not folder.is_dir():
-        return []
-    return sorted(each for each in folder.iterdir() if each.suffix.lower() in suffixes)
+    return [each for each in _visible(folder) if each.suffix.lower() in suffixes]
 
 
 def folders(folder: Path) -> list[Path]:
     """Return the folders in a folder, sorted; none without the folder."""
-    return sorted(each for each in folder.iterdir() if each.is_dir()) if folder.is_dir() else []
+    return [each for each in _visible(folder) if each.is_dir()]
+
+
+def is_hidden(name: str) -> bool:
+    """Return whether a file is none of the user's: macOS leaves a "._a.png" beside an "a.png"."""
+    return name.startswith(".")
+
+
+def _visible(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    return sorted(each for each in folder.iterdir() if not is_hidden(each.name))
 
 
 def label_of(chip: Chip) -> Path:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import numpy as np
 
+from ...errors import RasterError, TrainingDataError
 from ...geo.raster import Raster
 from ...geo.raster_writer import write_chip
 from ..labels import MaskLabel
 from . import Chip, ChipFormat, WrittenChip, files, folders, label_of
+
+MASK_SUFFIXES = (".tiff", ".png", ".mrf")
 
 
 class ClassifiedTiles(ChipFormat):
@@ -19,10 +23,15 @@ class ClassifiedTiles(ChipFormat):
     label = MaskLabel
     second_image = "optional"
     suffix = ".tif"
+    others = MASK_SUFFIXES
 
     @classmethod
     def recognises(cls, folder: Path) -> bool:
-        return bool(files(folder / "labels", (cls.suffix,))) and not folders(folder / "labels2")
+        # Other programs put pictures of all kinds beside their labels: masks belong to an image.
+        masks = files(folder / "labels", (cls.suffix,)) or [
+            chip for chip in cls(folder).chips() if chip.label is not None
+        ]
+        return bool(masks) and not folders(folder / "labels2")
 
     def write(self, chip: WrittenChip) -> Path:
         path = self.folder / "labels" / f"{chip.name}{self.suffix}"
@@ -30,7 +39,14 @@ class ClassifiedTiles(ChipFormat):
         return path
 
     def read(self, chip: Chip) -> MaskLabel:
-        return MaskLabel(read_mask(label_of(chip))[0])
+        return MaskLabel(read_classes(label_of(chip)))
+
+    def class_names(self) -> set[str]:
+        found: set[int] = set()
+        for path in self.label_files():
+            with contextlib.suppress(RasterError):  # told where the chip is read
+                found.update(np.unique(read_classes(path)).tolist())
+        return {str(value) for value in found if value}
 
 
 def write_mask(path: Path, values: np.ndarray, chip: WrittenChip) -> None:
@@ -38,6 +54,21 @@ def write_mask(path: Path, values: np.ndarray, chip: WrittenChip) -> None:
     kind = np.uint8 if values.max(initial=0) < 256 else np.uint16
     path.parent.mkdir(parents=True, exist_ok=True)
     write_chip(path, values.astype(kind), chip.geotransform, chip.crs)
+
+
+def read_classes(path: Path) -> np.ndarray:
+    """Read the class values ``(rows, cols)`` of a mask.
+
+    Raises:
+        TrainingDataError: when it is a picture of colours.
+    """
+    bands = read_mask(path)
+    if len(bands) > 1:
+        raise TrainingDataError(
+            f"The label '{path}' has {len(bands)} bands. Give it one, whose pixels are the values "
+            "of the classes."
+        )
+    return bands[0]
 
 
 def read_mask(path: Path) -> np.ndarray:

@@ -7,6 +7,7 @@ code (columns first, background first).
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 from collections.abc import Sequence
@@ -16,13 +17,16 @@ from typing import Any
 import numpy as np
 
 from ...errors import TrainingDataError
+from ...geo.grid import GeoTransform
 from ...geo.raster import Raster
+from ...geo.rasterize import burn
 from ...geo.shapes import polygon, polygon_of_rings
 from ..labels import InstanceLabel, Rings
-from . import Chip, ChipFormat, WrittenChip, value_of
+from . import Chip, ChipFormat, WrittenChip, files, is_hidden, value_of
 
 FILE = "annotations.json"
 PATTERNS = (FILE, "_annotations.coco.json", "*/_annotations.coco.json", "annotations/*.json")
+MOST_FILES = 12  # of a set, for train, val and test with and without outlines
 
 
 class Coco(ChipFormat):
@@ -38,7 +42,8 @@ class Coco(ChipFormat):
 
     @classmethod
     def recognises(cls, folder: Path) -> bool:
-        return any(next(folder.glob(pattern), None) for pattern in PATTERNS)
+        named = any(next(folder.glob(pattern), None) for pattern in PATTERNS)
+        return named or bool(_called_otherwise(folder))
 
     # Writing
 
@@ -82,12 +87,16 @@ class Coco(ChipFormat):
     def _contents(self) -> list[tuple[Path, dict[str, Any]]]:
         """The COCO files of the folder, one for each part that it is split into."""
         for pattern in PATTERNS:
-            found = [(path, _load(path)) for path in sorted(self.folder.glob(pattern))]
+            paths = [each for each in self.folder.glob(pattern) if not is_hidden(each.name)]
+            found = [(path, _load(path)) for path in sorted(paths)]
             # Captions and key points of the same images lie beside the objects.
             found = [each for each in found if isinstance(each[1].get("images"), list)]
             objects = [each for each in found if each[0].name.startswith("instances")]
             if found:
                 return objects or found
+        found = _called_otherwise(self.folder)
+        if found:
+            return found
         raise TrainingDataError(f"'{self.folder}' holds no COCO file '{FILE}'.")
 
     @functools.cached_property
@@ -107,10 +116,25 @@ class Coco(ChipFormat):
                 # A crowd is a region of objects that nobody told apart.
                 if not annotation.get("iscrowd"):
                     of_image[annotation["image_id"]].append(annotation)
+            # Some programs list an image again for each person who has labelled it.
+            entries: dict[Path, set[Any]] = {}
             for each in images:
                 image = self._image(str(each.get("file_name", "")), path)
-                found[image] = (path, of_image[each.get("id")], categories)
+                entries.setdefault(image, set()).add(each.get("id"))
+            for image, numbers in entries.items():
+                own = [each for number in sorted(numbers, key=str) for each in of_image[number]]
+                found[image] = (path, own, categories)
         return found
+
+    @functools.cached_property
+    def _sizes(self) -> dict[Path, tuple[int, int]]:
+        """Rows and columns of the images, as far as the files tell them."""
+        return {
+            self._image(str(each.get("file_name", "")), path): (each["height"], each["width"])
+            for path, content in self._contents
+            for each in _entries(content, "images", path)
+            if all(isinstance(each.get(side), int) and each[side] for side in ("height", "width"))
+        }
 
     def _image(self, name: str, path: Path) -> Path:
         """Return where an image lies that a COCO file names."""
@@ -135,15 +159,20 @@ class Coco(ChipFormat):
         values = [self._value(each, categories, path) for each in annotations]
         rings = [_rings(each, path) for each in annotations]
         numbers = np.array(values, np.int64)
+
+        def draw() -> np.ndarray:
+            masks = [
+                _union(parts, shape) if parts else decode(each["segmentation"], path)
+                for each, parts in zip(annotations, rings)
+            ]
+            return np.stack(masks) if masks else np.zeros((0, *shape), bool)
+
         if all(rings):
-            return InstanceLabel(numbers, shape, tuple(rings))
-        masks = [
-            decode(each["segmentation"], path)
-            if not ring
-            else InstanceLabel(numbers[:1], shape, (ring,)).masks[0]
-            for each, ring in zip(annotations, rings)
-        ]
-        return InstanceLabel.of_masks(np.stack(masks), numbers)
+            return InstanceLabel(numbers, shape, tuple(rings), draw)
+        return InstanceLabel.of_masks(draw(), numbers)
+
+    def labelled_size(self, chip: Chip) -> tuple[int, int] | None:
+        return self._sizes.get(chip.image)
 
     def class_names(self) -> set[str]:
         return {
@@ -155,8 +184,25 @@ class Coco(ChipFormat):
     def _value(self, annotation: dict[str, Any], categories: dict[Any, str], path: Path) -> int:
         category = annotation.get("category_id")
         name = categories.get(category, str(category))
-        known = self.schema.by_name(name)
+        numbered = self.schema.by_value(category)
+        # Two classes may have one name, and differ by their values.
+        same = numbered is not None and numbered.name == name
+        known = numbered if same else self.schema.by_name(name)
         return known.value if known is not None else value_of(str(category), self.schema, path)
+
+
+def _called_otherwise(folder: Path) -> list[tuple[Path, dict[str, Any]]]:
+    """Return the COCO files that have a name of their own, "result.json" for example."""
+    paths = files(folder, (".json",))
+    if len(paths) > MOST_FILES:  # one for each image, of another format
+        return []
+    found = []
+    for path in paths:
+        with contextlib.suppress(TrainingDataError):
+            content = _load(path)
+            if all(isinstance(content.get(each), list) for each in ("images", "annotations")):
+                found.append((path, content))
+    return found
 
 
 def _load(path: Path) -> dict[str, Any]:
@@ -204,6 +250,14 @@ def _rings(annotation: dict[str, Any], path: Path) -> Rings:
             f"Annotation {annotation.get('id')} of '{path}' has no usable outline or box."
         ) from error
     return (np.array([[x, y], [x + width, y], [x + width, y + height], [x, y + height]]),)
+
+
+def _union(rings: Rings, shape: tuple[int, int]) -> np.ndarray:
+    """Return the pixels ``(rows, cols)`` in any of the polygons of an object.
+
+    They are its parts: where they overlap is no hole, which only a run-length code can have.
+    """
+    return burn([(polygon(ring), 1) for ring in rings], shape, GeoTransform()) > 0
 
 
 def encode(mask: np.ndarray) -> dict[str, Any]:

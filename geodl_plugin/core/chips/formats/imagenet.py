@@ -29,6 +29,10 @@ class Imagenet(ChipFormat):
             files(each, IMAGE_SUFFIXES) for each in named
         )
 
+    @classmethod
+    def stored(cls, label: ClassLabel) -> ClassLabel:
+        return ClassLabel(label.values[:1])
+
     def image_path(self, name: str, suffix: str, label: ClassLabel) -> Path:
         value = label.values[0]
         own = folder_names(self.schema).get(value) or folder_name(str(value))

@@ -14,8 +14,10 @@ import numpy as np
 from ...errors import TrainingDataError
 from ..labels import BoxLabel
 from . import Chip, ChipFormat, WrittenChip, files, label_of, value_of
+from .yolo import BOX as YOLO_BOX
 from .yolo import Yolo
 
+NO_NAMES = " Labels of YOLO need a 'data.yaml' with the names of the classes beside 'labels'."
 FILLERS = " ".join(["0.0"] * 7)
 
 
@@ -56,7 +58,7 @@ class Kitti(ChipFormat):
 
 def _rows(path: Path) -> Iterator[tuple[str, list[float]]]:
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise TrainingDataError(f"The label '{path}' cannot be read: {error}.") from error
     for number, line in enumerate(lines, 1):
@@ -68,5 +70,8 @@ def _rows(path: Path) -> Iterator[tuple[str, list[float]]]:
         except ValueError:
             box = []
         if len(box) != 4:
-            raise TrainingDataError(f"Line {number} of '{path}' has no box in columns 5 to 8.")
+            raise TrainingDataError(
+                f"Line {number} of '{path}' has no box in columns 5 to 8."
+                f"{NO_NAMES if len(columns) == YOLO_BOX else ''}"
+            )
         yield columns[0], box

@@ -18,6 +18,10 @@ class LabeledTiles(ChipFormat):
     per_feature = True
     suffix = ".xml"
 
+    @classmethod
+    def stored(cls, label: ClassLabel) -> ClassLabel:
+        return ClassLabel(label.values[:1])
+
     def write(self, chip: WrittenChip) -> Path:
         path = self.folder / "labels" / f"{chip.name}{self.suffix}"
         whole = (self._name(chip.label), (0, 0, chip.shape[2], chip.shape[1]))
@@ -49,6 +53,10 @@ class MultiLabeledTiles(LabeledTiles):
     """All classes of a chip, with commas between them."""
 
     keyword = "MultiLabeled_Tiles"
+
+    @classmethod
+    def stored(cls, label: ClassLabel) -> ClassLabel:
+        return label
 
     def _name(self, label: ClassLabel) -> str:
         return ",".join(str(value) for value in label.values)

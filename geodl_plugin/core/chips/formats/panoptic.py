@@ -8,7 +8,7 @@ import numpy as np
 
 from ..labels import MaskLabel, PanopticLabel
 from . import Chip, ChipFormat, WrittenChip, label_of
-from .classified_tiles import read_mask, write_mask
+from .classified_tiles import read_classes, write_mask
 from .rcnn_masks import RcnnMasks
 
 
@@ -32,5 +32,5 @@ class Panoptic(RcnnMasks):
         return ChipFormat.label_files(self) + super().label_files()
 
     def read(self, chip: Chip) -> PanopticLabel:
-        mask = MaskLabel(read_mask(label_of(chip))[0])
+        mask = MaskLabel(read_classes(label_of(chip)))
         return PanopticLabel(mask, self.read_instances(chip))

@@ -35,12 +35,13 @@ class PascalVoc(ChipFormat):
         return bool(cls(folder).label_files())
 
     def chips(self) -> list[Chip]:
-        found = [
-            Chip(image.stem, image, label if label.is_file() else None)
-            for images, labels in self._places()
-            for image in files(images, IMAGE_SUFFIXES)
-            for label in (labels / f"{image.stem}{self.suffix}",)
-        ]
+        found = []
+        for images, labels in self._places():
+            named = {path.stem: path for path in _annotations(labels)}
+            found += [
+                Chip(image.stem, image, named.get(image.stem))
+                for image in files(images, IMAGE_SUFFIXES)
+            ]
         return sorted(found, key=lambda chip: (chip.name, chip.image))
 
     def label_files(self) -> list[Path]:
@@ -63,6 +64,9 @@ class PascalVoc(ChipFormat):
             np.array([box for box, _ in found], np.float32).reshape(-1, 4),
             np.array([value for _, value in found], np.int64),
         )
+
+    def labelled_size(self, chip: Chip) -> tuple[int, int] | None:
+        return None if chip.label is None else xml.size_of(chip.label)
 
     def class_names(self) -> set[str]:
         return {name for path in self.label_files() for name, _ in xml.objects(path)}

@@ -14,7 +14,7 @@ from ...errors import TrainingDataError
 from ...geo.raster import Raster
 from ..labels import InstanceLabel
 from . import Chip, ChipFormat, WrittenChip, files, folders
-from .classified_tiles import read_mask, write_mask
+from .classified_tiles import MASK_SUFFIXES, read_mask, write_mask
 from .imagenet import folder_names, value_of_folder
 
 
@@ -24,11 +24,12 @@ class RcnnMasks(ChipFormat):
     keyword = "RCNN_Masks"
     label = InstanceLabel
     suffix = ".tif"
+    others = MASK_SUFFIXES
     labels = "labels"  # name of the folder of the class folders
 
     @classmethod
     def recognises(cls, folder: Path) -> bool:
-        return any(files(each, (cls.suffix,)) for each in folders(folder / cls.labels))
+        return bool(RcnnMasks.label_files(cls(folder)))
 
     def write(self, chip: WrittenChip) -> Path:
         return self.write_instances(chip, chip.label)
@@ -53,7 +54,8 @@ class RcnnMasks(ChipFormat):
         ]
 
     def label_files(self) -> list[Path]:
-        return [path for folder in self._folders() for path in files(folder, (self.suffix,))]
+        suffixes = (self.suffix, *self.others)
+        return [path for folder in self._folders() for path in files(folder, suffixes)]
 
     def read(self, chip: Chip) -> InstanceLabel:
         return self.read_instances(chip)
@@ -62,8 +64,9 @@ class RcnnMasks(ChipFormat):
         """Read the objects of a chip, class by class."""
         masks, values = [], []
         for folder in self._folders():
-            path = folder / f"{chip.name}{self.suffix}"
-            if not path.is_file():
+            names = (f"{chip.name}{suffix}" for suffix in (self.suffix, *self.others))
+            path = next((folder / name for name in names if (folder / name).is_file()), None)
+            if path is None:
                 continue
             value = value_of_folder(folder.name, self.schema, folder)
             for band in read_mask(path):

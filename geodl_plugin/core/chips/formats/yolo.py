@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,14 @@ import numpy as np
 from ...errors import MissingLibraryError, TrainingDataError, UnknownClassError
 from ...geo.raster import Raster
 from ..labels import InstanceLabel, Rings, ring_box
-from . import IMAGE_SUFFIXES, Chip, ChipFormat, WrittenChip, label_of, value_of
+from . import IMAGE_SUFFIXES, Chip, ChipFormat, WrittenChip, files, is_hidden, label_of, value_of
 
 FILE = "data.yaml"
 DEFINITIONS = (FILE, "data.yml", "dataset.yaml")
 LISTS = ("train.txt", "valid.txt", "val.txt", "test.txt")  # name images
-NAMES = ("obj.names", "classes.txt", "labels/classes.txt")  # one class a line, of older programs
+BOX = 5  # columns
+# One class a line, of older programs.
+NAMES = ("obj.names", "classes.txt", "labels/classes.txt", "images/classes.txt")
 
 
 class Yolo(ChipFormat):
@@ -32,9 +35,14 @@ class Yolo(ChipFormat):
     label = InstanceLabel
     suffix = ".txt"
 
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._with_boxes: list[Path] = []  # the label files in which there are any
+        self._outlined = False  # whether there is a polygon in one
+
     @classmethod
     def recognises(cls, folder: Path) -> bool:
-        return any((folder / name).is_file() for name in (*DEFINITIONS, *NAMES))
+        return _names_file(folder) is not None
 
     # Writing
 
@@ -44,13 +52,16 @@ class Yolo(ChipFormat):
         size = np.array([chip.shape[2], chip.shape[1]], float)
         lines = []
         for rings, value in zip(label.rings, label.values):
-            numbers = _row(rings, size)
-            position = self.schema.index_of(int(value))
-            lines.append(" ".join([str(position), *(f"{number:.8g}" for number in numbers)]))
-        path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+            lines.append(_line(self.schema.index_of(int(value)), _row(rings, size)))
+        path.write_text("".join(lines), encoding="utf-8")
+        boxes = [line for line in lines if len(line.split()) == BOX]
+        self._with_boxes += [path] * bool(boxes)
+        self._outlined |= len(boxes) < len(lines)
         return path
 
     def finish(self) -> None:
+        for path in self._with_boxes if self._outlined else ():
+            _outline_boxes(path)
         names = "".join(
             f"  {position}: {_quoted(each.name)}\n"
             for position, each in enumerate(self.schema.classes)
@@ -63,19 +74,22 @@ class Yolo(ChipFormat):
     def chips(self) -> list[Chip]:
         found = []
         for image in self.folder.rglob("*"):
-            if image.suffix.lower() in IMAGE_SUFFIXES:
-                label = self._label_path(image)
-                found.append(Chip(image.stem, image, label if label.is_file() else None))
+            if image.suffix.lower() in IMAGE_SUFFIXES and not is_hidden(image.name):
+                places = (self._label_path(image), image.with_suffix(self.suffix))
+                label = next((each for each in places if each.is_file()), None)
+                found.append(Chip(image.stem, image, label))
         return sorted(found, key=lambda chip: (chip.name, chip.image))
 
     def label_files(self) -> list[Path]:
-        folders = {self._label_path(chip.image).parent for chip in self.chips()}
+        chips = self.chips()
+        folders = {self._label_path(chip.image).parent for chip in chips}
+        folders |= {chip.label.parent for chip in chips if chip.label is not None}
         others = {self.folder / name for name in (*NAMES, *LISTS)}
-        found = (path for folder in folders for path in folder.glob(f"*{self.suffix}"))
+        found = (path for folder in folders for path in files(folder, (self.suffix,)))
         return sorted(set(found) - others)
 
     def _label_path(self, image: Path) -> Path:
-        """Return the label of an image, in ``labels`` instead of ``images`` or beside it."""
+        """Return the usual label of an image, in ``labels`` instead of ``images``, else beside."""
         parts = list(image.relative_to(self.folder).parts)
         if "images" in parts:
             # The last one counts: a folder further up may be called so, too.
@@ -89,7 +103,7 @@ class Yolo(ChipFormat):
             return InstanceLabel(np.zeros(0, np.int64), shape)
         size = np.array([shape[1], shape[0]], float)
         path = label_of(chip)
-        rows = [_parse(line, number, path) for number, line in _lines(path)]
+        rows = [_parse(line, number, path, self._points) for number, line in _lines(path)]
         values = [self._value(position, path) for position, _ in rows]
         rings = tuple(_rings(numbers, size) for _, numbers in rows)
         return InstanceLabel(np.array(values, np.int64), shape, rings)
@@ -100,8 +114,7 @@ class Yolo(ChipFormat):
     @functools.cached_property
     def _names(self) -> dict[int, str]:
         """The names of the class indices."""
-        places = [self.folder / name for name in (*DEFINITIONS, *NAMES)]
-        path = next((each for each in places if each.is_file()), None)
+        path = _names_file(self.folder)
         if path is None:
             raise TrainingDataError(
                 f"'{self.folder}' has no '{FILE}' with the names of the classes. Add it or export "
@@ -109,7 +122,7 @@ class Yolo(ChipFormat):
             )
         if path.name not in DEFINITIONS:
             return dict(enumerate(line.strip() for _, line in _lines(path)))
-        names = _load_yaml(path).get("names")
+        names = self._definition.get("names")
         try:
             pairs = names.items() if isinstance(names, dict) else enumerate(names or [])
             return {int(position): str(name) for position, name in pairs}
@@ -119,12 +132,56 @@ class Yolo(ChipFormat):
                 "names: {0: tree, 1: car}."
             ) from None
 
+    @functools.cached_property
+    def _definition(self) -> dict[str, Any]:
+        path = _names_file(self.folder)
+        return _load_yaml(path) if path is not None and path.name in DEFINITIONS else {}
+
+    @functools.cached_property
+    def _points(self) -> int:
+        """How many numbers a box is followed by for its key points, which nothing is made of."""
+        shape = self._definition.get("kpt_shape")
+        if isinstance(shape, list) and all(isinstance(each, int) for each in shape):
+            return math.prod(shape)
+        return 0
+
     def _value(self, position: int, path: Path) -> int:
         if position not in self._names:
             raise UnknownClassError(
                 f"'{path}' has the class index {position}, which '{FILE}' does not name."
             )
-        return value_of(self._names[position], self.schema, path)
+        name = self._names[position]
+        # Two classes may have one name, and differ by their places.
+        for each in self.schema.classes[position : position + 1]:
+            if each.name == name:
+                return each.value
+        return value_of(name, self.schema, path)
+
+
+def _names_file(folder: Path) -> Path | None:
+    """Return the file that names the classes of a folder, or of the set that it is a part of."""
+    above = DEFINITIONS if (folder / "labels").is_dir() else ()
+    places = [folder / name for name in (*DEFINITIONS, *NAMES)]
+    places += [folder.parent / name for name in above]
+    return next((each for each in places if each.is_file()), None)
+
+
+def _line(position: int, numbers: list[float]) -> str:
+    return " ".join([str(position), *(f"{number:.8g}" for number in numbers)]) + "\n"
+
+
+def _outline_boxes(path: Path) -> None:
+    """Write the boxes of a label file as polygons.
+
+    Ultralytics takes a box among polygons for a polygon of two points, and gives up all polygons
+    of a set that has boxes too.
+    """
+    lines = []
+    for number, line in _lines(path):
+        position, numbers = _parse(line, number, path)
+        (ring, *_) = _rings(numbers, np.ones(2))
+        lines.append(_line(position, ring.ravel().tolist()))
+    path.write_text("".join(lines), encoding="utf-8")
 
 
 def _row(rings: Rings, size: np.ndarray) -> list[float]:
@@ -158,22 +215,25 @@ def _rings(numbers: list[float], size: np.ndarray) -> Rings:
 
 def _lines(path: Path) -> list[tuple[int, str]]:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # editors of Windows begin with a mark
     except (OSError, UnicodeDecodeError) as error:
         raise TrainingDataError(f"The label '{path}' cannot be read: {error}.") from error
     return [(number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
 
 
-def _parse(line: str, number: int, path: Path) -> tuple[int, list[float]]:
+def _parse(line: str, number: int, path: Path, points: int = 0) -> tuple[int, list[float]]:
+    """Return the class index and the numbers of a line, without those of its key points."""
     try:
         first, *rest = line.split()
         numbers = [float(each) for each in rest]
-        position = int(first)
+        position = float(first)
+        if points and len(numbers) == 4 + points:
+            numbers = numbers[:4]
     except ValueError:
-        numbers, position = [], -1
-    if position < 0 or len(numbers) % 2 or len(numbers) < 4:
+        numbers, position = [], -1.0
+    if position < 0 or not position.is_integer() or len(numbers) % 2 or len(numbers) < 4:
         raise TrainingDataError(f"Line {number} of '{path}' is neither a box nor a polygon.")
-    return position, numbers
+    return int(position), numbers
 
 
 def _load_yaml(path: Path) -> dict[str, Any]:
