@@ -44,8 +44,9 @@ def run(options: DetectionOptions, progress: Progress) -> dict[str, Any]:
             return detect(job, engine, items[0], progress)
 
     def work(item: DetectionOptions, part: Progress) -> dict[str, Any]:
-        engine.batch_size = options.batch_size  # chosen anew: the tiles may be larger
         with open_detection(item, part) as job:
+            # Chosen anew: the tiles may be larger.
+            engine.batch_size = job.model.batch_size or options.batch_size
             return detect(job, engine, item, part)
 
     with Raster.open(options.sources[0]) as first:

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from ..device import choose_device
-from ..errors import ModelError
+from ..errors import InputError, ModelError
 from ..models.registry import build_network
 from ..packages.archive import Package, open_package
 from ..packages.definition import understood
@@ -50,7 +50,16 @@ def load_network(model: Model, package: Package, device: torch.device | None = N
 
 
 def open_engine(model: Model, options: InferenceOptions, progress: Progress) -> Engine:
-    """Load a model's network into an engine as the options want it."""
+    """Load a model's network into an engine as the options want it.
+
+    Raises:
+        InputError: when the model takes batches of another size only.
+    """
+    if model.batch_size and options.batch_size not in (0, model.batch_size):
+        raise InputError(
+            f"batch_size={options.batch_size} does not fit '{model.name}', whose definition fixes "
+            f"it at {model.batch_size}. Leave the argument out."
+        )
     progress.update(0.0, f"Loading {model.name}")
     # Before the weights: it may be refused. The workers of a cluster choose theirs.
     device = choose_device("cpu" if options.scheduler else options.device)
@@ -73,4 +82,5 @@ def open_engine(model: Model, options: InferenceOptions, progress: Progress) -> 
         network = load(package) if facts is None else LazyNetwork(build, facts)
     if getattr(network, "is_compiled", False):
         device = torch.device("cpu")
-    return Engine(network, str(device), options.precision, options.batch_size, progress, kept)
+    batch = model.batch_size or options.batch_size
+    return Engine(network, str(device), options.precision, batch, progress, kept)

@@ -43,6 +43,8 @@ class Model:
         several_labels: whether an object may have several classes.
         map_space: whether the images are maps, or photographs with an up and a down.
         foreign: how the network of another maker is used; ``None`` for GeoDL's own.
+        padding: the only rim of tiles that it takes, in pixels, where it tells one.
+        batch_size: the only number of images at a time, 0 where it tells none.
         scale: what is subtracted from each band, and what it is multiplied by then.
     """
 
@@ -63,6 +65,8 @@ class Model:
     map_space: bool = True
     foreign: Foreign | None = None
     band_names: BandNames | None = None
+    padding: int | None = None
+    batch_size: int = 0
     scale: tuple[np.ndarray, np.ndarray] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -210,7 +214,15 @@ def _own(definition: ModelDefinition, task: Task) -> Model:
         several_labels=bool(facts.get("several_labels")),
         blacken=bool(crop.get("blacken", definition.values.get("BlackenAroundFeature", False))),
         map_space=str(definition.values.get("ImageSpaceUsed") or "").upper() != "PIXEL_SPACE",
+        padding=_whole(definition, "ModelPadding", 0),
+        batch_size=_whole(definition, "BatchSize", 1) or 0,
     )
+
+
+def _whole(definition: ModelDefinition, key: str, least: int) -> int | None:
+    """Return a whole number of a definition; templates have a text there that describes it."""
+    value = definition.values.get(key)
+    return value if type(value) is int and value >= least else None
 
 
 def _foreign(found: dict[str, Any], definition: ModelDefinition) -> Model:
@@ -218,7 +230,10 @@ def _foreign(found: dict[str, Any], definition: ModelDefinition) -> Model:
     side = found.pop("side")
     facts = definition.geodl
     crop = facts.get("crop") if isinstance(facts.get("crop"), dict) else {}
+    decides = found["foreign"].loader == "function"  # a function's own arguments hold
     return Model(
+        padding=None if decides else _whole(definition, "ModelPadding", 0),
+        batch_size=0 if decides else _whole(definition, "BatchSize", 1) or 0,
         spec=NetworkSpec("", "", {}, len(found["bands"]), len(found["schema"]), side),
         dtype=str(facts.get("dtype") or ""),
         crop_mode=_crop_mode(crop, definition),

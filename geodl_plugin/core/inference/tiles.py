@@ -115,6 +115,13 @@ def plan(
             "pixels only. Leave the argument out."
         )
     size = fixed or _round_up(wanted or max(job.model.chip_size, usual), step)
+    told = job.model.padding
+    if told is not None and padding not in (None, told):
+        raise InputError(
+            f"padding={padding} does not fit '{job.model.name}', whose definition fixes it at "
+            f"{told} pixels. Leave the argument out."
+        )
+    padding = padding if told is None else told
     own = getattr(network, "padding", None)
     rim = own if own is not None else size // share if padding is None else padding
     if 2 * rim >= size:

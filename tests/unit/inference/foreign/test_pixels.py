@@ -16,7 +16,8 @@ import torch
 from onnx import helper
 from osgeo import gdal
 
-from geodl_plugin.core.errors import GeoDLError, ModelError
+from geodl_plugin.core.errors import GeoDLError, InputError, ModelError
+from geodl_plugin.core.inference.answering import Answering
 from geodl_plugin.core.inference.openvino_streams import Streams
 from geodl_plugin.core.inference.options import PixelOptions
 from geodl_plugin.core.inference.pixels import run
@@ -137,6 +138,41 @@ def test_pixels_are_brought_to_the_range_of_a_definition(
     emd.write_text(json.dumps({**values, "DataRange": [high, low], "ImageWidth": 64}))
     with pytest.raises(ModelError, match="It must be two numbers, the smaller one first"):
         classify(raster[0], emd, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("argument", "key"), [("padding", "ModelPadding"), ("batch_size", "BatchSize")]
+)
+def test_what_a_definition_fixes_is_no_argument(
+    raster: tuple[str, np.ndarray],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    argument: str,
+    key: str,
+) -> None:
+    levels = tuple((level / 255 - 0.02) / 0.1 for level in LEVELS)
+    facts = {"standardization_mean": [0.02] * 3, "standardization_std": [0.1] * 3}
+    pixel_onnx(tmp_path / "net.onnx", 3, scale=1.0, levels=levels, **facts, **NAMES)
+    values = {**PIXELS, "ModelFile": "net.onnx", "ImageWidth": 64, "ImageHeight": 64}
+    emd = tmp_path / "model.emd"
+    seen: list[tuple[int, int]] = []
+    work = Answering.run
+
+    def watched(self: Answering, *arguments: Any) -> None:
+        work(self, *arguments)
+        seen.append((self.tiles.rim, self.engine.batch_size))
+
+    monkeypatch.setattr(Answering, "run", watched)
+    for told in (3, "a text that describes it"):
+        emd.write_text(json.dumps({**values, key: told}))
+        classify(raster[0], emd, tmp_path)
+        classify(raster[0], emd, tmp_path, **{argument: 3})
+    place = 0 if argument == "padding" else 1
+    assert [each[place] for each in (seen[0], seen[1], seen[3])] == [3, 3, 3]
+    assert seen[2][place] != 3
+    emd.write_text(json.dumps({**values, key: 3}))
+    with pytest.raises(InputError, match=rf"{argument}=5 does not fit 'model\.emd', whose def"):
+        classify(raster[0], emd, tmp_path, **{argument: 5})
 
 
 def test_what_a_file_does_not_say_comes_from_the_arguments(
