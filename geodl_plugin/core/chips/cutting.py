@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from osgeo import gdal
 
 from ..errors import CancelledError
-from ..geo.gdal_calls import attempt
+from ..geo.dataset_facts import is_raster_only
 from ..geo.pair import shared_window
 from ..geo.polygonize import polygonize
 from ..geo.raster import Block, Raster
@@ -206,9 +205,7 @@ def _is_raster(path: str) -> bool:
     """Return whether a file is a raster: by its name, else what GDAL opens as no vector layer."""
     if Path(path).suffix.lower() in RASTER_LABELS:
         return True
-    kinds = (gdal.OF_VECTOR, gdal.OF_RASTER)
-    vector, raster = (attempt(gdal.OpenEx, path, kind) is not None for kind in kinds)
-    return raster and not vector
+    return is_raster_only(path)
 
 
 def _with_data(shapes: Sequence[LabelledShape], valid: np.ndarray) -> list[LabelledShape]:

@@ -7,14 +7,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from osgeo import ogr
 
 from ..errors import OutsideError
-from ..geo.gdal_calls import attempt
 from ..geo.grid import Window, chip_windows, positions
 from ..geo.raster import Raster
 from ..geo.sampling import Frame, turned
-from ..geo.shapes import bounds_window, polygon, solid, window_bounds
+from ..geo.shapes import bounds_window, polygon, together, window_bounds
 from ..geo.vector import Geometry, VectorReader
 from .options import ExportOptions
 from .source import LabelSource
@@ -148,15 +146,13 @@ class Plan:
         )
         bounds = window_bounds(whole, raster.geotransform)
         found = layer.features(bounds, raster.crs, [], around=bounds)
-        shapes = ogr.Geometry(ogr.wkbGeometryCollection)
-        for feature in found:
-            shapes.AddGeometry(feature.geometry.Buffer(tolerance))
-        if shapes.IsEmpty():
+        whole_mask = together(feature.geometry.Buffer(tolerance) for feature in found)
+        if whole_mask is None:
             raise OutsideError(
                 f"The mask '{layer.name}' lies outside of '{raster.name}'. "
                 "Choose polygons that meet the raster."
             )
-        return attempt(ogr.ForceToMultiPolygon(solid(shapes)).UnionCascaded) or shapes.Buffer(0)
+        return whole_mask
 
 
 def _follows(one: Place, other: Place) -> bool:

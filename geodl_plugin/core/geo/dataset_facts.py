@@ -23,6 +23,13 @@ def open_dataset(path: str) -> gdal.Dataset:
     return dataset
 
 
+def is_raster_only(path: str) -> bool:
+    """Return whether GDAL opens a file as a raster, and not as a vector layer."""
+    kinds = (gdal.OF_VECTOR, gdal.OF_RASTER)
+    vector, raster = (attempt(gdal.OpenEx, path, kind) is not None for kind in kinds)
+    return raster and not vector
+
+
 def geotransform_of(dataset: gdal.Dataset) -> GeoTransform:
     """Return where the pixels lie; without a georeference, where QGIS shows them: below 0, 0."""
     known = dataset.GetGeoTransform(can_return_null=True)

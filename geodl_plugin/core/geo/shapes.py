@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 from osgeo import ogr
@@ -50,6 +50,16 @@ def _areas(geometry: ogr.Geometry) -> Iterator[ogr.Geometry]:
             yield from _areas(part)
         elif part.GetDimension() == 2:
             yield straight(part)
+
+
+def together(areas: Iterable[ogr.Geometry]) -> ogr.Geometry | None:
+    """Return areas joined to one, ``None`` when there are none."""
+    shapes = ogr.Geometry(ogr.wkbGeometryCollection)
+    for area in areas:
+        shapes.AddGeometry(area)
+    if shapes.IsEmpty():
+        return None
+    return attempt(ogr.ForceToMultiPolygon(solid(shapes)).UnionCascaded) or shapes.Buffer(0)
 
 
 def area_of(geometry: ogr.Geometry | None) -> float:
