@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +12,14 @@ from ..chips.checks import is_reordered
 from ..chips.folder import ChipFolder, open_folder
 from ..chips.formats import Chip, ChipFormat, recognise
 from ..chips.formats import folders as subfolders
-from ..chips.labels import Label
+from ..chips.labels import ClassLabel, Label
 from ..errors import InputError, TrainingDataError
 from ..samples.schema import ClassDefinition, Schema
 
 VALIDATION = "validation"
+# Folders inside the sets of other programs, Roboflow's and COCO's own for example.
+_VALIDATES = re.compile(r"val(id(ation)?)?(\d{4})?")
+_TESTS = re.compile(r"test(ing)?(\d{4})?")
 
 
 @dataclass(frozen=True)
@@ -26,11 +30,13 @@ class Collection:
         folder: all chips, those of several folders as if they lay in one.
         validation: positions of the chips that were set apart by the user.
         sources: the folder of each chip; one's validation folder is a part of it.
+        notes: sentences for the user about chips that take no part.
     """
 
     folder: ChipFolder
     sources: tuple[Path, ...]
     validation: tuple[int, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 class JoinedReader:
@@ -54,7 +60,8 @@ def open_collection(text: str) -> Collection:
 
     Args:
         text: a folder, or several with ``;`` between. One called ``validation`` among them,
-            or in one of them, holds the chips that validate.
+            or in one of them, holds the chips that validate. So do ``valid`` and ``val`` inside
+            of sets of other programs, where ``test`` takes no part.
 
     Raises:
         InputError: when the folders do not fit each other.
@@ -68,13 +75,43 @@ def open_collection(text: str) -> Collection:
     apart += [path for path in inside.values() if path and path.resolve() not in known]
     if not training:
         raise InputError("No folder of training data is given. Choose one.")
-    folders = [open_folder(path, inside.get(path)) for path in (*training, *apart)]
+    folders, notes = [], []
+    for path in (*training, *apart):
+        folder = open_folder(path, inside.get(path))
+        folders.append(_without_tests(folder))
+        left = len(folder.chips) - len(folders[-1].chips)
+        if left:
+            notes.append(f"Chips in the folder 'test' of '{path}' take no part: {left}.")
     sources = tuple(_source(folder.path) for folder in folders for _ in folder.chips)
-    if len(folders) == 1:
-        return Collection(folders[0], sources)
-    joined = _join(folders)
-    count = sum(len(folder.chips) for folder in folders[: len(training)])
-    return Collection(joined, sources, tuple(range(count, len(joined.chips))) if apart else ())
+    joined = folders[0] if len(folders) == 1 else _join(folders)
+    validates = [
+        folder.path in apart or _side(folder, chip, _VALIDATES)
+        for folder in folders
+        for chip in folder.chips
+    ]
+    if all(validates) and not apart:  # none would be left to train on
+        validates = []
+    chosen = tuple(place for place, each in enumerate(validates) if each)
+    return Collection(joined, sources, chosen, tuple(notes))
+
+
+def _without_tests(folder: ChipFolder) -> ChipFolder:
+    """Return a folder without the chips that its maker has set apart to test, unless all are."""
+    chips = tuple(chip for chip in folder.chips if not _side(folder, chip, _TESTS))
+    return dataclasses.replace(folder, chips=chips) if chips else folder
+
+
+def _side(folder: ChipFolder, chip: Chip, names: re.Pattern[str]) -> bool:
+    """Return whether a chip lies in a folder of such a name, in a set of another program.
+
+    Folders of ArcGIS and GeoDL have a definition, and those of classes are called as these are.
+    """
+    if folder.definition or folder.reader.label is ClassLabel:
+        return False
+    outside = folder.path not in chip.image.parents
+    place = chip.image.parent
+    inside = (place.name,) if outside else place.relative_to(folder.path).parts
+    return any(names.fullmatch(part.lower()) for part in inside)
 
 
 def _inside(path: Path) -> Path | None:

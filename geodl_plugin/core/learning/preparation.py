@@ -160,7 +160,7 @@ def prepare(options: TrainingOptions, phase: Phase) -> Preparation:
         augmentation=settings_of(
             options.augmentation, options.augmentation_parameters, folder.reference_system, looks
         ),
-        notes=(split.describe(), *places.notes, *notes),
+        notes=(split.describe(), *collection.notes, *places.notes, *notes),
         class_weights=class_weights,
         pretrained=pretrained,
         own_sizes=own_sizes,

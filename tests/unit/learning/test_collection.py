@@ -79,6 +79,50 @@ def test_a_validation_folder_of_another_program_validates(tmp_path):
     assert images == ["a.png", "validation/a.png"] and found.validation == (1,)
 
 
+def write_coco(folder, names):
+    """Write images and their annotations into one folder, as Roboflow does."""
+    folder.mkdir(parents=True)
+    images = [{"id": index, "file_name": f"{name}.png"} for index, name in enumerate(names)]
+    box = {"bbox": [1, 1, 9, 9], "category_id": 1, "area": 81, "iscrowd": 0}
+    boxes = [{"id": each["id"], "image_id": each["id"], **box} for each in images]
+    content = {"images": images, "annotations": boxes, "categories": [{"id": 1, "name": "car"}]}
+    (folder / "_annotations.coco.json").write_text(json.dumps(content))
+    for image in images:
+        Image.new("RGB", (64, 64)).save(folder / image["file_name"])
+
+
+def write_yolo(folder, names):
+    for name in names:
+        for kind in ("images", "labels"):
+            (folder / kind).mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (64, 64)).save(folder / "images" / f"{name}.png")
+        (folder / "labels" / f"{name}.txt").write_text("0 0.5 0.5 0.2 0.2\n")
+    (folder.parent / "data.yaml").write_text("names: [car]\n")
+
+
+@pytest.mark.parametrize("write", [write_coco, write_yolo])
+def test_the_parts_of_a_set_keep_what_they_are_for(tmp_path, write):
+    for part, names in (("train", "abc"), ("valid", "de"), ("test", "f")):
+        write(tmp_path / "test set" / part, names)
+    root = tmp_path / "test set"
+    found = open_collection(str(root))
+    parts = [chip.image.relative_to(root).parts[0] for chip in found.folder.chips]
+    assert sorted(parts) == ["train"] * 3 + ["valid"] * 2
+    assert [parts[place] for place in found.validation] == ["valid"] * 2
+    assert found.notes == (f"Chips in the folder 'test' of '{root}' take no part: 1.",)
+    assert prepared(str(root)).split.validation == found.validation
+    alone = open_collection(str(root / "valid"))
+    assert len(alone.folder.chips) == 2 and not alone.validation and not alone.notes
+
+
+def test_classes_may_be_called_as_the_parts_of_a_set(tmp_path):
+    for name in ("valid", "test", "other"):
+        (tmp_path / "images" / name).mkdir(parents=True)
+        Image.new("RGB", (64, 64)).save(tmp_path / "images" / name / f"{name}.png")
+    found = open_collection(str(tmp_path))
+    assert len(found.folder.chips) == 3 and not found.validation
+
+
 def test_a_folder_of_nothing_but_validation_chips_is_refused(make_folder):
     one = make_folder("YOLO", name="one")
     make_folder("YOLO", name="one/validation", count=2)
