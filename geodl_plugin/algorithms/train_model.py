@@ -111,7 +111,7 @@ class TrainModel(GeoDLAlgorithm):
             self.tr(
                 "A folder that 'Export training data' made, or one like it; or several of the "
                 "same bands and classes with ';' between. A folder called validation among or "
-                "in them holds the chips that validate."
+                "in them holds the chips that validate, as valid does in sets of other programs."
             ),
         )
         kinds = model_types()
