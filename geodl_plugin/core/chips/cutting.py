@@ -88,6 +88,9 @@ class Cutter:
         self.plan = Plan(options, self.raster, self.source)
         self.stopped = threading.Event()
         self._local = threading.local()
+        # Each small call of GDAL lets go of Python's lock: threads that read features at a time
+        # pass it to and fro, and take twice as long as one after the other.
+        self._reading = threading.Lock()
 
     @property
     def schema(self) -> Schema:
@@ -102,7 +105,11 @@ class Cutter:
         """Read and label neighbouring chips; ``None`` for each that is not wanted."""
         handles = self._handles()
         frames = [place.frame for place in run]
-        found = [None] * len(run) if handles.source is None else handles.source.shapes_of(frames)
+        if handles.source is None:
+            found: Sequence[list[LabelledShape] | None] = [None] * len(run)
+        else:
+            with self._reading:
+                found = handles.source.shapes_of(frames)
         return [self._cut(place, shapes, handles) for place, shapes in zip(run, found)]
 
     def _cut(
