@@ -146,13 +146,13 @@ class Plan:
         )
         bounds = window_bounds(whole, raster.geotransform)
         found = layer.features(bounds, raster.crs, [], around=bounds)
-        whole_mask = together(feature.geometry.Buffer(tolerance) for feature in found)
-        if whole_mask is None:
+        mask = together(feature.geometry for feature in found)
+        if mask is None:
             raise OutsideError(
                 f"The mask '{layer.name}' lies outside of '{raster.name}'. "
                 "Choose polygons that meet the raster."
             )
-        return whole_mask
+        return mask.Buffer(tolerance)
 
 
 def _follows(one: Place, other: Place) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from osgeo import ogr
@@ -33,33 +33,24 @@ def solid(geometry: ogr.Geometry) -> ogr.Geometry:
     """
     if ogr.GT_Flatten(geometry.GetGeometryType()) != ogr.wkbGeometryCollection:
         return geometry
-    areas = list(_areas(geometry))
+    areas = polygons_of(geometry)
     if len(areas) < 2:
-        return areas[0].Clone() if areas else geometry
+        return areas[0] if areas else geometry
+    return _several(areas)
+
+
+def together(shapes: Iterable[ogr.Geometry]) -> ogr.Geometry | None:
+    """Return the polygons in some shapes joined to one, ``None`` when there are none."""
+    # One by one takes the square of their number, and what is not valid is not joined.
+    areas = _several(area for shape in shapes for area in polygons_of(repaired(straight(shape))))
+    return None if areas.IsEmpty() else attempt(areas.UnionCascaded) or areas.Buffer(0)
+
+
+def _several(polygons: Iterable[ogr.Geometry]) -> ogr.Geometry:
     several = ogr.Geometry(ogr.wkbMultiPolygon)
-    for area in areas:
-        several.AddGeometry(area)
+    for each in polygons:
+        several.AddGeometry(each)
     return several
-
-
-def _areas(geometry: ogr.Geometry) -> Iterator[ogr.Geometry]:
-    """Yield the polygons of a collection, at any depth."""
-    for index in range(geometry.GetGeometryCount()):
-        part = geometry.GetGeometryRef(index)
-        if ogr.GT_IsSubClassOf(ogr.GT_Flatten(part.GetGeometryType()), ogr.wkbGeometryCollection):
-            yield from _areas(part)
-        elif part.GetDimension() == 2:
-            yield straight(part)
-
-
-def together(areas: Iterable[ogr.Geometry]) -> ogr.Geometry | None:
-    """Return areas joined to one, ``None`` when there are none."""
-    shapes = ogr.Geometry(ogr.wkbGeometryCollection)
-    for area in areas:
-        shapes.AddGeometry(area)
-    if shapes.IsEmpty():
-        return None
-    return attempt(ogr.ForceToMultiPolygon(solid(shapes)).UnionCascaded) or shapes.Buffer(0)
 
 
 def area_of(geometry: ogr.Geometry | None) -> float:
@@ -70,13 +61,14 @@ def area_of(geometry: ogr.Geometry | None) -> float:
 
 
 def polygons_of(geometry: ogr.Geometry | None) -> list[ogr.Geometry]:
-    """Return the polygons that a geometry consists of; points and lines in it are left out."""
+    """Return the polygons that a geometry consists of, without arcs; lines and points are left."""
     if geometry is None:
         return []
-    if ogr.GT_Flatten(geometry.GetGeometryType()) == ogr.wkbPolygon:
-        return [geometry.Clone()]  # a part is gone with its whole
-    parts = (geometry.GetGeometryRef(index) for index in range(geometry.GetGeometryCount()))
-    return [polygon for part in parts for polygon in polygons_of(part)]
+    if ogr.GT_IsSubClassOf(ogr.GT_Flatten(geometry.GetGeometryType()), ogr.wkbGeometryCollection):
+        parts = (geometry.GetGeometryRef(index) for index in range(geometry.GetGeometryCount()))
+        return [polygon for part in parts for polygon in polygons_of(part)]
+    # A part is gone with its whole.
+    return [straight(geometry).Clone()] if geometry.GetDimension() == 2 else []
 
 
 def straight(geometry: ogr.Geometry) -> ogr.Geometry:

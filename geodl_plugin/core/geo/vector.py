@@ -13,7 +13,7 @@ from osgeo import gdal, ogr, osr
 from ..errors import VectorError
 from .crs import Bounds, bounds_through, transformation
 from .gdal_calls import attempt, last_error
-from .shapes import polygons_of, rectangle, repaired, straight
+from .shapes import rectangle, straight, together
 
 FIELD_KINDS = {
     ogr.OFTInteger: "integer",
@@ -198,20 +198,9 @@ class VectorReader:
         return self._transformations[source, target]
 
     def union(self) -> ogr.Geometry:
-        """Return all polygons joined to one geometry.
-
-        Raises:
-            VectorError: when GDAL cannot join them.
-        """
-        parts = ogr.Geometry(ogr.wkbMultiPolygon)
-        for feature in self.features(fields=()):
-            for part in polygons_of(repaired(straight(feature.geometry))):
-                parts.AddGeometry(part)
-        # One by one takes the square of their number, and what is not valid is not joined.
-        joined = attempt(parts.UnionCascaded)
-        if joined is None:
-            raise VectorError(f"The polygons of '{self.name}' cannot be joined: {last_error()}.")
-        return joined
+        """Return all polygons joined to one geometry, an empty one when there are none."""
+        found = together(feature.geometry for feature in self.features(fields=()))
+        return found or ogr.Geometry(ogr.wkbMultiPolygon)
 
     def unique_values(self, field: str) -> list[Any]:
         """Return the different values of a field that are not empty, sorted.

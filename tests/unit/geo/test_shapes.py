@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from osgeo import gdal, ogr
 
-from geodl_plugin.core.geo.shapes import area_of, rectangle, repaired, rings_of
+from geodl_plugin.core.geo.shapes import (
+    area_of,
+    point,
+    polygon,
+    rectangle,
+    repaired,
+    rings_of,
+    together,
+)
 from geodl_plugin.core.geo.vector import vertices
 
 
@@ -58,3 +67,16 @@ def test_arcs_have_rings_and_the_vertices_between_which_they_lie():
         assert points.min(axis=0) == pytest.approx([0, 0], abs=2e-3)
         assert points.max(axis=0) == pytest.approx([2, 2], abs=2e-3)
     assert rings_of(ogr.CreateGeometryFromWkt("CIRCULARSTRING (0 1, 1 2, 2 1)")) == ()
+
+
+def test_what_is_joined_keeps_all_areas_and_nothing_else() -> None:
+    crossing = polygon(np.array([[0, 0], [4, 4], [4, 0], [0, 4]]))  # two triangles of area 4
+    nested = ogr.CreateGeometryFromWkt(
+        "GEOMETRYCOLLECTION (POINT (9 9), GEOMETRYCOLLECTION (MULTIPOLYGON (((4 0,6 0,6 4,4 0))),"
+        "LINESTRING (0 0,9 9)), CURVEPOLYGON (CIRCULARSTRING (10 0,12 2,14 0,12 -2,10 0)))"
+    )
+    joined = together([crossing, nested, point(20, 20)])
+    assert joined is not None and joined.IsValid()
+    assert joined.GetArea() == pytest.approx(8 + 4 + 4 * np.pi, rel=1e-3)
+    assert together([point(1, 1), ogr.CreateGeometryFromWkt("LINESTRING (0 0,1 1)")]) is None
+    assert together([]) is None

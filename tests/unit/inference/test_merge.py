@@ -112,15 +112,21 @@ def test_pairs_are_those_of_all_with_all(small: int, huge: int, seed: int, large
     assert set(zip(first.tolist(), second.tolist())) == expected
 
 
-def test_one_huge_box_does_not_make_all_meet_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    compared: list[int] = []
+@pytest.fixture
+def compared(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many pairs of boxes are compared at a time, while a test runs."""
+    counts: list[int] = []
     touching = _Grid.touching
 
     def counted(grid: _Grid, first: np.ndarray, second: np.ndarray) -> Any:
-        compared.append(len(first))
+        counts.append(len(first))
         return touching(grid, first, second)
 
     monkeypatch.setattr(_Grid, "touching", counted)
+    return counts
+
+
+def test_one_huge_box_does_not_make_all_meet_all(compared: list[int]) -> None:
     corners = np.stack(np.meshgrid(np.arange(50) * 20.0, np.arange(50) * 20.0), -1).reshape(-1, 2)
     boxes = np.concatenate([corners, corners + 15], axis=1)
     boxes = np.concatenate([boxes, [[-1e5, -1e5, 1e5, 1e5]]])
@@ -134,18 +140,8 @@ def test_classes_do_not_suppress_each_other() -> None:
     assert len(suppress(Detections.of(boxes, [0.9, 0.8], [0, 1]), 0.1)) == 2
 
 
-def test_twenty_thousand_boxes_are_compared_with_their_neighbours_only(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_twenty_thousand_boxes_are_compared_with_their_neighbours_only(compared: list[int]) -> None:
     """Work that grows as the boxes, not as their square, is done in a moment on any machine."""
-    compared: list[int] = []
-    touching = _Grid.touching
-
-    def counted(grid: _Grid, first: np.ndarray, second: np.ndarray) -> Any:
-        compared.append(len(first))
-        return touching(grid, first, second)
-
-    monkeypatch.setattr(_Grid, "touching", counted)
     pairs = {}
     for count in (5_000, 20_000):
         boxes = random_boxes(count, round(4096 * (count / 20_000) ** 0.5))
