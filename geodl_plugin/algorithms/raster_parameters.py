@@ -19,6 +19,7 @@ from qgis.core import (
     QgsRasterLayer,
 )
 
+from ..core.chips.formats import files
 from ..core.errors import InputError, RasterError
 from ..core.geo.crs import Bounds
 from ..core.progress import Progress
@@ -32,7 +33,7 @@ PROCESSING_MODE = "PROCESSING_MODE"
 EXTENT = "EXTENT"
 CELL_SIZE = "CELL_SIZE"
 MASK = "MASK"
-RASTER_SUFFIXES = {".tif", ".tiff", ".vrt", ".jp2", ".png", ".jpg", ".jpeg", ".img", ".mrf"}
+RASTER_SUFFIXES = (".tif", ".tiff", ".vrt", ".jp2", ".png", ".jpg", ".jpeg", ".img", ".mrf")
 
 
 def add_input(tool: GeoDLAlgorithm, optional: bool = False) -> None:
@@ -224,9 +225,7 @@ def rasters_of(folder: Path) -> list[str]:
     """Return the rasters in a folder by name; raise :class:`InputError` when there are none."""
     if not folder.is_dir():
         raise InputError(f"There is no folder '{folder}'. Choose an existing folder of rasters.")
-    # macOS leaves a hidden "._a.tif" beside an "a.tif" on disks of other systems.
-    visible = (path for path in folder.iterdir() if not path.name.startswith("."))
-    found = sorted(str(path) for path in visible if path.suffix.lower() in RASTER_SUFFIXES)
+    found = list(map(str, files(folder, RASTER_SUFFIXES)))
     if not found:
         raise InputError(f"The folder '{folder}' holds no rasters. Choose another folder.")
     return found
