@@ -187,7 +187,7 @@ class TrainingDock(QgsDockWidget):
 
     def _summary(self, result: dict[str, Any]) -> str:
         name, epochs = Path(str(result["model"])).name, result.get("epochs", "")
-        score, metric = result.get("best_score"), self.monitor.metric
+        score, metric = result.get("best_score"), self.monitor.monitored
         if not isinstance(score, (int, float)) or not metric:
             return self.tr("{} was trained in {} epochs.").format(name, epochs)
         text = self.tr("{} was trained in {} epochs, {} {:.3f}.")

@@ -57,7 +57,7 @@ class TrainingMonitor(QWidget):
 
     def clear(self) -> None:
         """Forget the last training."""
-        self.metric = ""
+        self.monitored = ""
         self._best: float | None = None
         self.curve.clear()
         self.table.setRowCount(0)
@@ -67,9 +67,9 @@ class TrainingMonitor(QWidget):
         """Add a finished epoch."""
         self.curve.add(record)
         metric = str(record.get("metric") or "")
-        self.metric = METRICS.get(metric, metric.replace("_", " "))
-        if self.metric:
-            self._set_headers(self.metric[0].upper() + self.metric[1:])
+        self.monitored = METRICS.get(metric, metric.replace("_", " "))
+        if self.monitored:
+            self._set_headers(self.monitored[0].upper() + self.monitored[1:])
         row = self.table.rowCount()
         self.table.insertRow(row)
         seconds = record.get("seconds")

@@ -71,6 +71,11 @@ def _attribute_names(table: gdal.RasterAttributeTable | None) -> dict[int, str]:
     }
 
 
+def is_alpha(band: gdal.Band) -> bool:
+    """Return whether a band tells how opaque the others are."""
+    return band.GetColorInterpretation() == gdal.GCI_AlphaBand
+
+
 def mask_bands(bands: Sequence[gdal.Band]) -> list[gdal.Band]:
     """Return the bands that tell where the raster has data; none when it has data everywhere."""
     flags = [band.GetMaskFlags() for band in bands]

@@ -12,7 +12,7 @@ from osgeo import gdal
 
 from ..errors import RasterError
 from .crs import same_crs
-from .dataset_facts import open_dataset
+from .dataset_facts import is_alpha, open_dataset
 from .gdal_calls import attempt, last_error
 from .raster import Raster
 from .result_raster import move
@@ -101,8 +101,8 @@ def _with_mask(path: str) -> str:
     """Return the bands of a raster with one mask for all, whatever tells it in the file."""
     source = open_dataset(path)
     bands = [source.GetRasterBand(index + 1) for index in range(source.RasterCount)]
-    alpha = [band for band in bands if band.GetColorInterpretation() == gdal.GCI_AlphaBand]
-    image = [band.GetBand() for band in bands if band not in alpha]
+    alpha = [band for band in bands if is_alpha(band)]
+    image = [band.GetBand() for band in bands if not is_alpha(band)]
     target = f"/vsimem/geodl-{uuid.uuid4().hex}.vrt"
     options = gdal.TranslateOptions(
         format="VRT",

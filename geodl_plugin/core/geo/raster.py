@@ -16,6 +16,7 @@ from .dataset_facts import (
     band_name,
     geotransform_of,
     is_absent,
+    is_alpha,
     mask_bands,
     open_dataset,
     value_names,
@@ -75,8 +76,9 @@ class Raster:
         bands = [dataset.GetRasterBand(index + 1) for index in range(dataset.RasterCount)]
         if not bands:
             raise RasterError(f"'{self.name}' has no bands. Choose one of its subdatasets.")
-        alpha = [band for band in bands if band.GetColorInterpretation() == gdal.GCI_AlphaBand]
-        self._bands = [band for band in bands if band not in alpha] or bands
+        alpha = [band for band in bands if is_alpha(band)]
+        # Not 'not in alpha': comparing bands is arithmetic from GDAL 3.12 on.
+        self._bands = [band for band in bands if not is_alpha(band)] or bands
         self.band_count = len(self._bands)
         self.band_names = tuple(band_name(band) for band in self._bands)
         self.dtype = np.result_type(

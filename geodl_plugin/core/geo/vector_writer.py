@@ -280,4 +280,6 @@ def _layer_options(
         return [*options, f"GEOMETRY_NAME={column}"]
     if driver == "GeoJSON" and reference is not None and not reference.GetAuthorityCode(None):
         return IN_DEGREES
+    if driver == "FlatGeobuf" and shape == ogr.wkbNone:
+        return ["SPATIAL_INDEX=NO"]  # from GDAL 3.12 on it takes no features of a table
     return [*options, *CSV_SHAPES] if driver == "CSV" and shape != ogr.wkbNone else options

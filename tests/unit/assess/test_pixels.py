@@ -36,9 +36,9 @@ def raster(
     reference.ImportFromEPSG(32612)
     dataset.SetProjection(reference.ExportToWkt())
     band = dataset.GetRasterBand(1)
-    band.WriteArray(values)
     if nodata is not None:
-        band.SetNoDataValue(nodata)
+        band.SetNoDataValue(nodata)  # after the values, zeros would become it from GDAL 3.8 on
+    band.WriteArray(values)
     if names:
         band.SetCategoryNames(names)
     return str(path)

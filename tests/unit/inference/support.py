@@ -45,9 +45,10 @@ def write_raster(
         reference.ImportFromEPSG(epsg)
         dataset.SetProjection(reference.ExportToWkt())
     for index in range(bands):
-        dataset.GetRasterBand(index + 1).WriteArray(pixels[index])
+        band = dataset.GetRasterBand(index + 1)
         if nodata is not None:
-            dataset.GetRasterBand(index + 1).SetNoDataValue(nodata)
+            band.SetNoDataValue(nodata)  # first: zeros would become it from GDAL 3.8 on
+        band.WriteArray(pixels[index])
     dataset = None
     return str(path)
 
