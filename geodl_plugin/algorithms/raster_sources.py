@@ -35,6 +35,7 @@ from ..core.geo.grid import GeoTransform, Window
 from ..core.geo.image_writer import ImageLayout, ImageWriter, write_placeholder
 from ..core.geo.mosaic import write_in_crs
 from ..core.progress import Phase, Progress
+from .xyz_tiles import XyzTiles
 
 STEP = 1024  # pixels of a side that are fetched at a time
 MOST_PIXELS = 10**9  # that are fetched without being asked for by an extent
@@ -150,9 +151,10 @@ def _write(
     parts = grid.parts(step)
     phase = Phase(progress, f"Fetching {name}", len(parts), "blocks")
     path = _free_path(folder, name, ".tif")
-    with ImageWriter(path, layout) as writer, _Fetcher(provider, name, progress) as fetcher:
+    tiles = XyzTiles.of(provider, grid.cell[0]) if layout.alpha else None
+    with ImageWriter(path, layout) as writer, _Fetcher(provider, name, progress, tiles) as fetcher:
         for part in parts:
-            pixels = fetcher.pixels(grid.rectangle(part), part.width, part.height, layout)
+            pixels = fetcher.pixels(grid, part, layout)
             col, row = part.col - grid.window.col, part.row - grid.window.row
             writer.write(Window(col, row, part.width, part.height), pixels)
             phase.step()
@@ -288,10 +290,23 @@ class _Fetcher:
     """Asks a provider for blocks, and fails where it gives none.
 
     QGIS blocks this thread while it fetches: another one watches whether the user cancels.
+
+    Args:
+        provider: that is asked.
+        name: of the layer.
+        progress: asked whether to go on.
+        tiles: of the layer, if they are better than what the provider makes of them.
     """
 
-    def __init__(self, provider: QgsRasterDataProvider, name: str, progress: Progress) -> None:
+    def __init__(
+        self,
+        provider: QgsRasterDataProvider,
+        name: str,
+        progress: Progress,
+        tiles: XyzTiles | None,
+    ) -> None:
         self._provider = provider
+        self._tiles = tiles
         self._name = name
         self._progress = progress
         self._feedback = QgsRasterBlockFeedback()
@@ -324,14 +339,17 @@ class _Fetcher:
         self._log.messageReceived[str, str, Qgis.MessageLevel].disconnect(self._told)
         sip.delete(self._feedback)
 
-    def pixels(
-        self, extent: QgsRectangle, width: int, height: int, layout: ImageLayout
-    ) -> np.ndarray:
-        """Return the pixels ``(bands, rows, cols)`` of an extent."""
+    def pixels(self, grid: Grid, part: Window, layout: ImageLayout) -> np.ndarray:
+        """Return the pixels ``(bands, rows, cols)`` of a part of a grid."""
+        extent, width, height = grid.rectangle(part), part.width, part.height
         if layout.alpha:
             block = self._block(1, extent, width, height)
+            exact = None if self._tiles is None else self._tiles.pixels(part)
+            if exact is not None:
+                return _colours(exact, True)
             straight = block.dataType() != Qgis.DataType.ARGB32_Premultiplied
-            return _colours(block, straight)
+            image = np.frombuffer(bytes(block.data()), np.uint8)
+            return _colours(image.reshape(height, width, 4), straight)
         result = np.zeros((layout.bands, height, width), layout.dtype)
         for band in range(layout.bands):
             block = self._block(band + 1, extent, width, height)
@@ -369,6 +387,8 @@ class _Fetcher:
         error = reply.error()
         if error == QNetworkReply.NetworkError.NoError:
             self._failed.pop(address, None)  # QGIS asks again for tiles that fail
+            if self._tiles is not None:
+                self._tiles.hear(reply)
         elif error in (
             QNetworkReply.NetworkError.OperationCanceledError,
             QNetworkReply.NetworkError.TimeoutError,
@@ -386,10 +406,8 @@ class _Fetcher:
             self._logged.append(message)
 
 
-def _colours(block: QgsRasterBlock, straight: bool) -> np.ndarray:
-    """Return the colours ``(4, rows, cols)`` red, green, blue, alpha of an image block."""
-    shape = (block.height(), block.width(), 4)
-    image = np.frombuffer(bytes(block.data()), np.uint8).reshape(shape)
+def _colours(image: np.ndarray, straight: bool) -> np.ndarray:
+    """Return red, green, blue, alpha ``(4, rows, cols)`` of an image of Qt ``(rows, cols, 4)``."""
     # Qt keeps a colour as one number in the machine's order, which is BGRA wherever QGIS runs.
     colours = image[:, :, [2, 1, 0, 3]].transpose(2, 0, 1)
     if straight:

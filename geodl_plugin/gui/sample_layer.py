@@ -214,8 +214,9 @@ class SampleLayer(QObject):
         )
         extent = self.raster.extent()
         cell = extent.width() * extent.height() / self.raster.width() / self.raster.height()
-        area = on_raster.area()  # far off, where the raster's system ends, there is none
-        return round(area / cell) if cell and math.isfinite(area) else None
+        area = on_raster.area()  # far off, where the raster's system ends, NaN or nothing is left
+        left = math.isfinite(area) and (area > 0 or geometry.area() == 0)
+        return round(area / cell) if cell and left else None
 
     def _index(self, name: str) -> int:
         return self.layer.fields().lookupField(name)

@@ -9,10 +9,24 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from qgis.core import QgsMapLayer
+from qgis import utils
+from qgis.core import QgsLayerTreeModel, QgsMapLayer, QgsProject
+from qgis.gui import QgsLayerTreeView
 from qgis.PyQt import sip
 
 from geodl_plugin.provider import GeoDLProvider
+
+
+@pytest.fixture(scope="session", autouse=True)
+def layer_tree(qgis_app: Any) -> Iterator[None]:
+    """The list of layers of a window, which newer QGIS asks for and the simulated window lacks."""
+    view = QgsLayerTreeView()
+    model = QgsLayerTreeModel(QgsProject.instance().layerTreeRoot())
+    view.setModel(model)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(utils.iface), "layerTreeView", lambda _: view, raising=False)
+        yield
+    view.setModel(None)
 
 
 @pytest.fixture(scope="session")

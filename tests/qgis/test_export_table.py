@@ -54,7 +54,7 @@ def paint(bands, dtype, height=96, width=128):
 
 
 def box_text(place, box=BOX):
-    corners = GeoTransform(*place).box_corners(np.array([box]))[0]
+    corners = GeoTransform(*place).box_corners(np.array([box]))[0].tolist()
     points = [*corners, corners[0]]
     return "POLYGON((" + ",".join(f"{x!r} {y!r}" for x, y in points) + "))"
 

@@ -202,6 +202,8 @@ def test_a_model_of_the_modeler_passes_its_model_on(
         chain.addModelParameter(parameter, QgsProcessingModelParameter(parameter.name()))
     chain.addChildAlgorithm(child)
     path = str(tmp_path / "samples.gpkg")
-    values = {"input": source, "model": model, "label:samples": path}
+    # Newer QGIS calls it as its author did, older one "label:samples".
+    (result,) = [each.name() for each in chain.destinationParameterDefinitions()]
+    values = {"input": source, "model": model, result: path}
     results = processing.run(chain, values)
     assert load(path).featureCount() == 4, results
