@@ -10,6 +10,7 @@ SOURCES := geodl_plugin tests .ci
 PYTEST ?=
 JOBS ?= 2
 ROUNDS ?= 10
+SUITE ?= trixie
 
 # What Debian has: QGIS with its GDAL, and a screen without a monitor for the tests.
 PACKAGES := qgis python3-qgis gdal-bin python3-gdal python3-numpy python3-venv xvfb xauth fonts-dejavu-core
@@ -19,7 +20,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup system demo test search package install lint format bench clean
+.PHONY: help setup system demo test elsewhere search package install lint format bench clean
 
 help:  ## Tell what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
@@ -43,6 +44,9 @@ demo: setup package  ## Run the whole road on real imagery, results in build/dem
 
 test: setup package  ## Run every test: unit, qgis, process, desktop (PYTEST="-k name" for some)
 	$(DISPLAYED) $(RUN) -m pytest -n $(JOBS) --dist loadgroup --no-loadscope-reorder $(PYTEST)
+
+elsewhere:  ## Run every test with the QGIS of another Debian, as root: SUITE=trixie (3.40), forky (3.44)
+	.ci/elsewhere $(SUITE) $(PYTEST)
 
 search: setup package  ## Run the property tests with new examples, ROUNDS=10 times
 	for round in $$(seq $(ROUNDS)); do \
