@@ -344,7 +344,7 @@ class _Fetcher:
         extent, width, height = grid.rectangle(part), part.width, part.height
         if layout.alpha:
             block = self._block(1, extent, width, height)
-            exact = None if self._tiles is None else self._tiles.pixels(part)
+            exact = None if self._tiles is None else self._tiles.pixels(part, self._feedback)
             if exact is not None:
                 return _colours(exact, True)
             straight = block.dataType() != Qgis.DataType.ARGB32_Premultiplied

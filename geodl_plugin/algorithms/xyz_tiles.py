@@ -12,7 +12,7 @@ from collections import OrderedDict
 from urllib.parse import unquote
 
 import numpy as np
-from qgis.core import QgsBlockingNetworkRequest, QgsRasterDataProvider
+from qgis.core import QgsBlockingNetworkRequest, QgsFeedback, QgsRasterDataProvider
 from qgis.PyQt.QtCore import QUrl
 from qgis.PyQt.QtGui import QImage
 from qgis.PyQt.QtNetwork import QNetworkReply, QNetworkRequest
@@ -60,11 +60,12 @@ class XyzTiles:
         """Keep what a server has answered to QGIS."""
         self._keep(reply.request().url().toString(), bytes(reply.peek(reply.bytesAvailable())))
 
-    def pixels(self, window: Window) -> np.ndarray | None:
+    def pixels(self, window: Window, feedback: QgsFeedback | None = None) -> np.ndarray | None:
         """Return a window as Qt keeps images, bytes ``(rows, cols, 4)`` with straight alpha.
 
         Args:
             window: in pixels right and down from the origin of EPSG:3857.
+            feedback: tells when the user cancels.
 
         Returns:
             ``None`` when there is a tile that cannot be had, or has another size.
@@ -76,24 +77,24 @@ class XyzTiles:
             for col in range(area.col // self._side, -(-area.right // self._side)):
                 place = Window(col * self._side, row * self._side, self._side, self._side)
                 part = place.intersection(area)
-                tile = self._tile(col, row)
+                tile = self._tile(col, row, feedback)
                 if tile is None or part is None:
                     return None
                 result[part.slices(area)] = tile[part.slices(place)]
         return result
 
-    def _tile(self, col: int, row: int) -> np.ndarray | None:
+    def _tile(self, col: int, row: int, feedback: QgsFeedback | None) -> np.ndarray | None:
         """Return a tile ``(side, side, 4)``."""
         numbers = {"x": col, "y": row, "-y": 2**self._zoom - 1 - row, "z": self._zoom}
         address = re.sub("{([^}]*)}", lambda name: str(numbers[name[1].lower()]), self._address)
-        image = QImage.fromData(self._content(QUrl(address)))
+        image = QImage.fromData(self._content(QUrl(address), feedback))
         if (image.width(), image.height()) != (self._side, self._side):
             return None
         image = image.convertToFormat(QImage.Format.Format_ARGB32)
         content = image.constBits().asstring(image.sizeInBytes())
         return np.frombuffer(content, np.uint8).reshape(self._side, self._side, 4)
 
-    def _content(self, address: QUrl) -> bytes:
+    def _content(self, address: QUrl, feedback: QgsFeedback | None) -> bytes:
         """Return what was sent, asking again for what QGIS had before this object was there."""
         if address.toString() not in self._sent:
             request = QNetworkRequest(address)
@@ -105,7 +106,8 @@ class XyzTiles:
                     request.setRawHeader(header.encode(), unquote(value).encode())
             asking = QgsBlockingNetworkRequest()
             asking.setAuthCfg(self._options.get("authcfg", ""))
-            if asking.get(request) != QgsBlockingNetworkRequest.ErrorCode.NoError:
+            answer = asking.get(request, False, feedback)
+            if answer != QgsBlockingNetworkRequest.ErrorCode.NoError:
                 return b""
             self._keep(address.toString(), bytes(asking.reply().content()))
         return self._sent[address.toString()]
