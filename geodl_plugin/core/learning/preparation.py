@@ -180,9 +180,9 @@ def _places(store: ChipStore, collection: Collection, phase: Phase) -> Places:
         store.facts(position)
         footprints.append(folder.footprint(chip))
         phase.step()
-    bounds, systems, placed = zip(*footprints)
+    bounds, systems, placed, corners = zip(*footprints)
     names = [chip.name for chip in folder.chips]
-    return find_places(bounds, systems, collection.sources, placed, names)
+    return find_places(bounds, systems, collection.sources, placed, names, corners)
 
 
 def _images(store: ChipStore, chosen: Sequence[int]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
