@@ -329,7 +329,7 @@ class _PixelJudge(_Judge):
             own = ConfusionScores(names, with_overlap=True, first=first)
             own.update(told, truth)
             score = own.compute().values["miou"] if known.any() else 1.0
-            yield _Answer(score, torch.from_numpy(told.astype(np.uint8)))
+            yield _Answer(score, torch.from_numpy(told.astype(np.int16)))
 
 
 class _ObjectJudge(_Judge):
