@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..geo.neighbours import ROUNDING
+
 COCO_THRESHOLDS = tuple(round(0.5 + 0.05 * step, 2) for step in range(10))
 RECALL_POINTS = np.linspace(0.0, 1.0, 101)
 UNMATCHED = -1
@@ -42,7 +44,7 @@ def match(
     Args:
         order: indices of the detections, the surest first.
         pairs: for each detection the references it overlaps, with the intersection over union.
-        min_iou: the least overlap of a match.
+        min_iou: the least overlap of a match; one that rounding keeps below it is enough.
         counted: array ``(references,)``; a reference that does not count is taken only where
             no other fits.
     """
@@ -53,7 +55,7 @@ def match(
         free = [
             (bool(counted[other]), overlap, -other)
             for other, overlap in pairs[detection]
-            if overlap >= min_iou and not taken[other]
+            if overlap >= min_iou - ROUNDING and not taken[other]
         ]
         if free:
             _, overlap, negative = max(free)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..geo.gdal_calls import attempt
+from ..geo.neighbours import ROUNDING
 from ..geo.shapes import area_of
 from ..progress import Phase
 
@@ -60,10 +61,13 @@ def overlaps(
 
     Args:
         ones, others: polygons in the same coordinates.
-        minimum: pairs below this intersection over union are left out; above 0.
+        minimum: pairs below this intersection over union, less its rounding, are left out;
+            above 0.
         phase: stepped once for each of ``ones``.
     """
     found: list[list[tuple[int, float]]] = []
+    # Not more than half of it: what only touches must not overlap.
+    minimum -= min(ROUNDING, minimum / 2)
     grid = _Grid(others.bounds)
     for index, candidates in enumerate(grid.meeting(ones.bounds)):
         pairs = []

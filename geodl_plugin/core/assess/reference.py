@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..geo.crs import transform_points
-from ..geo.grid import Window
+from ..geo.grid import EDGE, Window
 from ..geo.raster import Raster
 from ..geo.rasterize import burn
 from ..geo.shapes import window_bounds
@@ -143,7 +143,9 @@ class RasterReference:
 
     def known(self, window: Window) -> Known:
         """Return the pixels whose centre lies on a pixel of the reference that has data."""
-        pixels = np.floor(self._positions(window)).astype(np.int64)
+        # Of finer pixels the corner of four may lie at a centre: the one behind it counts, as
+        # GDAL has it, and not the one that rounding leads to.
+        pixels = np.floor(self._positions(window) + EDGE).astype(np.int64)
         cols, rows = pixels[..., 0], pixels[..., 1]
         whole = self._raster.window
         inside = (cols >= 0) & (rows >= 0) & (cols < whole.width) & (rows < whole.height)

@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -24,6 +24,22 @@ from .labels import Label
 DEFINITION = "esri_model_definition.emd"
 STATISTICS = "esri_accumulated_stats.json"
 NUMBERED = re.compile(r"(band)?[ _]?\d*")  # a name of a band that says nothing
+
+
+class Footprint(NamedTuple):
+    """Where a chip lies.
+
+    Attributes:
+        bounds: in map units.
+        system: the coordinate reference system, as well-known text.
+        placed: whether it has a place.
+        corners: ``(4, 2)``, in turn; those of a turned chip are not those of its bounds.
+    """
+
+    bounds: Bounds
+    system: str
+    placed: bool
+    corners: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -108,16 +124,17 @@ class ChipFolder:
                 f"The label of '{chip.image}' cannot be read: {error}."
             ) from error
 
-    def footprint(self, chip: Chip) -> tuple[Bounds, str, bool]:
-        """Return the map bounds of a chip, their coordinate reference system and if it has a place.
+    def footprint(self, chip: Chip) -> Footprint:
+        """Return where a chip lies.
 
-        Without a georeference these are pixels, there is no system, and the chip has no place.
+        Without a georeference its bounds are pixels, there is no system, and it has no place.
         """
         with self._open(chip.image) as raster:
             corners = raster.geotransform.box_corners([[0, 0, raster.width, raster.height]])[0]
             (xmin, ymin), (xmax, ymax) = corners.min(axis=0), corners.max(axis=0)
             bounds = (float(xmin), float(ymin), float(xmax), float(ymax))
-            return bounds, raster.crs if raster.has_place else "", raster.has_place
+            system = raster.crs if raster.has_place else ""
+            return Footprint(bounds, system, raster.has_place, corners)
 
     def cell_size(self) -> tuple[float, float]:
         """Return the lengths of a pixel's sides in the first chip, in map units."""

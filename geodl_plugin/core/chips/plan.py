@@ -9,15 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import OutsideError
-from ..geo.grid import Window, chip_windows, positions
+from ..geo.grid import EDGE, Window, centred, chip_windows, covering, positions
 from ..geo.raster import Raster
 from ..geo.sampling import Frame, turned
 from ..geo.shapes import bounds_window, polygon, together, window_bounds
 from ..geo.vector import Geometry, VectorReader
 from .options import ExportOptions
 from .source import LabelSource
-
-EDGE = 1e-3  # pixels, which forgive the rounding of coordinates
 
 
 @dataclass(frozen=True)
@@ -84,17 +82,13 @@ class Plan:
 
     def _of_features(self) -> Iterator[Place]:
         options = self.options
-        for fid, value, (xmin, ymin, xmax, ymax) in self.source.boxes() if self.source else ():
+        whole = self.raster.window
+        for fid, value, box in self.source.boxes() if self.source else ():
             if options.bounding_box:
-                left, top = (max(math.floor(least + EDGE), 0) for least in (xmin, ymin))
-                width = max(min(math.ceil(xmax - EDGE), self.raster.width) - left, 1)
-                height = max(min(math.ceil(ymax - EDGE), self.raster.height) - top, 1)
+                window = covering(box, whole)
             else:
-                width, height = options.width, options.height
-                left = _moved_inside((xmin + xmax) / 2, width, self.raster.width)
-                top = _moved_inside((ymin + ymax) / 2, height, self.raster.height)
-            frame = Frame.of_window(Window(left, top, width, height), self.raster)
-            yield Place(frame, fid, value)
+                window = centred(box, options.width, options.height, whole)
+            yield Place(Frame.of_window(window, self.raster), fid, value)
 
     def _turned(self, angle: float) -> Iterator[Frame]:
         """Yield the chips of the grid turned around the centre of the area."""
@@ -169,11 +163,6 @@ def _angles(step: float) -> Iterator[float]:
     while step > 0 and count * step < 360:
         yield count * step
         count += 1
-
-
-def _moved_inside(centre: float, size: int, limit: int) -> int:
-    """Return the start of a window around a centre, moved so that it keeps within the raster."""
-    return max(0, min(round(centre - size / 2), limit - size))
 
 
 def _contains(area: Window, points: np.ndarray) -> bool:

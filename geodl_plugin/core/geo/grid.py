@@ -8,6 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+Box = tuple[float, float, float, float]  # xmin, ymin, xmax, ymax in pixels
+EDGE = 1e-3  # pixels, which forgive the rounding of coordinates
+
 
 @dataclass(frozen=True, order=True)
 class Window:
@@ -96,6 +99,27 @@ class GeoTransform:
         xmin, ymin, xmax, ymax = np.asarray(boxes, dtype=float).reshape(-1, 4).T
         corners = np.stack([xmin, ymin, xmax, ymin, xmax, ymax, xmin, ymax], axis=1)
         return self.to_map(corners.reshape(-1, 2)).reshape(-1, 4, 2)
+
+
+def covering(box: Box, whole: Window) -> Window:
+    """Return the pixels of a raster that an object with this box lies on, one at least."""
+    xmin, ymin, xmax, ymax = box
+    left, top = (max(math.floor(least + EDGE), 0) for least in (xmin, ymin))
+    width = max(min(math.ceil(xmax - EDGE), whole.width) - left, 1)
+    height = max(min(math.ceil(ymax - EDGE), whole.height) - top, 1)
+    return Window(left, top, width, height)
+
+
+def centred(box: Box, width: int, height: int, whole: Window) -> Window:
+    """Return the window around the middle of a box, moved so that it keeps within a raster."""
+    xmin, ymin, xmax, ymax = box
+    col = _moved_inside((xmin + xmax) / 2, width, whole.width)
+    row = _moved_inside((ymin + ymax) / 2, height, whole.height)
+    return Window(col, row, width, height)
+
+
+def _moved_inside(centre: float, size: int, limit: int) -> int:
+    return max(0, min(round(centre - size / 2), limit - size))
 
 
 def positions(length: int, size: int, stride: int) -> list[int]:

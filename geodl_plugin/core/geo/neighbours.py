@@ -8,6 +8,7 @@ import numpy as np
 
 PAIRS_AT_A_TIME = 1_000_000  # bounds the memory where many boxes lie on one another
 LARGEST_SPAN = 16  # cells that the largest box in the grid covers along one axis
+ROUNDING = 1e-6  # of an area that is shared: map coordinates are large numbers
 LARGE = 1000  # boxes at most that are compared with all others
 
 Pairs = tuple[np.ndarray, np.ndarray]

@@ -35,6 +35,11 @@ def as_float32(value: Any) -> Any:
     return value
 
 
+def is_finite(value: Any) -> bool:
+    """Return whether all of a network's answer are numbers."""
+    return all(bool(torch.isfinite(each).all()) for each in tensors(value))
+
+
 def agree(exact: Any, rough: Any) -> bool:
     """Return whether two answers are alike: in size, and in the class where there is one."""
     for one, other in zip(tensors(exact), tensors(rough)):

@@ -27,7 +27,7 @@ from ..models.registry import Task
 from ..overwriting import refuse_inputs
 from ..packages.archive import peek_definition
 from ..progress import Progress
-from ..samples.schema import ClassDefinition, Schema
+from ..samples.schema import ClassDefinition, Schema, background_name
 from .foreign.description import ARGUMENTS
 from .model import Model, read_model
 from .options import (
@@ -243,7 +243,8 @@ def with_background(schema: Schema) -> Schema:
     """Return the classes of a class raster in which the background is a class of its own."""
     if schema.by_value(0) is not None:
         return schema
-    return Schema.of([ClassDefinition(0, "Background", BACKGROUND_COLOR), *schema.classes])
+    name = background_name(schema.names).capitalize()
+    return Schema.of([ClassDefinition(0, name, BACKGROUND_COLOR), *schema.classes])
 
 
 def _class_of(schema: Schema, name: str) -> ClassDefinition | None:

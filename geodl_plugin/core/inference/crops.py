@@ -10,7 +10,7 @@ import numpy as np
 from ..errors import RasterError
 from ..geo.crs import transformation
 from ..geo.gdal_calls import attempt
-from ..geo.grid import GeoTransform, Window
+from ..geo.grid import Box, GeoTransform, Window, centred, covering
 from ..geo.raster import Block, Raster
 from ..geo.raster_pool import RasterPool
 from ..geo.rasterize import burn
@@ -19,7 +19,6 @@ from .checks import check_bands
 from .model import BOUNDING_BOX, Model
 from .tiles import Damaged
 
-Box = tuple[float, float, float, float]
 LARGEST_CROP = 4096  # pixels a side; more of an object is never read
 TOUCHING = 1e-3  # pixels: an object beside the raster, whose coordinates were rounded
 NOWHERE = (0.0, 0.0, 0.0, 0.0)  # the box of what has no place on the raster
@@ -122,13 +121,8 @@ class CropReader:
         if subject.shape is None or not inside:
             return None
         if self._model.crop_mode == BOUNDING_BOX and xmax > xmin and ymax > ymin:
-            col, row = int(np.floor(xmin)), int(np.floor(ymin))
-            width, height = int(np.ceil(xmax)) - col, int(np.ceil(ymax)) - row
-            return _limit(Window(col, row, width, height))
-        side = self._model.chip_size
-        col = _start((xmin + xmax) / 2, side, whole.width)
-        row = _start((ymin + ymax) / 2, side, whole.height)
-        return Window(col, row, side, side)
+            return _limit(covering(subject.box, whole))
+        return centred(subject.box, self._model.chip_size, self._model.chip_size, whole)
 
     def _blackened(self, block: Block, subject: Subject, window: Window) -> Block:
         place = self._raster.geotransform.of_window(window)
@@ -171,11 +165,6 @@ def _meets(low: float, high: float, length: int) -> bool:
     if low == high:
         return 0 <= low < length
     return low < length - TOUCHING and high > TOUCHING
-
-
-def _start(centre: float, side: int, length: int) -> int:
-    """Return where a crop around a centre starts; as in training it keeps within the raster."""
-    return max(0, min(round(centre - side / 2), length - side))
 
 
 def _limit(window: Window) -> Window:

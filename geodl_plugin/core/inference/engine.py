@@ -15,7 +15,7 @@ from ..device import choose_device, device_label, has_fast_bfloat16
 from ..errors import InputError, WorkerError
 from ..memory import is_out_of_memory
 from ..progress import Progress
-from .answers import agree, as_float32
+from .answers import agree, as_float32, is_finite
 from .journal import Journal, Notes
 from .kept_networks import KeptNetworks
 from .lazy_network import facts_of
@@ -182,7 +182,11 @@ class Engine:
         if kind is None:
             return self.network(batch)
         with torch.autocast(self.device.type, dtype=kind):
-            return as_float32(self.network(batch))
+            answer = as_float32(self.network(batch))
+        # What is beyond its 65,504 is no number any more, and would be background or no object.
+        if kind is torch.float16 and not is_finite(answer):
+            return self.network(batch)
+        return answer
 
     def _settle(self, image: np.ndarray) -> None:
         """Choose precision and batch size by the first image, and tell them."""

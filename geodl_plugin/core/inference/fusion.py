@@ -17,9 +17,10 @@ from .detections import Detections
 from .polygons import ObjectPolygon
 
 SAME_OBJECT = 0.55  # IoU with the joined box so far; the paper's threshold
+LEAST_WEIGHT = 1e-9  # of a box, for a threshold of 0 lets boxes without any score pass
 
 
-def fuse(found: Detections, views: int) -> Detections:
+def fuse(found: Detections, views: int, origin: np.ndarray | None = None) -> Detections:
     """Return the objects that views have found, most certain first.
 
     A joined box is the mean of its boxes, weighted by their scores; its score is their mean,
@@ -29,9 +30,12 @@ def fuse(found: Detections, views: int) -> Detections:
     Args:
         found: of all views together.
         views: how many there are.
+        origin: the view ``(n,)`` of each, from 0: what one view tells apart is not joined.
     """
     boxes = found.boxes
-    ranked = found.take(np.lexsort((boxes[:, 0], boxes[:, 1], -found.scores)))
+    order = np.lexsort((boxes[:, 0], boxes[:, 1], -found.scores))
+    ranked = found.take(order)
+    seen = np.zeros((len(found), views), bool)  # by which view a joined box was found
     joined = np.empty_like(ranked.boxes)
     labels = np.empty_like(ranked.labels)
     members: list[list[int]] = []
@@ -42,14 +46,19 @@ def fuse(found: Detections, views: int) -> Detections:
         else:
             ratios = _ratios(box, joined[: len(members)])
         ratios[labels[: len(members)] != label] = 0.0
+        if origin is not None:
+            ratios[seen[: len(members), origin[order[index]]]] = 0.0
         if len(ratios) and ratios.max() > SAME_OBJECT:
             place = int(ratios.argmax())
             members[place].append(index)
-            weights = ranked.scores[members[place]]
+            weights = np.maximum(ranked.scores[members[place]], LEAST_WEIGHT)
             joined[place] = np.average(ranked.boxes[members[place]], axis=0, weights=weights)
         else:
-            joined[len(members)], labels[len(members)] = box, label
+            place = len(members)
+            joined[place], labels[place] = box, label
             members.append([index])
+        if origin is not None:
+            seen[place, origin[order[index]]] = True
     scores = np.array(
         [ranked.scores[each].mean() * min(len(each), views) / views for each in members]
     )

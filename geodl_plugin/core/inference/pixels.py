@@ -217,8 +217,8 @@ def _compute(work: Answering, collector: _Collector, progress: Progress) -> None
 
 def _answers(schema: Schema, first: int) -> tuple[str, ...]:
     """Return the names of the network's answers, from the ``first`` one."""
-    zero = schema.by_value(0)
-    return ("Background" if zero is None else zero.name, *schema.names)[first:]
+    zero = with_background(schema).by_value(0)
+    return (zero.name if zero else "", *schema.names)[first:]
 
 
 class _Collector:

@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 
+from ..geo.grid import Box
 from ..geo.vector import Feature, geometry_of
 from ..geo.wkb import polygon_wkb
 from ..progress import Phase, Progress
 from .checks import open_objects
-from .crops import Box, Subject
+from .crops import Subject
 from .loading import open_engine
 from .object_answers import Answers, ObjectAnswering, answering, packed, unpacked
 from .options import ObjectOptions

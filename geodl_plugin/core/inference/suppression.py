@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..geo.gdal_calls import attempt
-from ..geo.neighbours import areas, intersections, overlapping_pairs
+from ..geo.neighbours import ROUNDING, areas, intersections, overlapping_pairs
 from ..geo.shapes import area_of, rectangle, repaired
 from ..geo.vector import Geometry, VectorReader
 from ..geo.vector_writer import VectorWriter
@@ -123,6 +123,7 @@ class _Layer:
         """Return intersection over union ``(m,)`` of pairs, exact where it matters."""
         shared = intersections(boxes, first, second)
         full = areas(boxes)
+        shared[shared <= ROUNDING * np.minimum(full[first], full[second])] = 0.0  # neighbours
         result = shared / np.maximum(full[first] + full[second] - shared, 1e-300)
         if not self.shapes:
             return result
@@ -143,6 +144,8 @@ class _Layer:
             one, other = first[pair], second[pair]
             shape = self._shape(order, boxes, one)
             area = area_of(attempt(shape.Intersection, self._shape(order, boxes, other)))
+            if area <= ROUNDING * min(own[one], own[other]):  # they only touch
+                area = 0.0
             result[pair] = area / max(own[one] + own[other] - area, 1e-300)
         return result
 

@@ -9,9 +9,8 @@ import numpy as np
 from ..arguments import names_in
 from ..errors import InputError
 from ..models.registry import Task
-from ..samples.schema import Schema
+from ..samples.schema import BACKGROUND, Schema
 
-BACKGROUND = "background"
 SEVERAL_LABELS = "MultiLabeled_Tiles"  # the format of chips with more than one class
 WEIGHTINGS = ("none", "balanced")
 _WITH_BACKGROUND = (Task.PIXELS, Task.CHANGE)
@@ -22,8 +21,9 @@ def learned(schema: Schema, ignored: str, task: Task) -> tuple[Schema, bool]:
 
     Args:
         schema: the classes of the data, without the background.
-        ignored: names or values with ``;`` or ``,`` between; 0 or ``background`` are the
-            pixels without a class, which are not labelled where labels are incomplete.
+        ignored: names or values with ``;`` or ``,`` between; 0, or ``background`` unless a
+            class is called so, are the pixels without a class, which are not labelled where
+            labels are incomplete.
         task: of the model.
 
     Raises:
@@ -32,7 +32,9 @@ def learned(schema: Schema, ignored: str, task: Task) -> tuple[Schema, bool]:
     left, background = list(schema.classes), False
     names = {each.name.strip().lower() for each in schema.classes}
     for entry in names_in(ignored, lambda entry: entry.lower() in names):
-        if entry.lower() in ("0", BACKGROUND) and task in _WITH_BACKGROUND:
+        # A class that is called so goes before the pixels without a class.
+        zero = entry.lower() in ("0", BACKGROUND) and entry.lower() not in names
+        if zero and task in _WITH_BACKGROUND:
             background = True
             continue
         named = [each for each in schema.classes if each.name.strip().lower() == entry.lower()]

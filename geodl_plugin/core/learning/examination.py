@@ -17,6 +17,7 @@ from ..assess.matching import Curve
 from ..chips.labels import InstanceLabel, Label
 from ..models.registry import Task
 from ..progress import Phase
+from ..samples.schema import background_name
 from .batches import make_datasets
 from .dataset import collate
 from .hardware import Hardware
@@ -324,10 +325,11 @@ class _PixelJudge(_Judge):
             known = truth >= 0
             self.calibration.update(chance[known], told[known] == truth[known])
             first = int(not self.background)
-            own = ConfusionScores(["background", *self.names], with_overlap=True, first=first)
+            names = [background_name(self.names), *self.names]
+            own = ConfusionScores(names, with_overlap=True, first=first)
             own.update(told, truth)
             score = own.compute().values["miou"] if known.any() else 1.0
-            yield _Answer(score, torch.from_numpy(told.astype(np.uint8)))
+            yield _Answer(score, torch.from_numpy(told.astype(np.int16)))
 
 
 class _ObjectJudge(_Judge):

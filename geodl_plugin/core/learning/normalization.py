@@ -62,7 +62,9 @@ def measure(blocks: Iterable[tuple[np.ndarray, np.ndarray]]) -> Normalization:
         seen.update(pixels[:, valid])
     if not seen.count:
         return Normalization((0.0,) * bands, (1.0,) * bands)
-    deviation = np.where(seen.deviation > 0, seen.deviation, 1.0)
+    # Not by the deviation: rounding gives one to a band of a single real number, too.
+    varies = (seen.maximum > seen.minimum) & (seen.deviation > 0)
+    deviation = np.where(varies, seen.deviation, 1.0)
     return Normalization(
         tuple(seen.mean.tolist()),
         tuple(deviation.tolist()),

@@ -52,6 +52,7 @@ def find_places(
     folders: Sequence[Path],
     placed: Sequence[bool] | None = None,
     names: Sequence[str] | None = None,
+    corners: Sequence[np.ndarray] | None = None,
 ) -> Places:
     """Compare where chips lie.
 
@@ -65,6 +66,8 @@ def find_places(
         folders: of the chips.
         placed: whether they have a place; all have where not given.
         names: of the chips. Of those without a place, versions of one photo share its place.
+        corners: of the chips ``(4, 2)``, by which turned ones of one system are compared; by
+            their bounds where not given.
     """
     photos = _photos(names or [str(index) for index in range(len(footprints))])
     loose = np.zeros(len(footprints), bool) if placed is None else ~np.array(placed, bool)
@@ -85,6 +88,9 @@ def find_places(
     ordered = np.empty_like(bounds)
     ordered[np.concatenate(groups)] = _side_by_side(apart)
     clashes = Clashes.of_pairs(len(bounds), pairs)
+    if corners is not None:
+        systems_of = np.unique(merged, return_inverse=True)[1]
+        clashes = clashes.among(np.array(corners, float), np.where(loose, -1, systems_of))
     return Places(ordered, clashes, _notes(known, strange, merged, folders))
 
 

@@ -13,11 +13,11 @@ from ..chips.problems import check_classes, nothing_labelled, teachable
 from ..errors import TrainingDataError
 from ..models.registry import ModelType, NetworkSpec, Task
 from ..progress import Phase
-from ..samples.schema import Schema
+from ..samples.schema import Schema, background_name
 from .augmentation_settings import settings_of
 from .bands import chosen_bands, colour_bands
 from .chip_store import ChipStore
-from .classes import BACKGROUND, SEVERAL_LABELS, learned, weights_of
+from .classes import SEVERAL_LABELS, learned, weights_of
 from .collection import Collection, open_collection
 from .network_choice import choose_kind, choose_network
 from .normalization import Normalization, measure
@@ -180,9 +180,9 @@ def _places(store: ChipStore, collection: Collection, phase: Phase) -> Places:
         store.facts(position)
         footprints.append(folder.footprint(chip))
         phase.step()
-    bounds, systems, placed = zip(*footprints)
+    bounds, systems, placed, corners = zip(*footprints)
     names = [chip.name for chip in folder.chips]
-    return find_places(bounds, systems, collection.sources, placed, names)
+    return find_places(bounds, systems, collection.sources, placed, names, corners)
 
 
 def _images(store: ChipStore, chosen: Sequence[int]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -197,7 +197,8 @@ def _images(store: ChipStore, chosen: Sequence[int]) -> Iterator[tuple[np.ndarra
 def output_names(schema: Schema, task: Task) -> list[str]:
     """Return the names of a network's outputs: those of pixels start with the background."""
     with_background = task in (Task.PIXELS, Task.CHANGE)
-    return [BACKGROUND, *schema.names] if with_background else list(schema.names)
+    names = list(schema.names)
+    return [background_name(names), *names] if with_background else names
 
 
 def _split(

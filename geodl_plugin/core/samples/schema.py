@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from ..errors import InputError
 
+BACKGROUND = "background"
 Color = tuple[int, int, int]
 
 
@@ -18,6 +19,12 @@ class ClassDefinition:
     value: int
     name: str
     color: Color
+
+
+def background_name(names: Iterable[str]) -> str:
+    """Return what the pixels without a class are called beside classes of these names."""
+    taken = any(name.strip().lower() == BACKGROUND for name in names)
+    return "no class" if taken else BACKGROUND
 
 
 def default_color(position: int) -> Color:

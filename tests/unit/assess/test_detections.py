@@ -64,6 +64,16 @@ TREES: list[Row] = [
 ]
 
 
+def test_an_overlap_of_exactly_the_minimum_is_a_hit_wherever_it_lies() -> None:
+    """The digits of map coordinates round it to a little more or less."""
+    corners = [(412345.3 + 0.3 * 37 * step, 5123456.1 + 0.3 * 29 * step) for step in range(60)]
+    wholes: list[Row] = [((x, y, x + 7.2, y + 3.6), "Tree", 90.0) for x, y in corners]
+    halves: list[Row] = [((x, y, x + 7.2, y + 1.8), "Tree", 90.0) for x, y in corners]
+    assert compare(objects(halves), objects(wholes), 0.5).overall.true_positive == 60
+    assert compare(objects(wholes), objects(wholes), 1.0).overall.true_positive == 60
+    assert compare(objects(halves), objects(wholes), 0.51).overall.true_positive == 0
+
+
 def test_perfect_detections_score_one() -> None:
     result = compare(objects(TREES), objects(TREES), 0.5)
     assert [score.name for score in result.scores] == ["Shrub", "Tree", "All"]

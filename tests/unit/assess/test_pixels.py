@@ -136,6 +136,18 @@ def test_a_finer_reference(tmp_path: Path) -> None:
     assert assess(PixelAssessment(result, truth), Progress())["OVERALL_ACCURACY"] == 1.0
 
 
+@pytest.mark.parametrize("cell", [0.15, 0.3, 0.5])
+def test_a_reference_of_half_the_cells_is_read_at_one_side_of_the_centres(
+    tmp_path: Path, cell: float
+) -> None:
+    """What GDAL makes of it by the nearest pixel is equal to it, wherever it lies."""
+    fine = np.random.default_rng(0).integers(0, 3, (300, 300)).astype(np.uint8)
+    truth = raster(tmp_path / "truth.tif", fine, cell)
+    result = raster(tmp_path / "result.tif", fine[1::2, 1::2], 2 * cell)
+    found = assess(PixelAssessment(result, truth), Progress())
+    assert found["OVERALL_ACCURACY"] == 1.0
+
+
 def test_windows_join_without_gap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pixels, "BLOCK", 64)
     monkeypatch.setattr("geodl_plugin.core.assess.reference.SAMPLED_PIXELS", 500)

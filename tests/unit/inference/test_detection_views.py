@@ -73,6 +73,27 @@ class Shy(FindNumbers):
         return found
 
 
+def test_what_each_view_tells_apart_stays_two_objects() -> None:
+    """With a large nms_overlap objects may overlap more than what two views show of one."""
+
+    class Overlapping(Shy):
+        def _find(self, numbers: np.ndarray) -> dict[str, Any]:
+            boxes = torch.tensor([[20.0, 8, 40, 18], [24, 8, 44, 18]])  # the same from both sides
+            labels = torch.zeros(2, dtype=torch.int64)
+            return {"boxes": boxes, "scores": torch.full((2,), 0.8), "labels": labels}
+
+    views = DetectionViews(Overlapping(), False, 0.9)
+    (found,) = views.detect(views(image_of()), (64, 64), 0.3)
+    assert sorted(found.boxes[:, 0].tolist()) == [20, 24]
+    assert found.scores.tolist() == pytest.approx([0.8, 0.8])
+
+
+def test_a_threshold_of_nothing_joins_what_has_no_score() -> None:
+    boxes = [[0, 0, 10, 10], [0, 0, 10, 12]]
+    fused = fuse(Detections.of(boxes, [0.0, 0.0], [0, 0]), 2)
+    assert fused.scores.tolist() == [0.0] and fused.boxes[0].tolist() == [0, 0, 10, 11]
+
+
 def test_what_few_views_show_is_less_certain() -> None:
     class OneView(Shy):
         calls = 0

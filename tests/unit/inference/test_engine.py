@@ -185,6 +185,25 @@ def test_a_precision_is_timed_until_it_is_clear(
     assert engine.precision == "float32" and calls.count("bfloat16") == rounds
 
 
+def test_what_float16_cannot_hold_is_computed_again() -> None:
+    class Loud(nn.Module):
+        """Has numbers inside that are no numbers in float16, of bright images."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Conv2d(1, 2, 1, bias=False)
+            nn.init.constant_(self.layer.weight, 1000.0)
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            first, second = self.layer(images).unbind(1)
+            return first - second + images[:, 0]
+
+    engine = Engine(Loud(), "cpu", "float16", 1)
+    dark, bright = (np.full((1, 8, 8), value, np.float32) for value in (1.0, 100.0))
+    found = engine.infer([dark, bright], lambda _, answer: answer.mean((1, 2)).tolist())
+    assert found == [1.0, 100.0] and engine.precision == "float16"
+
+
 def test_few_images_are_computed_in_full_precision() -> None:
     engine = Engine(SmallPixels(1, 2), "cpu", "auto", 1)
     engine.expect(2, 8, 8)

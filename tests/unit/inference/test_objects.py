@@ -136,6 +136,26 @@ def test_the_bounding_box_is_brought_to_the_size_of_the_network(
     assert found[1]["Confidence"] > 99
 
 
+def test_the_bounding_box_ends_at_the_edge_of_the_raster(tmp_path: Path) -> None:
+    """As the crop does that is exported for training: what is beyond it is not filled up."""
+    source = write_raster(tmp_path / "bright.tif", np.full((1, 100, 100), 10, np.uint8))
+    shapes = [rectangle(-30, 20, 40, 10), rectangle(95, 95, 20, 20), rectangle(20, 20, 10, 10)]
+    features = write_polygons(tmp_path / "a.gpkg", shapes, 32616)
+    _, found = classify(source, tmp_path, features, crop={"mode": "Variable_Size"})
+    assert [each["ClassLabel"] for each in found] == ["Car"] * 3
+    assert len({each["Confidence"] for each in found}) == 1
+
+
+def test_rounded_coordinates_add_no_row_to_a_bounding_box(tmp_path: Path) -> None:
+    pixels = np.full((1, 100, 100), 10, np.uint8)
+    pixels[0, [38, 40]] = 0
+    source = write_raster(tmp_path / "line.tif", pixels)
+    shapes = [rectangle(20, 39, 4, 1), rectangle(20, 39 - 1e-5, 4, 1 + 2e-5)]
+    features = write_polygons(tmp_path / "a.gpkg", shapes, 32616)
+    _, found = classify(source, tmp_path, features, crop={"mode": "Variable_Size"})
+    assert [each["ClassLabel"] for each in found] == ["Car", "Car"]
+
+
 def test_the_surroundings_are_blackened(tmp_path: Path, source: str) -> None:
     features = write_polygons(tmp_path / "a.gpkg", [rectangle(150, 20, 4, 4)], 32616)
     _, plain = classify(source, tmp_path, features)

@@ -124,6 +124,20 @@ def test_the_file_tells_its_classes(tmp_path: Path) -> None:
     assert band.GetDefaultRAT().GetRowCount() == 3
 
 
+def test_a_class_called_background_is_counted_by_itself(tmp_path: Path) -> None:
+    pixels = np.zeros((1, 64, 64), np.uint8)
+    pixels[0, :20], pixels[0, 20:30] = 10, 20
+    source = write_raster(tmp_path / "levels.tif", pixels)
+    schema = Schema.from_text("3:background:#22aa44;7:Car:#cc2200")
+    model = write_model(tmp_path / "m.dlpk", "TEST_PIXELS", schema=schema)
+    paths = [str(tmp_path / name) for name in ("classes.tif", "chances.tif")]
+    result = run(PixelOptions([source], model, paths[0], probabilities=paths[1]), Progress())
+    assert result["pixel_counts"] == {"background": 1280, "Car": 640, "No class": 2176}
+    with Raster.open(paths[1]) as chances, Raster.open(paths[0]) as classes:
+        assert chances.band_names == ("No class", "background", "Car")
+        assert classes.class_names() == {0: "No class", 3: "background", 7: "Car"}
+
+
 def test_without_a_background_every_pixel_has_a_class(tmp_path: Path) -> None:
     source = write_raster(tmp_path / "a.tif", np.zeros((1, 64, 64), np.uint8))
     found, result = classify_levels(source, tmp_path, predict_background=False)

@@ -77,6 +77,26 @@ def test_shapes_that_only_touch_stay(tmp_path: Path) -> None:
     assert kept(tmp_path, rows) == ["row 0", "row 1"]
 
 
+@pytest.mark.parametrize("angle", [0.0, 0.3])
+def test_neighbours_stay_whose_edges_are_rounded(tmp_path: Path, angle: float) -> None:
+    """In map coordinates one ends some millionths of a millimetre behind where the next begins."""
+    turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+    starts = [412345.3 + 3.9 * place for place in range(40)]
+    sides = [[0, 0], [3.9, 0], [3.9, 4], [0, 4]]
+    rows = [
+        (np.array([[start + x, 5e6 + y] for x, y in sides]) @ turn, "field", 50.0 + place)
+        for place, start in enumerate(starts)
+    ]
+    assert len(kept(tmp_path, rows)) == len(rows)
+
+
+def test_a_small_shape_inside_a_large_one_falls(tmp_path: Path) -> None:
+    rows = [(square(0, 0, 50_000), "tree", 90.0), (square(500, 500, 2), "tree", 80.0)]
+    assert kept(tmp_path, rows) == ["row 0"]
+    turned = [(diamond(0, 0, 50_000), "tree", 90.0), (diamond(500, 500, 2), "tree", 80.0)]
+    assert kept(tmp_path, turned) == ["row 0"]
+
+
 def test_a_detection_without_confidence_ranks_last(tmp_path: Path) -> None:
     rows = [(square(0, 0), "tree", None), (square(1, 0), "tree", 1.0)]
     assert kept(tmp_path, rows) == ["row 1"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tracemalloc
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -58,3 +59,24 @@ def test_many_chips_need_little_memory():
         tracemalloc.stop()
     assert len(split.validation) == 2000 and split.unseen
     assert peak < 300e6
+
+
+@pytest.mark.parametrize("angle", [0.0, 0.1, 0.8, np.pi / 2])
+@pytest.mark.parametrize("scale", [1e-5, 1.0])
+def test_turned_neighbours_share_no_ground(angle, scale):
+    """Their bounds overlap; those of every other row lie half a chip aside, and on two below."""
+    turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+    row, col = np.divmod(np.arange(20), 5)
+    square = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], float)
+    flat = square + np.stack([col + row % 2 / 2, row * 0.9], 1)[:, None]
+    corners = flat @ turn * 25.6 * scale + [5e5, 4e6]
+    bounds = np.concatenate([corners.min(1), corners.max(1)], 1)
+    known = np.zeros(len(corners), int)
+    found = matrix(Clashes.of_bounds(bounds).among(corners, known))
+    low, high = flat.min(1), flat.max(1)
+    wanted = np.minimum(high[:, None], high) - np.maximum(low[:, None], low) > 0.01
+    assert (found == (wanted.all(2) & ~np.eye(len(flat), dtype=bool))).all()
+    # What has no place, or another system, is compared by its bounds.
+    elsewhere = Clashes.of_bounds(bounds).among(corners, np.where(col == 0, -1, col))
+    same = (col[:, None] == col) & (col[:, None] > 0)
+    assert (matrix(elsewhere) == np.where(same, found, matrix(Clashes.of_bounds(bounds)))).all()

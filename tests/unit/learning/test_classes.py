@@ -14,7 +14,7 @@ from geodl_plugin.core.errors import InputError
 from geodl_plugin.core.learning.building import build_module
 from geodl_plugin.core.learning.classes import balanced, check_weights, learned, weights_of
 from geodl_plugin.core.learning.losses import IGNORED, LOSSES, labels_loss, make_loss
-from geodl_plugin.core.learning.preparation import prepare
+from geodl_plugin.core.learning.preparation import output_names, prepare
 from geodl_plugin.core.learning.split import split_chips
 from geodl_plugin.core.learning.train import train
 from geodl_plugin.core.models.registry import Task
@@ -41,6 +41,17 @@ def test_classes_are_ignored_by_name_or_value():
     commas = Schema.from_text("1:Road;2:Road, paved;3:Tree")
     assert learned(commas, "road, paved", Task.PIXELS)[0].values == (1, 3)
     assert learned(commas, "Road, Tree", Task.PIXELS)[0].values == (2,)
+
+
+def test_a_class_may_be_called_background():
+    schema = Schema.from_text("1:Background;2:Road;3:Tree")
+    left, background = learned(schema, "background", Task.PIXELS)
+    assert left.names == ("Road", "Tree") and not background
+    left, background = learned(schema, "0;background", Task.PIXELS)
+    assert left.names == ("Road", "Tree") and background
+    assert output_names(schema, Task.PIXELS) == ["no class", "Background", "Road", "Tree"]
+    assert output_names(left, Task.PIXELS)[0] == "background"
+    assert output_names(schema, Task.OBJECTS) == ["Background", "Road", "Tree"]
 
 
 @pytest.mark.parametrize(

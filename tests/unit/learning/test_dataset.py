@@ -57,6 +57,8 @@ def test_chips_arrive_normalised_with_their_labels(make_folder, bands, dtype, in
 def test_constant_and_empty_bands_have_a_spread_of_one():
     flat = np.full((2, 4, 4), 9.0)
     assert measure([(flat, np.ones((4, 4), bool))]).std == (1.0, 1.0)
+    real = np.full((1, 33, 47), 0.1)  # whose mean is off in its last digit
+    assert measure([(real, np.ones((33, 47), bool))] * 7).std == (1.0,)
     nothing = measure([(flat, np.zeros((4, 4), bool))])
     assert (nothing.mean, nothing.std) == ((0.0, 0.0), (1.0, 1.0))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from geodl_plugin.core.learning.pictures import _results
 from geodl_plugin.core.learning.preparation import Preparation, prepare
 from geodl_plugin.core.learning.views import Looks
 from geodl_plugin.core.progress import Phase, Progress
+from geodl_plugin.core.samples.schema import Schema
 
 CPU = Hardware(torch.device("cpu"), "float32")
 
@@ -73,6 +75,21 @@ def test_pixels_are_judged_by_the_classes_that_occur(make_folder):
     assert sure.tolist() == pytest.approx([0.9])
     assert right.tolist() == pytest.approx([np.mean(shares)])
     assert found.calibration.error == pytest.approx(abs(0.9 - np.mean(shares)))
+
+
+class LastClass(Background):
+    """Sees the last of 300 classes everywhere."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        chances = torch.eye(301)[300].reshape(1, -1, 1, 1) + self.shift
+        return chances.expand(len(images), 301, *images.shape[-2:])
+
+
+def test_more_classes_than_a_byte_counts_are_shown(make_folder):
+    preparation = prepared(make_folder("Classified_Tiles", count=4, side=32), "UNET")
+    many = Schema.from_text(";".join(f"{value}:Class {value}" for value in range(1, 301)))
+    found = look(LastClass(), dataclasses.replace(preparation, schema=many))
+    assert np.unique(found.best[0].told.values).tolist() == [300]
 
 
 class Remembers(nn.Module):

@@ -161,3 +161,19 @@ def test_two_folders_of_one_place_are_split_together_and_it_is_said(make_folder)
     sides = [{each % 6 for each in side} for side in (found.split.training, found.split.validation)]
     assert found.split.unseen and not sides[0] & sides[1]
     assert any("'WGS 84 / Pseudo-Mercator'" in note for note in found.notes)
+
+
+def test_turned_chips_that_lie_side_by_side_all_take_part(make_folder):
+    """Only their bounds overlap."""
+    folder = make_folder("Classified_Tiles", name="turned")
+    x, y = YELLOWSTONE
+    for number, image in enumerate(sorted((folder / "images").glob("*.tif"))):
+        with Raster.open(image) as raster:
+            pixels, frame = raster.read(raster.window).pixels, raster.geotransform
+        step = number * pixels.shape[-1]
+        place = type(frame)(x + 0.4 * step, 0.4, 0.3, y + 0.3 * step, 0.3, -0.4)
+        write_chip(image, pixels, place, UTM)
+    told = options(folder, "out", validation_percentage=30)
+    split = prepare(told, Phase(Progress(), "Reading", 1, "chips")).split
+    assert split.unseen and not split.dropped
+    assert len(split.training) + len(split.validation) == 6

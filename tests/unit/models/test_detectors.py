@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor, nn
 from torchvision.models.detection.image_list import ImageList
+from torchvision.models.detection.roi_heads import project_masks_on_boxes
 from torchvision.ops import box_iou
 
 from geodl_plugin.core.errors import InputError
@@ -222,7 +223,8 @@ def test_a_validation_loss_does_not_grow_with_better_proposals(name, monkeypatch
 
 
 @pytest.mark.parametrize("name", ["FASTERRCNN", "MASKRCNN"])
-def test_the_losses_of_a_step_are_those_of_torchvision(name):
+def test_the_losses_of_a_step_are_those_of_torchvision(name, monkeypatch):
+    monkeypatch.setattr(two_stage, "HALF_PIXEL", 0.0)
     network = network_of(name).train()
     images, targets = toy()
     answer = network(images)
@@ -252,6 +254,34 @@ def test_a_step_outlines_a_part_of_the_proposals_on_objects(monkeypatch):
         losses["loss_mask"].backward()
         assert counts[-1] == expected and counts[-2] > 2 * expected
         assert torch.isfinite(losses["loss_mask"])
+
+
+def test_outlines_are_taught_where_the_objects_lie(monkeypatch):
+    """What is taught, taken for an answer, is the mask that it was taught from."""
+    network, taught = network_of("MASKRCNN").train(), []
+    images, _ = toy()
+    y, x = torch.meshgrid(*(torch.arange(SIDE) + 0.5,) * 2, indexing="ij")
+    disc = ((x - 23) ** 2 + (y - 30) ** 2 <= 4.2**2)[None]
+    box = torch.tensor([[19.0, 26, 27, 34]])
+    targets = [{"boxes": box, "labels": torch.tensor([0]), "masks": disc}] * 2
+    proposals = [box + torch.tensor([[-0.3, 0.4, 0.6, -0.2]]), box]
+    monkeypatch.setattr(network, "_propose", lambda *_: (proposals, {}))
+
+    def listen(logits: Tensor, boxes: list[Tensor], masks: list[Tensor], *rest: Any) -> Tensor:
+        whole = [each.float() for each in masks]
+        places = [torch.zeros(len(each), dtype=torch.long) for each in boxes]
+        taught.extend(map(project_masks_on_boxes, whole, boxes, places, (28, 28)))
+        return logits.sum()
+
+    monkeypatch.setattr(two_stage, "maskrcnn_loss", listen)
+    network.loss(network(images), targets)
+    # torchvision adds the objects themselves to the proposals.
+    grid = taught[1][-1][None, None]
+    known = {"scores": torch.ones(1), "labels": torch.zeros(1), "masks": grid}
+    answer = paste_masks({**known, "boxes": box}, (SIDE, SIDE))
+    (col, row, width, height), seen = answer["windows"][0], torch.zeros(SIDE, SIDE)
+    seen[row : row + height, col : col + width] = torch.from_numpy(answer["masks"][0]).float()
+    assert torch.equal(seen > 0, disc[0])
 
 
 @pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])

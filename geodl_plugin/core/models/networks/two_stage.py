@@ -28,6 +28,7 @@ from .stride_anchors import StrideAnchors
 BOX_POOL, MASK_POOL = 7, 14  # cells that a proposal is divided into
 SAMPLES = 2  # of the map in each cell, along each side
 BOX_WIDTH = 1024  # of the layers that classify a proposal
+HALF_PIXEL = 0.5
 OUTLINED = 32  # proposals of an image whose outlines are taught in a step
 FIRST_SCORE = 0.05  # of all classes together, before the network has learnt anything
 
@@ -137,8 +138,8 @@ class TwoStageDetector(nn.Module):
     ) -> dict[str, Tensor]:
         """Return the losses of the second stage: those of torchvision, in validation ``_judged``.
 
-        Other than there, outlines are taught of a part of the proposals that lie on objects: all
-        of them would make a step 1.6 times as long.
+        Other than there, outlines are taught of a part of the proposals that lie on objects, for
+        all of them would make a step 1.6 times as long, and exactly where the objects lie.
         """
         heads = self.model.roi_heads
         proposals, matched, labels, shifts = heads.select_training_samples(proposals, targets)
@@ -155,7 +156,9 @@ class TwoStageDetector(nn.Module):
             pooled = heads.mask_head(heads.mask_roi_pool(features, boxes, sizes))
             found["loss_mask"] = maskrcnn_loss(
                 heads.mask_predictor(pooled),
-                boxes,
+                # torchvision takes pixels for points at their upper left corners: what it
+                # teaches would lie half a pixel beside the object.
+                [each - HALF_PIXEL for each in boxes],
                 [each["masks"] for each in targets],
                 [each["labels"] for each in targets],
                 [each[index] for each, index in zip(matched, chosen)],
