@@ -179,8 +179,8 @@ class SampleList(QWidget):
         self._quiet = True
         rows = [i for i, each in enumerate(self.model.samples) if each.feature in features]
         chosen = QItemSelection()
-        for row in rows:
-            chosen.select(self.model.index(row, 0), self.model.index(row, 2))
+        for first, last in _runs(rows):
+            chosen.select(self.model.index(first, 0), self.model.index(last, 2))
         mode = QItemSelectionModel.SelectionFlag.ClearAndSelect
         self.table.selectionModel().select(chosen, mode)
         if rows:
@@ -227,6 +227,13 @@ class SampleList(QWidget):
     def tr(self, text: str) -> str:
         """Translate a literal of the list."""
         return QCoreApplication.translate("GeoDL", text)
+
+
+def _runs(rows: list[int]) -> list[tuple[int, int]]:
+    """Return ascending rows as runs from first to last: Qt compares each range with each."""
+    starts = [row for before, row in zip([None, *rows], rows) if before != row - 1]
+    ends = [row for row, after in zip(rows, [*rows[1:], None]) if after != row + 1]
+    return list(zip(starts, ends))
 
 
 def _button(icon: str, tip: str) -> QToolButton:
