@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -75,26 +76,41 @@ class ImageSession(QObject):
         except GeoDLError as error:
             self._tell(error)
             return
-        self.folder, self.images, self._places = folder, images, {}
+        self.folder, self.images, self._places, self.index = folder, images, {}, -1
         self._bar.show_images([Path(image).name for image in images])
-        self.show(0)
+        self._show_first(range(len(images)))
         self.count_all()
 
     def step(self, step: int) -> None:
-        """Go to the next image, or to the one before."""
-        if 0 <= self.index + step < len(self.images):
-            self.show(self.index + step)
+        """Go to the next image that can be opened, or to the one before."""
+        end = len(self.images) if step > 0 else -1
+        self._show_first(range(self.index + step, end, step))
 
     def show(self, index: int) -> None:
         """Show an image, and its samples."""
+        self._show_first([index])
+
+    def _show_first(self, places: Iterable[int]) -> None:
+        """Show the first of some images that can be opened, and tell of those before it."""
+        problems = []
+        for index in places:
+            try:
+                self._show(index)
+                break
+            except GeoDLError as error:
+                problems.append(str(error))
+        if not problems:
+            return
+        self._bar.show_place(max(self.index, 0))
+        text = problems[0]
+        if len(problems) > 1:
+            text += " " + self.tr("Neither can {} more.").format(len(problems) - 1)
+        self._dock.notice.tell("error", text)
+
+    def _show(self, index: int) -> None:
         path = self.images[index]
         layer = QgsRasterLayer(path, Path(path).stem, "gdal")
-        try:
-            self._places[path] = ImagePlace.of(path)
-        except GeoDLError as error:
-            self._tell(error)
-            self._bar.show_place(max(self.index, 0))
-            return
+        self._places[path] = ImagePlace.of(path)
         project, former = QgsProject.instance(), self._shown
         # Below the samples and whatever else is drawn on the image.
         project.addMapLayer(layer, False)
