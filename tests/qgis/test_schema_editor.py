@@ -89,6 +89,21 @@ def test_a_class_with_samples_is_not_removed(editor):
     assert editor.document == DOCUMENT
 
 
+def test_a_step_back_leaves_classes_with_samples(editor):
+    """Or their samples are still in the file, but neither listed nor on the map."""
+    editor.add()
+    editor.set_counts({10: (2, 50)})
+    editor.undo_stack.undo()
+    assert names(editor) == ["Tree", "Oak", "Road", "Class"]
+    assert editor.told[-1][0].find(10).name == "Class"
+    assert editor.problems == ["'Class' has samples and stays."]
+    editor.undo_stack.redo()
+    assert names(editor) == ["Tree", "Oak", "Road", "Class"]
+    editor.set_counts({})
+    editor.undo_stack.undo()
+    assert names(editor) == ["Tree", "Oak", "Road"]
+
+
 @pytest.mark.parametrize("suffix", [".json", ".ecs"])
 def test_classes_are_saved_and_opened(editor, tmp_path, suffix):
     path = tmp_path / f"schema{suffix}"
