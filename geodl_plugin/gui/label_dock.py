@@ -28,7 +28,7 @@ from .label_panel import LabelPanel
 from .label_sources import open_or_make
 from .result_layers import open_dialog
 from .review import Review
-from .sample_layer import Sample, SampleLayer, is_sample_layer
+from .sample_layer import Sample, SampleLayer, completed, is_sample_layer
 
 MARGIN = 3.0  # times its own size around a sample that is visited
 INSPECT = "geodl:inspecttrainingdata"
@@ -265,10 +265,23 @@ class LabelDock(QgsDockWidget):
             samples, pixels = counts.get(each.value, (0, 0))
             counts[each.value] = samples + 1, pixels + each.pixels
         self.editor.set_counts(counts)
+        self._take_strangers({value for value in counts if value is not None})
         self.list.show_samples(found, self.editor.document)
         self.export_button.setEnabled(bool(found))
         self.review.refresh()
         self.images.count()
+
+    def _take_strangers(self, values: set[int]) -> None:
+        """Take over classes that samples have and the schema lacks, after a paste for example."""
+        if values <= {node.value for node in self.editor.document.walk()}:
+            return
+        document = completed(self.editor.document, self.samples.layer)
+        try:
+            document.check()
+        except GeoDLError:
+            return  # the list shows them as without a class
+        self.samples.document = document  # the samples themselves are as they shall be
+        self.editor.apply(document, self.tr("Take over the classes of samples"))
 
     def _show_state(self) -> None:
         self._panel.show_state(self.samples is not None)

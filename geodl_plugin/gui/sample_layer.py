@@ -260,6 +260,11 @@ def read_document(layer: QgsVectorLayer) -> SchemaDocument:
             document.check()
         except GeoDLError:
             document = SchemaDocument()
+    return completed(document, layer)
+
+
+def completed(document: SchemaDocument, layer: QgsVectorLayer) -> SchemaDocument:
+    """Return a document with the classes too that only the samples of a layer have."""
     names = ("Classvalue", "Classname", "RED", "GREEN", "BLUE")
     places = [layer.fields().lookupField(name) for name in names]
     request = QgsFeatureRequest().setFlags(QgsFeatureRequest.Flag.NoGeometry)

@@ -1,0 +1,66 @@
+"""The dock 'Label objects' while QGIS does other things with its samples."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from qgis.core import QgsFeature, QgsGeometry, QgsRectangle
+
+from geodl_plugin.core.samples.document import SchemaDocument
+from geodl_plugin.core.samples.schema import Schema
+from geodl_plugin.gui.label_dock import LabelDock
+
+CLASSES = SchemaDocument.of_schema(Schema.from_text("1:Tree:#22aa44;2:Car:#cc2200"))
+SQUARE = QgsGeometry.fromRect(QgsRectangle(0, 0, 10, 10))
+
+
+@pytest.fixture
+def dock(qgis_new_project: None, qgis_iface: Any, tmp_path: Path) -> Iterator[LabelDock]:
+    """Return the dock with two classes and a layer for samples."""
+    made = LabelDock(qgis_iface)
+    made.editor.apply(CLASSES, "two classes")
+    made.take_file(str(tmp_path / "samples.gpkg"))
+    yield made
+    made.shut_down()
+
+
+def classes(dock: LabelDock) -> tuple[list[str], list[str]]:
+    """Return the classes of the tree, and those that the map shows."""
+    shown = [each.label() for each in dock.samples.layer.renderer().categories()]
+    return [node.name for node in dock.editor.document.walk()], shown
+
+
+def paste(dock: LabelDock, name: str, value: int) -> None:
+    """Add a sample as QGIS's own tools do."""
+    layer = dock.samples.layer
+    feature = QgsFeature(layer.fields())
+    feature.setGeometry(SQUARE)
+    feature["Classname"], feature["Classvalue"] = name, value
+    dock.samples.edit()
+    layer.addFeature(feature)
+    dock.samples.history.save()
+    dock._count()
+
+
+def test_classes_of_samples_that_are_pasted_are_taken_over(dock: LabelDock) -> None:
+    paste(dock, "Boat", 7)
+    assert classes(dock) == (["Tree", "Car", "Boat"], ["Tree", "Car", "Boat"])
+    dock.samples.layer.undoStack().undo()
+    assert dock.samples.layer.featureCount() == 0
+    paste(dock, "Tree", 9)  # no class of its own can be had of it
+    assert classes(dock)[0] == ["Tree", "Car", "Boat"]
+
+
+def test_undoing_a_merge_brings_the_class_back(dock: LabelDock) -> None:
+    tree, car = (node.definition for node in CLASSES.walk())
+    dock.samples.draw(SQUARE, tree)
+    dock._count()
+    dock._merge(tree, car)
+    assert classes(dock) == (["Car"], ["Car"])
+    dock.samples.layer.undoStack().undo()
+    dock._count()
+    assert classes(dock) == (["Car", "Tree"], ["Car", "Tree"])
+    assert dock.samples.layer.undoStack().canRedo()
