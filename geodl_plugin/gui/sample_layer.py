@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from qgis.core import (
@@ -21,7 +22,7 @@ from qgis.core import (
 )
 from qgis.PyQt.QtCore import QCoreApplication, QObject, QTimer, pyqtSignal
 
-from ..algorithms.styling import SCHEMA_PROPERTY, SampleStyler
+from ..algorithms.styling import SCHEMA_PROPERTY, SampleStyler, keep_beside
 from ..core.errors import GeoDLError, InputError, VectorError
 from ..core.samples.document import SchemaDocument, SchemaNode
 from ..core.samples.layer import sample_attributes
@@ -31,6 +32,7 @@ from ..core.samples.schema_files import json_document
 from .sample_history import SampleHistory
 
 STYLE = "GeoDL"
+DATABASES = (".gpkg", ".sqlite", ".db")  # files that hold styles
 SETTLED = 300  # milliseconds without another change, until the style is written
 
 
@@ -176,6 +178,10 @@ class SampleLayer(QObject):
         self.changed.emit()
 
     def _save_style(self) -> None:
+        path = Path(self.layer.source().split("|", maxsplit=1)[0])
+        if path.suffix.lower() not in DATABASES:
+            keep_beside(self.layer, path)
+            return
         # QGIS would ask whether to overwrite the style of this name.
         _, keys, names, *_ = self.layer.listStylesInDatabase()
         for key, name in zip(keys, names):
