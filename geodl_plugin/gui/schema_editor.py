@@ -87,7 +87,8 @@ class SchemaEditor(QWidget):
         chosen = self.current()
         for node in self.document.walk():
             if chosen is not None and node.value != chosen.value:
-                action = into.addAction(swatch(node.color), node.name)
+                name = node.name.replace("&", "&&")  # a single one would underline a letter
+                action = into.addAction(swatch(node.color), name)
                 action.triggered.connect(
                     lambda _=False, kind=node.definition: self.merge_wanted.emit(chosen, kind)
                 )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from qgis.PyQt.QtCore import Qt
+from qgis.PyQt.QtTest import QTest
 
 from geodl_plugin.core.samples.document import SchemaDocument
 from geodl_plugin.core.samples.schema import Schema
@@ -31,3 +33,17 @@ def test_what_the_map_has_chosen_is_chosen(shown: SampleList) -> None:
     assert len(shown.table.selectionModel().selection()) == 1
     shown.choose(set())
     assert shown.chosen() == []
+
+
+def test_the_menu_names_classes_as_they_are(shown: SampleList) -> None:
+    """A single ampersand would be left out of what the menu shows."""
+    assert [each.text() for each in shown.class_menu.actions()] == ["Tree", "Trees && shrubs"]
+
+
+def test_the_key_delete_deletes_what_is_chosen(shown: SampleList) -> None:
+    removed = []
+    shown.removed.connect(removed.append)
+    QTest.keyClick(shown.table, Qt.Key.Key_Delete)
+    shown.choose({103, 104})
+    QTest.keyClick(shown.table, Qt.Key.Key_Delete)
+    assert removed == [[103, 104]]
