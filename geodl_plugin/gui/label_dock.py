@@ -129,6 +129,8 @@ class LabelDock(QgsDockWidget):
             layer.willBeDeleted.connect(self._forget)
             self.editor.set_document(self.samples.document)
             self._take_raster(self.sources.raster())
+        else:
+            self.bar.stop()  # what is drawn would go nowhere
         self._count()
         self._show_state()
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from qgis.core import QgsFeature, QgsGeometry, QgsRectangle
+from qgis.core import QgsFeature, QgsGeometry, QgsProject, QgsRectangle
 
 from geodl_plugin.core.samples.document import SchemaDocument
 from geodl_plugin.core.samples.schema import Schema
@@ -64,3 +64,13 @@ def test_undoing_a_merge_brings_the_class_back(dock: LabelDock) -> None:
     dock._count()
     assert classes(dock) == (["Car", "Tree"], ["Car", "Tree"])
     assert dock.samples.layer.undoStack().canRedo()
+
+
+def test_drawing_ends_with_the_layer(dock: LabelDock, qgis_iface: Any) -> None:
+    """Or what people draw is lost without a word."""
+    canvas = qgis_iface.mapCanvas()
+    dock.bar.draw("rectangle")
+    assert canvas.mapTool() is dock.bar.tools["rectangle"]
+    QgsProject.instance().removeMapLayer(dock.samples.layer.id())
+    assert dock.samples is None
+    assert canvas.mapTool() is not dock.bar.tools["rectangle"]
