@@ -20,7 +20,7 @@ from qgis.PyQt.QtWidgets import (
     QShortcut,
 )
 
-from ..core.errors import GeoDLError
+from ..core.errors import GeoDLError, InputError
 from ..core.samples.document import SchemaDocument
 from ..core.samples.schema import ClassDefinition
 from .image_session import ImageSession
@@ -207,6 +207,11 @@ class LabelDock(QgsDockWidget):
         shape = QgsGeometry(geometry)
         try:
             shape.transform(self._to_layer())
+            if not shape.boundingBox().isFinite():
+                raise InputError(
+                    f"Nothing was drawn: the coordinate system of '{self.samples.layer.name()}' "
+                    "does not reach that far."
+                )
             self.samples.draw(shape, kind)
         except GeoDLError as error:
             self._tell_error(str(error))

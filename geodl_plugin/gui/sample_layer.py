@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -220,8 +219,9 @@ class SampleLayer(QObject):
         )
         extent = self.raster.extent()
         cell = extent.width() * extent.height() / self.raster.width() / self.raster.height()
-        area = on_raster.area()  # far off, where the raster's system ends, there is none
-        return round(area / cell) if cell and math.isfinite(area) else None
+        if not cell or not on_raster.boundingBox().isFinite():
+            return None  # far off, where the raster's system ends, there are no pixels
+        return round(on_raster.area() / cell)
 
     def _index(self, name: str) -> int:
         return self.layer.fields().lookupField(name)

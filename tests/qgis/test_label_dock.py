@@ -7,7 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from qgis.core import QgsFeature, QgsGeometry, QgsProject, QgsRectangle
+from qgis.core import (
+    QgsCoordinateReferenceSystem,
+    QgsFeature,
+    QgsGeometry,
+    QgsProject,
+    QgsRectangle,
+)
 
 from geodl_plugin.core.samples.document import SchemaDocument
 from geodl_plugin.core.samples.schema import Schema
@@ -74,3 +80,14 @@ def test_drawing_ends_with_the_layer(dock: LabelDock, qgis_iface: Any) -> None:
     QgsProject.instance().removeMapLayer(dock.samples.layer.id())
     assert dock.samples is None
     assert canvas.mapTool() is not dock.bar.tools["rectangle"]
+
+
+def test_nothing_is_drawn_where_the_layers_system_ends(dock: LabelDock, qgis_iface: Any) -> None:
+    """Places without coordinates would spoil the extent of the layer."""
+    qgis_iface.mapCanvas().setDestinationCrs(QgsCoordinateReferenceSystem("EPSG:4326"))
+    dock.samples.layer.setCrs(QgsCoordinateReferenceSystem("EPSG:32633"))
+    dock._draw(QgsGeometry.fromRect(QgsRectangle(0, 80, 10, 95)))
+    assert list(dock.samples.samples()) == []
+    assert dock.notice.text.endswith("'samples' does not reach that far.")
+    dock._draw(QgsGeometry.fromRect(QgsRectangle(12, 48, 13, 49)))
+    assert len(list(dock.samples.samples())) == 1
