@@ -6,7 +6,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from qgis.core import QgsProject, QgsRasterLayer, QgsVectorLayer
+from qgis.core import (
+    QgsLayerTreeGroup,
+    QgsLayerTreeLayer,
+    QgsProject,
+    QgsRasterLayer,
+    QgsVectorLayer,
+)
 from qgis.PyQt.QtCore import QCoreApplication, QObject, QTimer
 from qgis.PyQt.QtWidgets import QFileDialog
 
@@ -22,6 +28,7 @@ from .image_samples import (
     open_table,
     table_of,
 )
+from .label_sources import add_on_top
 
 
 class ImageSession(QObject):
@@ -112,9 +119,9 @@ class ImageSession(QObject):
         layer = QgsRasterLayer(path, Path(path).stem, "gdal")
         self._places[path] = ImagePlace.of(path)
         project, former = QgsProject.instance(), self._shown
-        # Below the samples and whatever else is drawn on the image.
+        group, place = _place_in_tree(former)
         project.addMapLayer(layer, False)
-        project.layerTreeRoot().addLayer(layer)
+        group.insertLayer(place, layer)
         self.index, self._shown = index, layer.id()
         self._dock.sources.raster_field.setLayer(layer)
         if project.mapLayer(former) is not None:
@@ -155,7 +162,7 @@ class ImageSession(QObject):
             self._tell(error)
             return
         project, former = QgsProject.instance(), self._own
-        project.addMapLayer(layer)
+        add_on_top(layer)
         self._own = layer.id()
         self._dock.sources.choose(layer)
         if project.mapLayer(former) is not None:
@@ -214,3 +221,18 @@ class ImageSession(QObject):
     def tr(self, text: str) -> str:
         """Translate a literal."""
         return QCoreApplication.translate("GeoDL", text)
+
+
+def _place_in_tree(former: str) -> tuple[QgsLayerTreeGroup, int]:
+    """Return where an image goes: to the one before, else above the other rasters, as basemaps."""
+    root = QgsProject.instance().layerTreeRoot()
+    node = root.findLayer(former)
+    if node is not None:
+        return node.parent(), node.parent().children().index(node)
+    children = root.children()
+    rasters = (
+        place
+        for place, each in enumerate(children)
+        if isinstance(each, QgsLayerTreeLayer) and isinstance(each.layer(), QgsRasterLayer)
+    )
+    return root, next(rasters, len(children))

@@ -25,7 +25,7 @@ from ..core.samples.document import SchemaDocument
 from ..core.samples.schema import ClassDefinition
 from .image_session import ImageSession
 from .label_panel import LabelPanel
-from .label_sources import open_or_make
+from .label_sources import add_on_top, open_or_make
 from .result_layers import open_dialog
 from .review import Review
 from .sample_layer import Sample, SampleLayer, completed, is_sample_layer
@@ -112,7 +112,7 @@ class LabelDock(QgsDockWidget):
         except GeoDLError as error:
             self._tell_error(str(error))
             return
-        QgsProject.instance().addMapLayer(layer)
+        add_on_top(layer)
         self.sources.choose(layer)
         self.notice.clear()
         self.images.take_samples()

@@ -120,6 +120,13 @@ def _identifier(layer: QgsMapLayer | None) -> str:
     return "" if layer is None else layer.id()
 
 
+def add_on_top(layer: QgsVectorLayer) -> None:
+    """Add samples to the project above all else, whichever layer is the active one."""
+    project = QgsProject.instance()
+    project.addMapLayer(layer, False)
+    project.layerTreeRoot().insertLayer(0, layer)
+
+
 def open_or_make(
     path: str, raster: QgsRasterLayer | None, document: SchemaDocument
 ) -> QgsVectorLayer:

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from qgis.core import QgsProject, QgsRasterLayer, QgsVectorLayer
+from qgis.PyQt import sip
 
 from geodl_plugin.gui.label_dock import LabelDock
 from tests.unit.inference.support import write_raster
@@ -18,6 +20,7 @@ def dock(qgis_new_project: None, qgis_iface: Any) -> Iterator[LabelDock]:
     made = LabelDock(qgis_iface)
     yield made
     made.shut_down()
+    sip.delete(made)  # or it hears of the layers that go when Python itself ends
 
 
 def folder_of(place: Path, names: str) -> str:
@@ -70,3 +73,24 @@ def test_a_folder_of_which_nothing_can_be_opened(dock: LabelDock, tmp_path: Path
     dock.images.count()
     dock.images.step(1)
     assert dock.images.index == -1
+
+
+def test_an_image_lies_above_basemaps_and_stays_where_it_was_moved(
+    dock: LabelDock, tmp_path: Path
+) -> None:
+    """Or people draw on the basemap, and move each image again."""
+    project = QgsProject.instance()
+    path = write_raster(tmp_path / "base.tif", np.zeros((1, 8, 8), np.uint8))
+    project.addMapLayer(QgsRasterLayer(path, "basemap", "gdal"))
+    project.addMapLayer(QgsVectorLayer("Point", "places", "memory"))
+    root = project.layerTreeRoot()
+    dock.images.open(folder_of(tmp_path / "images", "abc"))
+    assert [each.name() for each in root.children()] == ["places", "0a", "basemap"]
+    dock.images.step(1)
+    assert [each.name() for each in root.children()] == ["places", "1b", "basemap"]
+    moved = root.children()[1]
+    root.addGroup("images").addChildNode(moved.clone())
+    root.removeChildNode(moved)
+    dock.images.step(1)
+    assert [each.name() for each in root.children()] == ["places", "basemap", "images"]
+    assert [each.name() for each in root.findLayers()] == ["places", "basemap", "2c"]

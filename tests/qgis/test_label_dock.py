@@ -11,9 +11,11 @@ from qgis.core import (
     QgsCoordinateReferenceSystem,
     QgsFeature,
     QgsGeometry,
+    QgsLayerTreeRegistryBridge,
     QgsProject,
     QgsRectangle,
 )
+from qgis.PyQt import sip
 
 from geodl_plugin.core.samples.document import SchemaDocument
 from geodl_plugin.core.samples.schema import Schema
@@ -31,6 +33,7 @@ def dock(qgis_new_project: None, qgis_iface: Any, tmp_path: Path) -> Iterator[La
     made.take_file(str(tmp_path / "samples.gpkg"))
     yield made
     made.shut_down()
+    sip.delete(made)  # or it hears of the layers that go when Python itself ends
 
 
 def classes(dock: LabelDock) -> tuple[list[str], list[str]]:
@@ -91,3 +94,12 @@ def test_nothing_is_drawn_where_the_layers_system_ends(dock: LabelDock, qgis_ifa
     assert dock.notice.text.endswith("'samples' does not reach that far.")
     dock._draw(QgsGeometry.fromRect(QgsRectangle(12, 48, 13, 49)))
     assert len(list(dock.samples.samples())) == 1
+
+
+def test_new_samples_lie_on_top(dock: LabelDock, tmp_path: Path) -> None:
+    """QGIS itself would add them above the active layer, which may be a basemap."""
+    project = QgsProject.instance()
+    bridge, root = project.layerTreeRegistryBridge(), project.layerTreeRoot()
+    bridge.setLayerInsertionPoint(QgsLayerTreeRegistryBridge.InsertionPoint(root, 1))
+    dock.take_file(str(tmp_path / "more.gpkg"))
+    assert [each.name() for each in root.children()] == ["more", "samples"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from tests.unit.inference.support import write_raster
 
 
 @pytest.fixture
-def sources(qgis_new_project: None, tmp_path: Path) -> LabelSources:
+def sources(qgis_new_project: None, tmp_path: Path) -> Iterator[LabelSources]:
     """Return the fields in a project with three layers of each kind, the second ones chosen."""
     project, made = QgsProject.instance(), LabelSources()
     for name in "abc":
@@ -26,7 +27,8 @@ def sources(qgis_new_project: None, tmp_path: Path) -> LabelSources:
         project.addMapLayer(QgsRasterLayer(path, f"image {name}", "gdal"))
     made.choose(project.mapLayersByName("samples b")[0])
     made.raster_field.setLayer(project.mapLayersByName("image b")[0])
-    return made
+    yield made
+    sip.delete(made)
 
 
 def test_samples_that_leave_the_project_are_told(sources: LabelSources) -> None:
