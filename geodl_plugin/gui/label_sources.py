@@ -139,10 +139,8 @@ def open_or_make(
     if is_new:
         reference = QgsProject.instance().crs() if raster is None else raster.crs()
         empty_samples(path, reference.toWkt() if reference.isValid() else "")
+        # Before the layer is opened: a second access that ends spoils that of the first one.
+        SampleStyler(document).write_style(path)
     layer = open_samples(path, Path(path).stem)
     require_samples(layer)
-    if is_new:
-        styler = SampleStyler(document)
-        styler.apply(layer)
-        styler.write_style(path)
     return layer

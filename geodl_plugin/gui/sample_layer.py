@@ -181,12 +181,7 @@ class SampleLayer(QObject):
         if path.suffix.lower() not in DATABASES:
             keep_beside(self.layer, path)
             return
-        # QGIS would ask whether to overwrite the style of this name.
-        _, keys, names, *_ = self.layer.listStylesInDatabase()
-        for key, name in zip(keys, names):
-            if name == STYLE:
-                self.layer.deleteStyleFromDatabase(key)
-        self.layer.saveStyleToDatabase(STYLE, "", True, "")
+        store_style(self.layer)
 
     # Attributes
 
@@ -229,6 +224,19 @@ class SampleLayer(QObject):
     def tr(self, text: str) -> str:
         """Translate a literal."""
         return QCoreApplication.translate("GeoDL", text)
+
+
+def store_style(layer: QgsVectorLayer) -> None:
+    """Write the style of a layer into its database, in the place of an earlier one."""
+    # QGIS would ask whether to overwrite the style of this name.
+    _, keys, names, *_ = layer.listStylesInDatabase()
+    for key, name in zip(keys, names):
+        if name == STYLE:
+            layer.deleteStyleFromDatabase(key)
+    layer.saveStyleToDatabase(STYLE, "", True, "")
+    if not layer.isEditable():
+        # QGIS writes past the open layer, which could not read its own file any more.
+        layer.reload()
 
 
 def open_samples(source: str, name: str) -> QgsVectorLayer:

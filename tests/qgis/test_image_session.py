@@ -81,9 +81,13 @@ def test_an_image_lies_above_basemaps_and_stays_where_it_was_moved(
     """Or people draw on the basemap, and move each image again."""
     project = QgsProject.instance()
     path = write_raster(tmp_path / "base.tif", np.zeros((1, 8, 8), np.uint8))
-    project.addMapLayer(QgsRasterLayer(path, "basemap", "gdal"))
-    project.addMapLayer(QgsVectorLayer("Point", "places", "memory"))
     root = project.layerTreeRoot()
+    for layer in (
+        QgsVectorLayer("Point", "places", "memory"),
+        QgsRasterLayer(path, "basemap", "gdal"),
+    ):
+        project.addMapLayer(layer, False)
+        root.addLayer(layer)
     dock.images.open(folder_of(tmp_path / "images", "abc"))
     assert [each.name() for each in root.children()] == ["places", "0a", "basemap"]
     dock.images.step(1)

@@ -16,10 +16,12 @@ from qgis.core import (
     QgsRectangle,
 )
 from qgis.PyQt import sip
+from qgis.PyQt.QtCore import QEventLoop, QTimer
 
 from geodl_plugin.core.samples.document import SchemaDocument
 from geodl_plugin.core.samples.schema import Schema
 from geodl_plugin.gui.label_dock import LabelDock
+from geodl_plugin.gui.sample_layer import SETTLED
 
 CLASSES = SchemaDocument.of_schema(Schema.from_text("1:Tree:#22aa44;2:Car:#cc2200"))
 SQUARE = QgsGeometry.fromRect(QgsRectangle(0, 0, 10, 10))
@@ -102,4 +104,26 @@ def test_new_samples_lie_on_top(dock: LabelDock, tmp_path: Path) -> None:
     bridge, root = project.layerTreeRegistryBridge(), project.layerTreeRoot()
     bridge.setLayerInsertionPoint(QgsLayerTreeRegistryBridge.InsertionPoint(root, 1))
     dock.take_file(str(tmp_path / "more.gpkg"))
+    bridge.setLayerInsertionPoint(QgsLayerTreeRegistryBridge.InsertionPoint(root, 0))
     assert [each.name() for each in root.children()] == ["more", "samples"]
+
+
+def test_a_new_layer_knows_how_many_samples_it_has(dock: LabelDock) -> None:
+    """It is opened after its style is written, or its file cannot be read until it is edited."""
+    assert dock.samples.layer.featureCount() == 0
+    assert classes(dock) == (["Tree", "Car"], ["Tree", "Car"])
+
+
+def test_samples_stay_when_classes_change_while_nothing_is_edited(dock: LabelDock) -> None:
+    """QGIS writes the style past the open layer, which then read no feature of its file."""
+    dock.samples.draw(SQUARE, next(CLASSES.walk()).definition)
+    path = dock.samples.layer.source()
+    QgsProject.instance().removeMapLayer(dock.samples.layer.id())
+    dock.take_file(path)
+    document = dock.editor.document
+    dock.editor.apply(document.added(document.new_class("Boat")), "a class more")
+    wait = QEventLoop()
+    QTimer.singleShot(3 * SETTLED, wait.quit)
+    wait.exec()
+    assert not dock.samples.layer.isEditable()
+    assert len(list(dock.samples.samples())) == 1
