@@ -8,7 +8,7 @@ from typing import Any
 from qgis.core import QgsSettings
 from qgis.PyQt.QtCore import QCoreApplication, Qt, QTimer
 from qgis.PyQt.QtGui import QIcon
-from qgis.PyQt.QtWidgets import QAction
+from qgis.PyQt.QtWidgets import QAction, QDockWidget
 
 from .. import paths
 from .label_dock import LabelDock
@@ -69,10 +69,19 @@ class DockEntry:
         # The dock is made when it is first wanted: after QGIS has restored its window.
         window.restoreDockWidget(dock)
         if not QgsSettings().contains(self._setting):
+            self._put_on_sibling(dock)
             # The window takes no width before it has moved the new dock in.
             sizes = ([dock], [WIDTH], Qt.Orientation.Horizontal)
             QTimer.singleShot(SETTLED, lambda: window.resizeDocks(*sizes))
         return dock
+
+    def _put_on_sibling(self, dock: Any) -> None:
+        """Make a dock a tab of GeoDL's other one: two, one above the other, exceed a screen."""
+        window = self._iface.mainWindow()
+        for sibling in window.findChildren(QDockWidget):
+            ours = sibling is not dock and sibling.objectName().startswith("geodl_")
+            if ours and not sibling.isHidden() and not sibling.isFloating():
+                window.tabifyDockWidget(sibling, dock)
 
 
 class WindowEntries:
