@@ -64,6 +64,7 @@ def test_two_docks_are_tabs(window: Window) -> None:
     """One above the other they make the window higher than a laptop's screen."""
     assert window.found["tabbed"]
     assert window.found["raised"]
+    assert window.found["grown"] == 0
 
 
 def test_a_cancelled_worker_ends(window: Window) -> None:

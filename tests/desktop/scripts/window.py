@@ -170,8 +170,10 @@ def look_at_both_docks(found: dict[str, Any]) -> None:
     """Open the dock for labelling beside that for training."""
     window, dock = iface.mainWindow(), training_dock()
     button = window.findChild(QAction, "geodl_label")
+    height = window.height()
     button.trigger()
     pause(0.5)
+    found["grown"] = window.height() - height
     labelling = window.findChild(QWidget, "geodl_label_dock")
     found["tabbed"] = dock in window.tabifiedDockWidgets(labelling)
     found["raised"] = labelling.isUserVisible() and not dock.isUserVisible()
