@@ -64,8 +64,8 @@ class LayerStyler(QgsProcessingLayerPostProcessorInterface):
         self.apply(layer)
         if path.lower().endswith(".gpkg"):
             layer.saveStyleToDatabase("GeoDL", "", True, "")
-        elif not _is_of_another(style := Path(path).with_suffix(".qml"), Path(path)):
-            layer.saveNamedStyle(str(style))
+        else:
+            keep_beside(layer, Path(path))
 
     def postProcessLayer(  # noqa: N802
         self,
@@ -75,6 +75,13 @@ class LayerStyler(QgsProcessingLayerPostProcessorInterface):
     ) -> None:
         self.apply(layer)
         layer.triggerRepaint()
+
+
+def keep_beside(layer: QgsMapLayer, path: Path) -> None:
+    """Write the style of a layer beside its file, unless the one there is that of another."""
+    style = path.with_suffix(".qml")
+    if not _is_of_another(style, path):
+        layer.saveNamedStyle(str(style))
 
 
 def _is_of_another(style: Path, result: Path) -> bool:

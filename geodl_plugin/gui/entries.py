@@ -8,7 +8,7 @@ from typing import Any
 from qgis.core import QgsSettings
 from qgis.PyQt.QtCore import QCoreApplication, Qt, QTimer
 from qgis.PyQt.QtGui import QIcon
-from qgis.PyQt.QtWidgets import QAction
+from qgis.PyQt.QtWidgets import QAction, QDockWidget
 
 from .. import paths
 from .label_dock import LabelDock
@@ -64,15 +64,33 @@ class DockEntry:
 
     def _place(self, dock: Any) -> Any:
         window = self._iface.mainWindow()
+        is_new = not QgsSettings().contains(self._setting)
+        siblings = self._siblings(dock) if is_new else []
+        for each in siblings:
+            each.hide()  # one dock above the other would make the window higher, to stay so
         dock.closed.connect(lambda: self.action.setChecked(False))
         self._iface.addDockWidget(Qt.DockWidgetArea.RightDockWidgetArea, dock)
         # The dock is made when it is first wanted: after QGIS has restored its window.
         window.restoreDockWidget(dock)
-        if not QgsSettings().contains(self._setting):
+        for each in siblings:
+            window.tabifyDockWidget(each, dock)
+            each.show()
+        if is_new:
             # The window takes no width before it has moved the new dock in.
             sizes = ([dock], [WIDTH], Qt.Orientation.Horizontal)
             QTimer.singleShot(SETTLED, lambda: window.resizeDocks(*sizes))
         return dock
+
+    def _siblings(self, dock: Any) -> list[QDockWidget]:
+        """Return the other docks of GeoDL that are in the window."""
+        return [
+            each
+            for each in self._iface.mainWindow().findChildren(QDockWidget)
+            if each.objectName().startswith("geodl_")
+            and not each.isHidden()
+            and not each.isFloating()
+            and each is not dock
+        ]
 
 
 class WindowEntries:

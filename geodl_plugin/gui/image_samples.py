@@ -26,7 +26,7 @@ from ..core.geo.raster import Raster
 from ..core.geo.shapes import window_bounds
 from ..core.samples.document import SchemaDocument
 from ..core.samples.layer import FIELDS
-from .sample_layer import STYLE, open_samples
+from .sample_layer import open_samples, store_style
 
 # Fields of 3.22 take no QMetaType; PyQt6 has no QVariant.Type, but QGIS gives it these names.
 KINDS = {
@@ -101,7 +101,7 @@ def make_table(path: str, table: str, document: SchemaDocument) -> QgsVectorLaye
     if layer is None:
         raise VectorError(f"'{path}' takes no table '{table}': {message or 'unknown error'}.")
     SampleStyler(document).apply(layer)
-    layer.saveStyleToDatabase(STYLE, "", True, "")
+    store_style(layer)
     return layer
 
 

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from qgis.core import QgsProject, QgsRasterLayer, QgsVectorLayer
+from qgis.core import (
+    QgsLayerTreeGroup,
+    QgsLayerTreeLayer,
+    QgsProject,
+    QgsRasterLayer,
+    QgsVectorLayer,
+)
 from qgis.PyQt.QtCore import QCoreApplication, QObject, QTimer
 from qgis.PyQt.QtWidgets import QFileDialog
 
@@ -21,6 +28,7 @@ from .image_samples import (
     open_table,
     table_of,
 )
+from .label_sources import add_on_top
 
 
 class ImageSession(QObject):
@@ -75,30 +83,45 @@ class ImageSession(QObject):
         except GeoDLError as error:
             self._tell(error)
             return
-        self.folder, self.images, self._places = folder, images, {}
+        self.folder, self.images, self._places, self.index = folder, images, {}, -1
         self._bar.show_images([Path(image).name for image in images])
-        self.show(0)
+        self._show_first(range(len(images)))
         self.count_all()
 
     def step(self, step: int) -> None:
-        """Go to the next image, or to the one before."""
-        if 0 <= self.index + step < len(self.images):
-            self.show(self.index + step)
+        """Go to the next image that can be opened, or to the one before."""
+        end = len(self.images) if step > 0 else -1
+        self._show_first(range(self.index + step, end, step))
 
     def show(self, index: int) -> None:
         """Show an image, and its samples."""
+        self._show_first([index])
+
+    def _show_first(self, places: Iterable[int]) -> None:
+        """Show the first of some images that can be opened, and tell of those before it."""
+        problems = []
+        for index in places:
+            try:
+                self._show(index)
+                break
+            except GeoDLError as error:
+                problems.append(str(error))
+        if not problems:
+            return
+        self._bar.show_place(max(self.index, 0))
+        text = problems[0]
+        if len(problems) > 1:
+            text += " " + self.tr("Neither can {} more.").format(len(problems) - 1)
+        self._dock.notice.tell("error", text)
+
+    def _show(self, index: int) -> None:
         path = self.images[index]
         layer = QgsRasterLayer(path, Path(path).stem, "gdal")
-        try:
-            self._places[path] = ImagePlace.of(path)
-        except GeoDLError as error:
-            self._tell(error)
-            self._bar.show_place(max(self.index, 0))
-            return
+        self._places[path] = ImagePlace.of(path)
         project, former = QgsProject.instance(), self._shown
-        # Below the samples and whatever else is drawn on the image.
+        group, place = _place_in_tree(former)
         project.addMapLayer(layer, False)
-        project.layerTreeRoot().addLayer(layer)
+        group.insertLayer(place, layer)
         self.index, self._shown = index, layer.id()
         self._dock.sources.raster_field.setLayer(layer)
         if project.mapLayer(former) is not None:
@@ -139,7 +162,7 @@ class ImageSession(QObject):
             self._tell(error)
             return
         project, former = QgsProject.instance(), self._own
-        project.addMapLayer(layer)
+        add_on_top(layer)
         self._own = layer.id()
         self._dock.sources.choose(layer)
         if project.mapLayer(former) is not None:
@@ -198,3 +221,18 @@ class ImageSession(QObject):
     def tr(self, text: str) -> str:
         """Translate a literal."""
         return QCoreApplication.translate("GeoDL", text)
+
+
+def _place_in_tree(former: str) -> tuple[QgsLayerTreeGroup, int]:
+    """Return where an image goes: to the one before, else above the other rasters, as basemaps."""
+    root = QgsProject.instance().layerTreeRoot()
+    node = root.findLayer(former)
+    if node is not None:
+        return node.parent(), node.parent().children().index(node)
+    children = root.children()
+    rasters = (
+        place
+        for place, each in enumerate(children)
+        if isinstance(each, QgsLayerTreeLayer) and isinstance(each.layer(), QgsRasterLayer)
+    )
+    return root, next(rasters, len(children))

@@ -20,15 +20,15 @@ from qgis.PyQt.QtWidgets import (
     QShortcut,
 )
 
-from ..core.errors import GeoDLError
+from ..core.errors import GeoDLError, InputError
 from ..core.samples.document import SchemaDocument
 from ..core.samples.schema import ClassDefinition
 from .image_session import ImageSession
 from .label_panel import LabelPanel
-from .label_sources import open_or_make
+from .label_sources import add_on_top, open_or_make
 from .result_layers import open_dialog
 from .review import Review
-from .sample_layer import Sample, SampleLayer, is_sample_layer
+from .sample_layer import Sample, SampleLayer, completed, is_sample_layer
 
 MARGIN = 3.0  # times its own size around a sample that is visited
 INSPECT = "geodl:inspecttrainingdata"
@@ -112,7 +112,7 @@ class LabelDock(QgsDockWidget):
         except GeoDLError as error:
             self._tell_error(str(error))
             return
-        QgsProject.instance().addMapLayer(layer)
+        add_on_top(layer)
         self.sources.choose(layer)
         self.notice.clear()
         self.images.take_samples()
@@ -129,6 +129,8 @@ class LabelDock(QgsDockWidget):
             layer.willBeDeleted.connect(self._forget)
             self.editor.set_document(self.samples.document)
             self._take_raster(self.sources.raster())
+        else:
+            self.bar.stop()  # what is drawn would go nowhere
         self._count()
         self._show_state()
 
@@ -205,6 +207,11 @@ class LabelDock(QgsDockWidget):
         shape = QgsGeometry(geometry)
         try:
             shape.transform(self._to_layer())
+            if not shape.boundingBox().isFinite():
+                raise InputError(
+                    f"Nothing was drawn: the coordinate system of '{self.samples.layer.name()}' "
+                    "does not reach that far."
+                )
             self.samples.draw(shape, kind)
         except GeoDLError as error:
             self._tell_error(str(error))
@@ -265,10 +272,23 @@ class LabelDock(QgsDockWidget):
             samples, pixels = counts.get(each.value, (0, 0))
             counts[each.value] = samples + 1, pixels + each.pixels
         self.editor.set_counts(counts)
+        self._take_strangers({value for value in counts if value is not None})
         self.list.show_samples(found, self.editor.document)
         self.export_button.setEnabled(bool(found))
         self.review.refresh()
         self.images.count()
+
+    def _take_strangers(self, values: set[int]) -> None:
+        """Take over classes that samples have and the schema lacks, after a paste for example."""
+        if values <= {node.value for node in self.editor.document.walk()}:
+            return
+        document = completed(self.editor.document, self.samples.layer)
+        try:
+            document.check()
+        except GeoDLError:
+            return  # the list shows them as without a class
+        self.samples.document = document  # the samples themselves are as they shall be
+        self.editor.apply(document, self.tr("Take over the classes of samples"))
 
     def _show_state(self) -> None:
         self._panel.show_state(self.samples is not None)

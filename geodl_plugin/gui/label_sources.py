@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from qgis.core import QgsMapLayerProxyModel, QgsProject, QgsRasterLayer, QgsVectorLayer
+from qgis.core import (
+    QgsMapLayer,
+    QgsMapLayerProxyModel,
+    QgsProject,
+    QgsRasterLayer,
+    QgsVectorLayer,
+)
 from qgis.gui import QgsMapLayerComboBox
 from qgis.PyQt.QtCore import QCoreApplication, pyqtSignal
 from qgis.PyQt.QtWidgets import QFormLayout, QHBoxLayout, QPushButton, QSizePolicy, QWidget
@@ -24,14 +30,15 @@ class LabelSources(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
+        self._told = {"raster": "", "samples": ""}  # identifiers of the layers that were told
         self.raster_field = QgsMapLayerComboBox()
         self.raster_field.setFilters(QgsMapLayerProxyModel.Filter.RasterLayer)
-        self.raster_field.layerChanged.connect(lambda layer: self.raster_changed.emit(layer))
+        self.raster_field.layerChanged.connect(self._tell_raster)
         self.raster_field.setToolTip(self.tr("The imagery that the samples show."))
         self.samples_field = QgsMapLayerComboBox()
         self.samples_field.setFilters(QgsMapLayerProxyModel.Filter.PolygonLayer)
         self.samples_field.setAllowEmptyLayer(True, self.tr("No samples yet"))
-        self.samples_field.layerChanged.connect(lambda layer: self.samples_changed.emit(layer))
+        self.samples_field.layerChanged.connect(self._tell_samples)
         self.samples_field.setToolTip(
             self.tr("The layer that the samples are drawn into; each is saved at once.")
         )
@@ -39,7 +46,11 @@ class LabelSources(QWidget):
         self.new_button.setToolTip(self.tr("Make a file of samples, or open one to go on."))
         self.new_button.clicked.connect(self.new_wanted)
         self._leave_others_out()
-        QgsProject.instance().layersAdded.connect(self._leave_others_out)
+        self._told.update(raster=_identifier(self.raster()), samples=_identifier(self.samples()))
+        project = QgsProject.instance()
+        project.layersAdded.connect(self._leave_others_out)
+        project.layersWillBeRemoved.connect(self._let_go)
+        project.layersRemoved.connect(self._take_what_is_left)
         row = QHBoxLayout()
         row.setContentsMargins(0, 0, 0, 0)
         row.addWidget(self.samples_field, 1)
@@ -67,6 +78,30 @@ class LabelSources(QWidget):
         self._leave_others_out()
         self.samples_field.setLayer(layer)
 
+    def _tell_raster(self, layer: QgsRasterLayer | None) -> None:
+        self._told["raster"] = _identifier(layer)
+        self.raster_changed.emit(layer)
+
+    def _tell_samples(self, layer: QgsVectorLayer | None) -> None:
+        self._told["samples"] = _identifier(layer)
+        self.samples_changed.emit(layer)
+
+    def _let_go(self, leaving: list[str]) -> None:
+        """Tell of a layer that leaves the project while it is still there.
+
+        Where others are left, QGIS's fields have gone over to one of them without a word.
+        """
+        if self._told["samples"] in leaving:
+            self.samples_field.setLayer(None)
+        if self._told["samples"] in leaving:
+            self._tell_samples(None)  # the field was empty already
+        if self._told["raster"] in leaving:
+            self._tell_raster(None)
+
+    def _take_what_is_left(self) -> None:
+        if self._told["raster"] != _identifier(self.raster()):
+            self._tell_raster(self.raster())
+
     def _leave_others_out(self) -> None:
         layers = QgsProject.instance().mapLayers().values()
         others = [
@@ -81,6 +116,17 @@ class LabelSources(QWidget):
         return QCoreApplication.translate("GeoDL", text)
 
 
+def _identifier(layer: QgsMapLayer | None) -> str:
+    return "" if layer is None else layer.id()
+
+
+def add_on_top(layer: QgsVectorLayer) -> None:
+    """Add samples to the project above all else, whichever layer is the active one."""
+    project = QgsProject.instance()
+    project.addMapLayer(layer, False)
+    project.layerTreeRoot().insertLayer(0, layer)
+
+
 def open_or_make(
     path: str, raster: QgsRasterLayer | None, document: SchemaDocument
 ) -> QgsVectorLayer:
@@ -93,10 +139,8 @@ def open_or_make(
     if is_new:
         reference = QgsProject.instance().crs() if raster is None else raster.crs()
         empty_samples(path, reference.toWkt() if reference.isValid() else "")
+        # Before the layer is opened: a second access that ends spoils that of the first one.
+        SampleStyler(document).write_style(path)
     layer = open_samples(path, Path(path).stem)
     require_samples(layer)
-    if is_new:
-        styler = SampleStyler(document)
-        styler.apply(layer)
-        styler.write_style(path)
     return layer

@@ -89,6 +89,7 @@ class ModelField(QWidget):
         self.button.setToolTip(self.tr("Choose an installed model or a file"))
         self.button.clicked.connect(self.choose)
         self.note = QLabel()
+        self.note.setTextFormat(Qt.TextFormat.PlainText)  # its author may write tags
         self.note.setWordWrap(True)
         # A long sentence must not make the dialog wide.
         self.note.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)

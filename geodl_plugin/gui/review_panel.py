@@ -53,6 +53,7 @@ class ReviewPanel(QgsCollapsibleGroupBox):
         self.bar.setTextVisible(False)
         self.bar.setMaximumHeight(10)
         self.status = QLabel()
+        self.status.setTextFormat(Qt.TextFormat.PlainText)
         self.status.setWordWrap(True)
         self.count = QLabel()
         self.review_button = QPushButton(self.tr("Review"))
@@ -148,6 +149,7 @@ class ReviewCard(QFrame):
         self.setFrameShape(QFrame.Shape.StyledPanel)
         self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
         self.color, self.name, self.position = QLabel(), QLabel(), QLabel()
+        self.name.setTextFormat(Qt.TextFormat.PlainText)  # a class may be called <b>
         font = self.name.font()
         font.setBold(True)
         self.name.setFont(font)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from qgis.core import (
@@ -21,7 +21,7 @@ from qgis.core import (
 )
 from qgis.PyQt.QtCore import QCoreApplication, QObject, QTimer, pyqtSignal
 
-from ..algorithms.styling import SCHEMA_PROPERTY, SampleStyler
+from ..algorithms.styling import SCHEMA_PROPERTY, SampleStyler, keep_beside
 from ..core.errors import GeoDLError, InputError, VectorError
 from ..core.samples.document import SchemaDocument, SchemaNode
 from ..core.samples.layer import sample_attributes
@@ -31,6 +31,7 @@ from ..core.samples.schema_files import json_document
 from .sample_history import SampleHistory
 
 STYLE = "GeoDL"
+DATABASES = (".gpkg", ".sqlite", ".db")  # files that hold styles
 SETTLED = 300  # milliseconds without another change, until the style is written
 
 
@@ -176,12 +177,11 @@ class SampleLayer(QObject):
         self.changed.emit()
 
     def _save_style(self) -> None:
-        # QGIS would ask whether to overwrite the style of this name.
-        _, keys, names, *_ = self.layer.listStylesInDatabase()
-        for key, name in zip(keys, names):
-            if name == STYLE:
-                self.layer.deleteStyleFromDatabase(key)
-        self.layer.saveStyleToDatabase(STYLE, "", True, "")
+        path = Path(self.layer.source().split("|", maxsplit=1)[0])
+        if path.suffix.lower() not in DATABASES:
+            keep_beside(self.layer, path)
+            return
+        store_style(self.layer)
 
     # Attributes
 
@@ -214,9 +214,9 @@ class SampleLayer(QObject):
         )
         extent = self.raster.extent()
         cell = extent.width() * extent.height() / self.raster.width() / self.raster.height()
-        area = on_raster.area()  # far off, where the raster's system ends, NaN or nothing is left
-        left = math.isfinite(area) and (area > 0 or geometry.area() == 0)
-        return round(area / cell) if cell and left else None
+        if not cell or not on_raster.boundingBox().isFinite():
+            return None  # far off, where the raster's system ends, there are no pixels
+        return round(on_raster.area() / cell)
 
     def _index(self, name: str) -> int:
         return self.layer.fields().lookupField(name)
@@ -224,6 +224,19 @@ class SampleLayer(QObject):
     def tr(self, text: str) -> str:
         """Translate a literal."""
         return QCoreApplication.translate("GeoDL", text)
+
+
+def store_style(layer: QgsVectorLayer) -> None:
+    """Write the style of a layer into its database, in the place of an earlier one."""
+    # QGIS would ask whether to overwrite the style of this name.
+    _, keys, names, *_ = layer.listStylesInDatabase()
+    for key, name in zip(keys, names):
+        if name == STYLE:
+            layer.deleteStyleFromDatabase(key)
+    layer.saveStyleToDatabase(STYLE, "", True, "")
+    if not layer.isEditable():
+        # QGIS writes past the open layer, which could not read its own file any more.
+        layer.reload()
 
 
 def open_samples(source: str, name: str) -> QgsVectorLayer:
@@ -261,6 +274,11 @@ def read_document(layer: QgsVectorLayer) -> SchemaDocument:
             document.check()
         except GeoDLError:
             document = SchemaDocument()
+    return completed(document, layer)
+
+
+def completed(document: SchemaDocument, layer: QgsVectorLayer) -> SchemaDocument:
+    """Return a document with the classes too that only the samples of a layer have."""
     names = ("Classvalue", "Classname", "RED", "GREEN", "BLUE")
     places = [layer.fields().lookupField(name) for name in names]
     request = QgsFeatureRequest().setFlags(QgsFeatureRequest.Flag.NoGeometry)

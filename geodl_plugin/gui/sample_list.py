@@ -14,7 +14,7 @@ from qgis.PyQt.QtCore import (
     Qt,
     pyqtSignal,
 )
-from qgis.PyQt.QtGui import QIcon
+from qgis.PyQt.QtGui import QIcon, QKeyEvent, QKeySequence
 from qgis.PyQt.QtWidgets import (
     QAbstractItemView,
     QComboBox,
@@ -81,6 +81,18 @@ class SampleModel(QAbstractTableModel):
         return QCoreApplication.translate("GeoDL", text)
 
 
+class SampleTable(QTableView):
+    """The table, in which the key Delete works as it does on the map."""
+
+    delete_wanted = pyqtSignal()
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802
+        if event.matches(QKeySequence.StandardKey.Delete):
+            self.delete_wanted.emit()
+        else:
+            super().keyPressEvent(event)
+
+
 class SampleList(QWidget):
     """Lists the samples and leads from one to the next."""
 
@@ -111,12 +123,13 @@ class SampleList(QWidget):
         self.class_button.setMenu(self.class_menu)
         self.delete_button = _button("mActionDeleteSelectedFeatures", self.tr("Delete (Del)"))
         self.delete_button.clicked.connect(lambda: self.removed.emit(self.chosen()))
+        self.table.delete_wanted.connect(self.delete_button.click)
         self._arrange()
         self._show_state()
 
     def _make_table(self) -> None:
         self.model = SampleModel(self)
-        self.table = QTableView()
+        self.table = SampleTable()
         self.table.setObjectName("geodl_sample_table")
         self.table.setModel(self.model)
         self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
@@ -157,7 +170,9 @@ class SampleList(QWidget):
         self._samples, self._document = samples, document
         self.class_menu.clear()
         for node in document.walk():
-            action = self.class_menu.addAction(swatch(node.color), node.name)
+            # An ampersand would underline what follows it.
+            name = node.name.replace("&", "&&")
+            action = self.class_menu.addAction(swatch(node.color), name)
             action.triggered.connect(
                 lambda _=False, kind=node.definition: self.reassigned.emit(self.chosen(), kind)
             )
@@ -179,8 +194,8 @@ class SampleList(QWidget):
         self._quiet = True
         rows = [i for i, each in enumerate(self.model.samples) if each.feature in features]
         chosen = QItemSelection()
-        for row in rows:
-            chosen.select(self.model.index(row, 0), self.model.index(row, 2))
+        for first, last in _runs(rows):
+            chosen.select(self.model.index(first, 0), self.model.index(last, 2))
         mode = QItemSelectionModel.SelectionFlag.ClearAndSelect
         self.table.selectionModel().select(chosen, mode)
         if rows:
@@ -227,6 +242,13 @@ class SampleList(QWidget):
     def tr(self, text: str) -> str:
         """Translate a literal of the list."""
         return QCoreApplication.translate("GeoDL", text)
+
+
+def _runs(rows: list[int]) -> list[tuple[int, int]]:
+    """Return ascending rows as runs from first to last: Qt compares each range with each."""
+    starts = [row for before, row in zip([None, *rows], rows) if before != row - 1]
+    ends = [row for row, after in zip(rows, [*rows[1:], None]) if after != row + 1]
+    return list(zip(starts, ends))
 
 
 def _button(icon: str, tip: str) -> QToolButton:

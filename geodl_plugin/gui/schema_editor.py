@@ -17,7 +17,7 @@ from qgis.PyQt.QtWidgets import (
 )
 
 from ..core.errors import GeoDLError, InputError
-from ..core.samples.document import SchemaDocument
+from ..core.samples.document import SchemaDocument, SchemaNode
 from ..core.samples.schema import ClassDefinition
 from .schema_menu import SchemaMenu
 from .schema_tree import Counts, SchemaTree, swatch
@@ -87,7 +87,8 @@ class SchemaEditor(QWidget):
         chosen = self.current()
         for node in self.document.walk():
             if chosen is not None and node.value != chosen.value:
-                action = into.addAction(swatch(node.color), node.name)
+                name = node.name.replace("&", "&&")  # a single one would underline a letter
+                action = into.addAction(swatch(node.color), name)
                 action.triggered.connect(
                     lambda _=False, kind=node.definition: self.merge_wanted.emit(chosen, kind)
                 )
@@ -130,24 +131,38 @@ class SchemaEditor(QWidget):
         return True
 
     def show_step(self, document: SchemaDocument, moves: dict[int, int]) -> None:
-        """Show a document that a step back or forth has led to."""
+        """Show a document that a step back or forth has led to; classes with samples stay."""
         current = self._current_value()
+        used = self._used_and_lost(document, moves)
+        for node in used:
+            name = document.new_class(node.name).name
+            document = document.added(SchemaNode(node.value, name, node.color))
         self.document = document
         self.tree.show_document(document, moves.get(current, current))
         self.changed.emit(document, moves)
+        if used:
+            text = self.tr("'{}' has samples and stays.")
+            self.failed.emit(" ".join(text.format(node.name) for node in used))
 
     def _current_value(self) -> int | None:
         node = self.tree.current()
         return None if node is None else node.value
 
     def _require_used(self, document: SchemaDocument, moves: dict[int, int]) -> None:
-        for value, (samples, _) in self._counts.items():
-            lost = self.document.find(value)
-            if samples and lost and document.find(moves.get(value, value)) is None:
-                raise InputError(
-                    f"'{lost.name}' has {samples} samples. Give them another class or delete "
-                    "them, then remove it."
-                )
+        for lost in self._used_and_lost(document, moves):
+            raise InputError(
+                f"'{lost.name}' has {self._counts[lost.value][0]} samples. Give them another class "
+                "or delete them, then remove it."
+            )
+
+    def _used_and_lost(self, document: SchemaDocument, moves: dict[int, int]) -> list[SchemaNode]:
+        """Return the classes that have samples and that a document lacks."""
+        used = {value for value, (samples, _) in self._counts.items() if samples}
+        return [
+            node
+            for node in self.document.walk()
+            if node.value in used and document.find(moves.get(node.value, node.value)) is None
+        ]
 
     # Changes
 

@@ -71,15 +71,26 @@ class SchemaMenu(QToolButton):
             self.save(path if Path(path).suffix else path + suffix)
 
     def _ask_layer(self) -> None:
-        layers = {each.name(): each for each in QgsProject.instance().mapLayers().values()}
+        layers = named_layers()
         title, text = self.tr("Take classes from a layer"), self.tr("Layer")
-        name, chosen = QInputDialog.getItem(self, title, text, sorted(layers), 0, False)
+        name, chosen = QInputDialog.getItem(self, title, text, list(layers), 0, False)
         if chosen and name:
             self.take(layers[name])
 
     def tr(self, text: str) -> str:
         """Translate a literal of the menu."""
         return QCoreApplication.translate("GeoDL", text)
+
+
+def named_layers() -> dict[str, QgsMapLayer]:
+    """Return the layers of the project by name, those that share one with a number."""
+    found: dict[str, QgsMapLayer] = {}
+    for layer in sorted(QgsProject.instance().mapLayers().values(), key=lambda each: each.name()):
+        name, number = layer.name(), 2
+        while name in found:
+            name, number = f"{layer.name()} ({number})", number + 1
+        found[name] = layer
+    return found
 
 
 def classes_of(layer: QgsMapLayer) -> SchemaDocument:

@@ -62,6 +62,7 @@ class TrainingDock(QgsDockWidget):
         self.monitor = TrainingMonitor()
         self.notice = Notice()
         self.status = QLabel()
+        self.status.setTextFormat(Qt.TextFormat.PlainText)  # names of files may look like tags
         self.status.setWordWrap(True)
         self.elapsed = QLabel()
         self.bar = QProgressBar()

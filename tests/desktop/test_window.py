@@ -60,6 +60,13 @@ def test_the_dock_leads_to_the_tool(window: Window) -> None:
     assert "Train" in window.found["all_options"]
 
 
+def test_two_docks_are_tabs(window: Window) -> None:
+    """One above the other they make the window higher than a laptop's screen."""
+    assert window.found["tabbed"]
+    assert window.found["raised"]
+    assert window.found["grown"] == 0
+
+
 def test_a_cancelled_worker_ends(window: Window) -> None:
     """A worker that does not listen is ended too, and none is left behind."""
     assert window.found["cancel_started"]

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from osgeo import ogr
+from osgeo import gdal, ogr
 from qgis.core import (
     QgsFeature,
     QgsField,
@@ -25,7 +25,7 @@ from geodl_plugin.core.geo.crs import spatial_reference
 from geodl_plugin.core.samples.document import SchemaDocument
 from geodl_plugin.core.samples.layer import empty_samples
 from geodl_plugin.core.samples.schema import Schema
-from geodl_plugin.gui.sample_layer import SampleLayer, is_sample_layer
+from geodl_plugin.gui.sample_layer import SampleLayer, is_sample_layer, read_document
 from tests.unit.inference.support import write_polygons, write_raster
 
 UTM = spatial_reference("EPSG:32612").ExportToWkt()
@@ -146,3 +146,23 @@ def test_far_off_there_are_no_pixels(samples: SampleLayer, tmp_path: Path) -> No
     samples.raster = QgsRasterLayer(path, "image", "gdal")
     far = QgsGeometry.fromRect(QgsRectangle(1e12, 1e12, 2e12, 2e12))
     assert samples.pixels(far) is None
+
+
+@pytest.mark.parametrize("suffix", [".shp", ".geojson", ".fgb", ".gpkg"])
+def test_classes_are_kept_with_the_file(
+    qgis_new_project: None, tmp_path: Path, suffix: str
+) -> None:
+    """Those without a sample too, and nothing is left that belongs to no layer."""
+    (tmp_path / "other").mkdir()
+    shape = ["POLYGON ((0 0, 9 0, 9 9, 0 0))"]
+    other = tmp_path / "other" / "samples.gpkg"
+    write_polygons(other, shape, 32612, Classname=["Oak"], Classvalue=[1])
+    path = tmp_path / f"samples{suffix}"
+    gdal.VectorTranslate(str(path), str(other), geometryType="POLYGON")
+    made = SampleLayer(QgsVectorLayer(str(path), "samples", "ogr"))
+    made.adopt(CLASSES, {})
+    made.release()
+    again = QgsVectorLayer(str(path), "samples", "ogr")
+    assert read_document(again) == CLASSES
+    assert len(again.renderer().categories()) == 2
+    assert not (tmp_path / "layer_styles.dbf").exists()

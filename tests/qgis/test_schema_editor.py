@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from qgis.core import QgsVectorLayer
+from qgis.core import QgsProject, QgsVectorLayer
 from qgis.PyQt.QtCore import Qt
 
 from geodl_plugin.algorithms.styling import ClassStyler
 from geodl_plugin.core.samples.document import SchemaDocument, SchemaNode
 from geodl_plugin.core.samples.schema_files import open_document, save_document
 from geodl_plugin.gui.schema_editor import SchemaEditor
+from geodl_plugin.gui.schema_menu import named_layers
 
 OAK = SchemaNode(2, "Oak", (10, 120, 30))
 DOCUMENT = SchemaDocument(
@@ -89,6 +90,21 @@ def test_a_class_with_samples_is_not_removed(editor):
     assert editor.document == DOCUMENT
 
 
+def test_a_step_back_leaves_classes_with_samples(editor):
+    """Or their samples are still in the file, but neither listed nor on the map."""
+    editor.add()
+    editor.set_counts({10: (2, 50)})
+    editor.undo_stack.undo()
+    assert names(editor) == ["Tree", "Oak", "Road", "Class"]
+    assert editor.told[-1][0].find(10).name == "Class"
+    assert editor.problems == ["'Class' has samples and stays."]
+    editor.undo_stack.redo()
+    assert names(editor) == ["Tree", "Oak", "Road", "Class"]
+    editor.set_counts({})
+    editor.undo_stack.undo()
+    assert names(editor) == ["Tree", "Oak", "Road"]
+
+
 @pytest.mark.parametrize("suffix", [".json", ".ecs"])
 def test_classes_are_saved_and_opened(editor, tmp_path, suffix):
     path = tmp_path / f"schema{suffix}"
@@ -111,3 +127,12 @@ def test_classes_come_from_the_style_of_a_layer(editor, qgis_new_project):
         ("pine", (1, 2, 3)),
         ("oak", (200, 30, 30)),
     ]
+
+
+def test_layers_of_one_name_are_all_offered(qgis_new_project):
+    for name in ("samples", "samples", "roads"):
+        layer = QgsVectorLayer("Polygon?crs=EPSG:32612&field=kind:string", name, "memory")
+        QgsProject.instance().addMapLayer(layer)
+    offered = named_layers()
+    assert list(offered) == ["roads", "samples", "samples (2)"]
+    assert len({each.id() for each in offered.values()}) == 3

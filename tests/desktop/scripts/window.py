@@ -25,7 +25,7 @@ from driver import (
 from qgis.core import QgsApplication, QgsProject, QgsRasterLayer
 from qgis.PyQt.QtCore import Qt
 from qgis.PyQt.QtTest import QTest
-from qgis.PyQt.QtWidgets import QApplication, QTreeView, QWidget
+from qgis.PyQt.QtWidgets import QAction, QApplication, QTreeView, QWidget
 from qgis.utils import iface
 
 SCENE = Path(os.environ["GEODL_TEST_SCENE"])
@@ -166,6 +166,23 @@ def look_at_dock(found: dict[str, Any]) -> None:
     photograph(dock, "dock-settings")
 
 
+def look_at_both_docks(found: dict[str, Any]) -> None:
+    """Open the dock for labelling beside that for training."""
+    window, dock = iface.mainWindow(), training_dock()
+    button = window.findChild(QAction, "geodl_label")
+    height = window.height()
+    button.trigger()
+    pause(0.5)
+    found["grown"] = window.height() - height
+    labelling = window.findChild(QWidget, "geodl_label_dock")
+    found["tabbed"] = dock in window.tabifiedDockWidgets(labelling)
+    found["raised"] = labelling.isUserVisible() and not dock.isUserVisible()
+    photograph_screen("docks-tabbed")
+    button.trigger()
+    dock.setUserVisible(True)
+    pause(0.3)
+
+
 def is_tool(widget: Any) -> bool:
     """Return whether a window is the dialog of a tool."""
     return widget.inherits("QgsProcessingAlgorithmDialogBase") and widget.isVisible()
@@ -233,6 +250,7 @@ def steps(found: dict[str, Any]) -> None:
     look_at_toolbox(found)
     look_at_setup(found)
     look_at_dock(found)
+    look_at_both_docks(found)
     cancel(found)
     fail(found, "killed")
     fail(found, "fails")
