@@ -178,7 +178,7 @@ class SampleLayer(QObject):
 
     def _save_style(self) -> None:
         path = Path(self.layer.source().split("|", maxsplit=1)[0])
-        if path.suffix.lower() not in DATABASES:
+        if path.is_file() and path.suffix.lower() not in DATABASES:
             keep_beside(self.layer, path)
             return
         store_style(self.layer)
