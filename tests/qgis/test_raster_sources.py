@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from osgeo import gdal
 from qgis.core import (
+    Qgis,
     QgsFeature,
     QgsGeometry,
     QgsProcessingAlgRunnerTask,
@@ -163,14 +164,12 @@ def test_a_tile_that_fails_is_a_sentence(provider, server, tmp_path, kind):
 
 
 def test_a_map_that_fails_is_a_sentence(provider, server, tmp_path):
+    # Newer QGIS tells no more than the address when its main thread asks.
+    silent = "refused" if Qgis.QGIS_VERSION_INT < 34200 else "http://127.0.0.1:9/16/"
     for layer, reason in (
         (QgsRasterLayer(server.wms("wmsbroken"), "WMS", "wms"), "Disk full"),
         (QgsRasterLayer(server.arcgis("restbroken"), "A", "arcgismapserver"), "Internal Server"),
-        # Newer QGIS tells no more than the address when its main thread asks.
-        (
-            QgsRasterLayer("type=xyz&url=http://127.0.0.1:9/{z}/{x}/{y}.png", "X", "wms"),
-            "refused|:9/16",
-        ),
+        (QgsRasterLayer("type=xyz&url=http://127.0.0.1:9/{z}/{x}/{y}.png", "X", "wms"), silent),
     ):
         with pytest.raises(RasterError, match=reason):
             fetch(layer, tmp_path, Progress(), bounds(*WINDOW), CELL)
