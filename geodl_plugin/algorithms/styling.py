@@ -43,6 +43,8 @@ STROKE_WIDTH = getattr(_PROPERTIES, "StrokeWidth", None) or QgsSymbolLayer.Prope
 FILL_STYLE = getattr(_PROPERTIES, "FillStyle", None) or QgsSymbolLayer.PropertyFillStyle
 # Of files whose style QGIS keeps beside them.
 STYLED_BY_FILE = (".tif", ".tiff", ".vrt", ".jp2", ".png", ".jpg", ".shp", ".geojson", ".fgb")
+DATABASES = (".gpkg", ".sqlite", ".db")  # files that hold styles
+STYLE = "GeoDL"  # the name of ours
 SCHEMA_PROPERTY = "geodl/schema"  # of a layer of samples: its classes, as JSON
 
 
@@ -62,10 +64,7 @@ class LayerStyler(QgsProcessingLayerPostProcessorInterface):
         if not layer.isValid():
             return
         self.apply(layer)
-        if path.lower().endswith(".gpkg"):
-            layer.saveStyleToDatabase("GeoDL", "", True, "")
-        else:
-            keep_beside(layer, Path(path))
+        store_style(layer, Path(path))
 
     def postProcessLayer(  # noqa: N802
         self,
@@ -77,11 +76,27 @@ class LayerStyler(QgsProcessingLayerPostProcessorInterface):
         layer.triggerRepaint()
 
 
-def keep_beside(layer: QgsMapLayer, path: Path) -> None:
-    """Write the style of a layer beside its file, unless the one there is that of another."""
-    style = path.with_suffix(".qml")
-    if not _is_of_another(style, path):
-        layer.saveNamedStyle(str(style))
+def store_style(layer: QgsMapLayer, path: Path) -> None:
+    """Write the style of a layer into its database in the place of an earlier one, or beside it.
+
+    Args:
+        layer: with its style.
+        path: of its file; of a database on a server there is none.
+    """
+    if path.is_file() and path.suffix.lower() not in DATABASES:
+        style = path.with_suffix(".qml")
+        if not _is_of_another(style, path):
+            layer.saveNamedStyle(str(style))
+        return
+    # QGIS would ask whether to overwrite the style of this name.
+    _, keys, names, *_ = layer.listStylesInDatabase()
+    for key, name in zip(keys, names):
+        if name == STYLE:
+            layer.deleteStyleFromDatabase(key)
+    layer.saveStyleToDatabase(STYLE, "", True, "")
+    if not layer.isEditable():
+        # QGIS writes past the open layer, which could not read its own file any more.
+        layer.reload()
 
 
 def _is_of_another(style: Path, result: Path) -> bool:

@@ -20,13 +20,13 @@ from qgis.core import (
 )
 from qgis.PyQt.QtCore import QVariant
 
-from ..algorithms.styling import SampleStyler
+from ..algorithms.styling import SampleStyler, store_style
 from ..core.errors import VectorError
 from ..core.geo.raster import Raster
 from ..core.geo.shapes import window_bounds
 from ..core.samples.document import SchemaDocument
 from ..core.samples.layer import FIELDS
-from .sample_layer import open_samples, store_style
+from .sample_layer import open_samples
 
 # Fields of 3.22 take no QMetaType; PyQt6 has no QVariant.Type, but QGIS gives it these names.
 KINDS = {
@@ -101,7 +101,7 @@ def make_table(path: str, table: str, document: SchemaDocument) -> QgsVectorLaye
     if layer is None:
         raise VectorError(f"'{path}' takes no table '{table}': {message or 'unknown error'}.")
     SampleStyler(document).apply(layer)
-    store_style(layer)
+    store_style(layer, Path(path))
     return layer
 
 

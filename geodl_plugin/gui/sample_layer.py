@@ -21,7 +21,7 @@ from qgis.core import (
 )
 from qgis.PyQt.QtCore import QCoreApplication, QObject, QTimer, pyqtSignal
 
-from ..algorithms.styling import SCHEMA_PROPERTY, SampleStyler, keep_beside
+from ..algorithms.styling import SCHEMA_PROPERTY, SampleStyler, store_style
 from ..core.errors import GeoDLError, InputError, VectorError
 from ..core.samples.document import SchemaDocument, SchemaNode
 from ..core.samples.layer import sample_attributes
@@ -30,8 +30,6 @@ from ..core.samples.schema import ClassDefinition, default_color
 from ..core.samples.schema_files import json_document
 from .sample_history import SampleHistory
 
-STYLE = "GeoDL"
-DATABASES = (".gpkg", ".sqlite", ".db")  # files that hold styles
 SETTLED = 300  # milliseconds without another change, until the style is written
 
 
@@ -177,11 +175,7 @@ class SampleLayer(QObject):
         self.changed.emit()
 
     def _save_style(self) -> None:
-        path = Path(self.layer.source().split("|", maxsplit=1)[0])
-        if path.is_file() and path.suffix.lower() not in DATABASES:
-            keep_beside(self.layer, path)
-            return
-        store_style(self.layer)
+        store_style(self.layer, Path(self.layer.source().split("|", maxsplit=1)[0]))
 
     # Attributes
 
@@ -224,19 +218,6 @@ class SampleLayer(QObject):
     def tr(self, text: str) -> str:
         """Translate a literal."""
         return QCoreApplication.translate("GeoDL", text)
-
-
-def store_style(layer: QgsVectorLayer) -> None:
-    """Write the style of a layer into its database, in the place of an earlier one."""
-    # QGIS would ask whether to overwrite the style of this name.
-    _, keys, names, *_ = layer.listStylesInDatabase()
-    for key, name in zip(keys, names):
-        if name == STYLE:
-            layer.deleteStyleFromDatabase(key)
-    layer.saveStyleToDatabase(STYLE, "", True, "")
-    if not layer.isEditable():
-        # QGIS writes past the open layer, which could not read its own file any more.
-        layer.reload()
 
 
 def open_samples(source: str, name: str) -> QgsVectorLayer:
