@@ -54,10 +54,7 @@ class DetectionViews(Wrapper):
             answers = self.network.detect(output, image_size, VIEW_SHARE * threshold)
             found = [suppress(as_arrays(each), self.overlap) for each in answers]
             views.append([turned_back(each, image_size[0], *turn) for each in found])
-        joined = []
-        for each in zip(*views):
-            origin = np.repeat(np.arange(len(views)), [len(found) for found in each])
-            joined.append(fuse(Detections.join(each), len(views), origin))
+        joined = [fuse(each) for each in zip(*views)]
         return [each.take(each.scores >= threshold) for each in joined]
 
 

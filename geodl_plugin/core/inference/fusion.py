@@ -20,22 +20,18 @@ SAME_OBJECT = 0.55  # IoU with the joined box so far; the paper's threshold
 LEAST_WEIGHT = 1e-9  # of a box, for a threshold of 0 lets boxes without any score pass
 
 
-def fuse(found: Detections, views: int, origin: np.ndarray | None = None) -> Detections:
-    """Return the objects that views have found, most certain first.
+def fuse(views: Sequence[Detections]) -> Detections:
+    """Return the objects that views of one image have found, most certain first.
 
     A joined box is the mean of its boxes, weighted by their scores; its score is their mean,
     less where not all views have found it. Outlines cannot be averaged: the surest view's stays,
-    and outlines are compared with it.
-
-    Args:
-        found: of all views together.
-        views: how many there are.
-        origin: the view ``(n,)`` of each, from 0: what one view tells apart is not joined.
+    and outlines are compared with it. What one view tells apart is not joined.
     """
-    boxes = found.boxes
-    order = np.lexsort((boxes[:, 0], boxes[:, 1], -found.scores))
+    found = Detections.join(views)
+    order = np.lexsort((found.boxes[:, 0], found.boxes[:, 1], -found.scores))
     ranked = found.take(order)
-    seen = np.zeros((len(found), views), bool)  # by which view a joined box was found
+    origin = np.repeat(np.arange(len(views)), [len(each) for each in views])[order]
+    seen = np.zeros((len(found), len(views)), bool)  # by which view a joined box was found
     joined = np.empty_like(ranked.boxes)
     labels = np.empty_like(ranked.labels)
     members: list[list[int]] = []
@@ -46,8 +42,7 @@ def fuse(found: Detections, views: int, origin: np.ndarray | None = None) -> Det
         else:
             ratios = _ratios(box, joined[: len(members)])
         ratios[labels[: len(members)] != label] = 0.0
-        if origin is not None:
-            ratios[seen[: len(members), origin[order[index]]]] = 0.0
+        ratios[seen[: len(members), origin[index]]] = 0.0
         if len(ratios) and ratios.max() > SAME_OBJECT:
             place = int(ratios.argmax())
             members[place].append(index)
@@ -57,11 +52,8 @@ def fuse(found: Detections, views: int, origin: np.ndarray | None = None) -> Det
             place = len(members)
             joined[place], labels[place] = box, label
             members.append([index])
-        if origin is not None:
-            seen[place, origin[order[index]]] = True
-    scores = np.array(
-        [ranked.scores[each].mean() * min(len(each), views) / views for each in members]
-    )
+        seen[place, origin[index]] = True
+    scores = np.array([ranked.scores[each].sum() / len(views) for each in members])
     best = ranked.take(np.array([each[0] for each in members], np.int64))
     boxes = best.boxes if best.outlined else joined[: len(members)]
     order = np.argsort(-scores, kind="stable")

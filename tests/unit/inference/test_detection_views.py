@@ -29,6 +29,8 @@ from .support import (
 from .test_engine import Heard
 from .test_pixels import damaged
 
+NOTHING = Detections.none()
+
 
 def image_of(*boxes: tuple[int, int, int, int], side: int = 64) -> torch.Tensor:
     image = torch.zeros(1, 1, side, side)
@@ -52,16 +54,19 @@ def test_what_a_view_shows_is_turned_back(turn: tuple[int, bool]) -> None:
 
 def test_boxes_are_fused_as_the_paper_says() -> None:
     boxes = [[0, 0, 10, 10], [0, 0, 10, 12], [100, 0, 110, 10], [1, 0, 11, 10]]
-    fused = fuse(Detections.of(boxes, [0.9, 0.6, 0.8, 0.7], [0, 0, 0, 1]), 4)
+    found = Detections.of(boxes, [0.9, 0.6, 0.8, 0.7], [0, 0, 0, 1])
+    fused = fuse([found.take(np.array([0, 2, 3])), found.take(np.array([1])), *[NOTHING] * 2])
     assert fused.labels.tolist() == [0, 0, 1]
     assert fused.scores.tolist() == pytest.approx([0.75 * 2 / 4, 0.8 / 4, 0.7 / 4])
     assert fused.boxes[0].tolist() == pytest.approx([0, 0, 10, (0.9 * 10 + 0.6 * 12) / 1.5])
-    assert len(fuse(Detections.none(), 8)) == 0
+    assert len(fuse([NOTHING] * 8)) == 0
 
 
 def test_more_boxes_than_views_are_not_surer_than_certain() -> None:
     boxes = np.tile([[0.0, 0, 10, 10]], (5, 1))
-    assert fuse(Detections.of(boxes, np.full(5, 0.8), np.zeros(5)), 2).scores == pytest.approx(0.8)
+    found = Detections.of(boxes, np.full(5, 0.8), np.zeros(5))
+    fused = fuse([found.take(np.arange(3)), found.take(np.arange(3, 5))])
+    assert fused.scores.tolist() == pytest.approx([0.8, 0.8, 0.4])
 
 
 class Shy(FindNumbers):
@@ -89,8 +94,7 @@ def test_what_each_view_tells_apart_stays_two_objects() -> None:
 
 
 def test_a_threshold_of_nothing_joins_what_has_no_score() -> None:
-    boxes = [[0, 0, 10, 10], [0, 0, 10, 12]]
-    fused = fuse(Detections.of(boxes, [0.0, 0.0], [0, 0]), 2)
+    fused = fuse([Detections.of([[0, 0, 10, end]], [0.0], [0]) for end in (10, 12)])
     assert fused.scores.tolist() == [0.0] and fused.boxes[0].tolist() == [0, 0, 10, 11]
 
 

@@ -19,7 +19,7 @@ def test_long_objects_side_by_side_stay_two_though_their_boxes_overlap():
     shapes = [turned(50, 50), turned(56, 50), turned(50.5, 50)]  # the third is the first again
     boxes = np.array([each.box for each in shapes])
     found = Detections.of(boxes, [0.9, 0.8, 0.7], [0, 0, 0], shapes)
-    fused = fuse(found, views=2)
+    fused = fuse([found.take(np.array([0, 1])), found.take(np.array([2]))])
     assert len(fused) == 2
     assert fused.scores.tolist() == [0.8, 0.4]
     assert [each.box for each in fused.masks] == [shapes[0].box, shapes[1].box]
