@@ -30,7 +30,7 @@ from qgis.PyQt.QtWidgets import (
 
 from ..core.samples.document import SchemaDocument, SchemaNode
 from .sample_layer import Sample
-from .schema_tree import RIGHT, swatch
+from .schema_tree import RIGHT, add_class, swatch
 
 DISPLAY = int(Qt.ItemDataRole.DisplayRole)
 
@@ -170,9 +170,7 @@ class SampleList(QWidget):
         self._samples, self._document = samples, document
         self.class_menu.clear()
         for node in document.walk():
-            # An ampersand would underline what follows it.
-            name = node.name.replace("&", "&&")
-            action = self.class_menu.addAction(swatch(node.color), name)
+            action = add_class(self.class_menu, node)
             action.triggered.connect(
                 lambda _=False, kind=node.definition: self.reassigned.emit(self.chosen(), kind)
             )

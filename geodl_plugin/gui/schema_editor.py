@@ -20,7 +20,7 @@ from ..core.errors import GeoDLError, InputError
 from ..core.samples.document import SchemaDocument, SchemaNode
 from ..core.samples.schema import ClassDefinition
 from .schema_menu import SchemaMenu
-from .schema_tree import Counts, SchemaTree, swatch
+from .schema_tree import Counts, SchemaTree, add_class
 from .undo import QUndoCommand, QUndoStack
 
 
@@ -87,8 +87,7 @@ class SchemaEditor(QWidget):
         chosen = self.current()
         for node in self.document.walk():
             if chosen is not None and node.value != chosen.value:
-                name = node.name.replace("&", "&&")  # a single one would underline a letter
-                action = into.addAction(swatch(node.color), name)
+                action = add_class(into, node)
                 action.triggered.connect(
                     lambda _=False, kind=node.definition: self.merge_wanted.emit(chosen, kind)
                 )

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from qgis.PyQt.QtCore import QCoreApplication, QRectF, Qt, pyqtSignal
 from qgis.PyQt.QtGui import QColor, QDropEvent, QIcon, QPainter, QPixmap
-from qgis.PyQt.QtWidgets import QAbstractItemView, QHeaderView, QTreeWidget, QTreeWidgetItem
+from qgis.PyQt.QtWidgets import (
+    QAbstractItemView,
+    QAction,
+    QHeaderView,
+    QMenu,
+    QTreeWidget,
+    QTreeWidgetItem,
+)
 
 from ..core.samples.document import SchemaDocument, SchemaNode
 
@@ -179,6 +186,12 @@ def _node(item: QTreeWidgetItem) -> SchemaNode:
         tuple(item.data(NAME, OWN_COLOR)),
         tuple(_node(item.child(i)) for i in range(item.childCount())),
     )
+
+
+def add_class(menu: QMenu, node: SchemaNode) -> QAction:
+    """Add a class to a menu and return its entry."""
+    name = node.name.replace("&", "&&")  # a single one would underline what follows it
+    return menu.addAction(swatch(node.color), name)
 
 
 def swatch(color: tuple[int, int, int]) -> QIcon:
