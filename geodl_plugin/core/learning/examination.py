@@ -17,7 +17,7 @@ from ..assess.matching import Curve
 from ..chips.labels import InstanceLabel, Label
 from ..models.registry import Task
 from ..progress import Phase
-from ..samples.schema import background_name
+from ..samples.schema import pixel_names
 from .batches import make_datasets
 from .dataset import collate
 from .hardware import Hardware
@@ -325,8 +325,7 @@ class _PixelJudge(_Judge):
             known = truth >= 0
             self.calibration.update(chance[known], told[known] == truth[known])
             first = int(not self.background)
-            names = [background_name(self.names), *self.names]
-            own = ConfusionScores(names, with_overlap=True, first=first)
+            own = ConfusionScores(pixel_names(self.names), with_overlap=True, first=first)
             own.update(told, truth)
             score = own.compute().values["miou"] if known.any() else 1.0
             yield _Answer(score, torch.from_numpy(told.astype(np.int16)))

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ..models.registry import Task
-from ..samples.schema import background_name
+from ..samples.schema import pixel_names
 from .losses import DEFAULT_LOSS, cross_entropy, labels_loss
 from .metrics import ConfusionScores, DetectionScores, InstanceScores, LabelScores, Scores
 
@@ -209,7 +209,7 @@ class PixelModule(LearningModule):
     background = True  # whether it is learned
 
     def make_collector(self) -> ConfusionScores:
-        names = [background_name(self.class_names), *self.class_names]
+        names = pixel_names(self.class_names)
         return ConfusionScores(names, with_overlap=True, first=int(not self.background))
 
     def loss(self, answer: Tensor | list[Tensor], targets: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from ..chips.problems import check_classes, nothing_labelled, teachable
 from ..errors import TrainingDataError
 from ..models.registry import ModelType, NetworkSpec, Task
 from ..progress import Phase
-from ..samples.schema import Schema, background_name
+from ..samples.schema import Schema, pixel_names
 from .augmentation_settings import settings_of
 from .bands import chosen_bands, colour_bands
 from .chip_store import ChipStore
@@ -197,8 +197,7 @@ def _images(store: ChipStore, chosen: Sequence[int]) -> Iterator[tuple[np.ndarra
 def output_names(schema: Schema, task: Task) -> list[str]:
     """Return the names of a network's outputs: those of pixels start with the background."""
     with_background = task in (Task.PIXELS, Task.CHANGE)
-    names = list(schema.names)
-    return [background_name(names), *names] if with_background else names
+    return pixel_names(schema.names) if with_background else list(schema.names)
 
 
 def _split(

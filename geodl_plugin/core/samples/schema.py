@@ -27,6 +27,11 @@ def background_name(names: Iterable[str]) -> str:
     return "no class" if taken else BACKGROUND
 
 
+def pixel_names(names: Sequence[str]) -> list[str]:
+    """Return the names of the answers to a pixel: it has none of the classes, or one of them."""
+    return [background_name(names), *names]
+
+
 def default_color(position: int) -> Color:
     """Return the colour of the class at ``position``: hues a golden section apart."""
     hue = (0.33 + position * 0.618034) % 1.0
