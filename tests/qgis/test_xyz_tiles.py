@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import pytest
-from qgis.core import QgsRasterLayer
+from qgis.core import Qgis, QgsRasterLayer, QgsRectangle
+from qgis.PyQt.QtCore import QByteArray
 
+from geodl_plugin.algorithms.raster_fetcher import Fetcher
+from geodl_plugin.algorithms.raster_sources import fetch
 from geodl_plugin.algorithms.xyz_tiles import XyzTiles
 from geodl_plugin.core.geo.grid import Window
-from tests.qgis.tile_server import CELL, COL, ROW, TILE, ZOOM, picture, serving
+from geodl_plugin.core.geo.raster import Raster
+from geodl_plugin.core.progress import Progress
+from tests.qgis.tile_server import CELL, COL, ROW, TILE, ZOOM, Place, picture, serving
 
 HALF = 2 ** (ZOOM - 1) * TILE  # pixels from the world's corner to its middle
 
@@ -58,3 +63,30 @@ def test_what_is_not_known_is_left_to_qgis(provider, server):
     assert tiles_of(server.xyz("missing")).pixels(of_picture(0, 0, 4, 4)) is None
     larger = tiles_of(server.xyz() + "&tilePixelRatio=2", CELL / 2)
     assert larger is not None and larger.pixels(Window(0, 0, 4, 4)) is None  # of 256, not 512
+
+
+def fetched(source, folder):
+    left, top = Place.left, Place.top
+    extent = QgsRectangle(left, top - 300 * CELL, left + 500 * CELL, top)
+    layer = QgsRasterLayer(source, "tiles", "wms")
+    with Raster.open(fetch(layer, folder, Progress(), extent, CELL)) as raster:
+        return raster.read(raster.window).pixels
+
+
+def test_where_qgis_draws_a_tile_does_not_matter(provider, server, tmp_path, monkeypatch):
+    draw = Fetcher._block
+
+    def misplaced(self, *arguments):
+        block = draw(self, *arguments)
+        block.setData(QByteArray(bytes(reversed(block.data().data()))))
+        return block
+
+    monkeypatch.setattr(Fetcher, "_block", misplaced)
+    assert (fetched(server.xyz(), tmp_path) == picture()[:3, :300, :500]).all()
+
+
+@pytest.mark.skipif(Qgis.QGIS_VERSION_INT >= 34200, reason="There another thread fetches them.")
+def test_tiles_that_have_just_come_are_not_asked_for_again(provider, tmp_path, monkeypatch):
+    monkeypatch.setattr("geodl_plugin.algorithms.xyz_tiles.QgsBlockingNetworkRequest", None)
+    with serving() as unknown:  # QGIS has none of its tiles yet
+        assert (fetched(unknown.xyz(), tmp_path) == picture()[:3, :300, :500]).all()
