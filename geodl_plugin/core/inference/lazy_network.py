@@ -25,12 +25,16 @@ class LazyNetwork(nn.Module):
     Args:
         build: makes the network, ready to compute.
         facts: from :func:`facts_of` of a network that was built before.
+        answers: reads the network's answers without it, by the network's own methods.
     """
 
-    def __init__(self, build: Callable[[], nn.Module], facts: Mapping[str, Any]) -> None:
+    def __init__(
+        self, build: Callable[[], nn.Module], facts: Mapping[str, Any], answers: Any = None
+    ) -> None:
         super().__init__()
         self._build = build
         self._facts = facts
+        self._answers = answers
         self._building = threading.Lock()
         self._built: nn.Module | None = None
 
@@ -43,7 +47,8 @@ class LazyNetwork(nn.Module):
             return super().__getattr__(name)
         except AttributeError:
             if name not in TOLD:
-                return getattr(self._network(), name)
+                has = self._answers is not None and hasattr(self._answers, name)
+                return getattr(self._answers if has else self._network(), name)
             value = self._facts.get(name)
             if value is None:
                 raise

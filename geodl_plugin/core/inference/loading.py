@@ -7,7 +7,7 @@ from torch import nn
 
 from ..device import choose_device
 from ..errors import InputError, ModelError
-from ..models.registry import build_network
+from ..models.registry import build_answers, build_network
 from ..packages.archive import Package, open_package
 from ..packages.definition import understood
 from ..progress import Progress
@@ -79,7 +79,10 @@ def open_engine(model: Model, options: InferenceOptions, progress: Progress) -> 
         if model.foreign is None and device.type == "cpu":
             kept = KeptNetworks(key_of(model, package.file(model.weights)))
         facts = None if kept is None else kept.facts()
-        network = load(package) if facts is None else LazyNetwork(build, facts)
+        if facts is None:
+            network = load(package)
+        else:
+            network = LazyNetwork(build, facts, build_answers(model.spec))
     if getattr(network, "is_compiled", False):
         device = torch.device("cpu")
     batch = model.batch_size or options.batch_size

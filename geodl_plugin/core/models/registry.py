@@ -72,6 +72,8 @@ class ModelType:
             objects' sizes ``(n, 2)`` in pixels and the chip size; checks them too.
         pretrained: whether its encoder can start from weights of others.
         habits: names of the arguments that change the training only, and not the network.
+        answers: makes what reads the network's answers without its weights, where anything can;
+            it has some of the network's methods.
     """
 
     name: str
@@ -83,6 +85,7 @@ class ModelType:
     complete: Callable[[dict[str, Any], np.ndarray, int], dict[str, Any]] | None = None
     pretrained: bool = True
     habits: tuple[str, ...] = ()
+    answers: Callable[[NetworkSpec], Any] | None = field(default=None, compare=False)
 
 
 _TYPES: dict[str, ModelType] = {}
@@ -99,6 +102,7 @@ def register(
     complete: Callable[[dict[str, Any], np.ndarray, int], dict[str, Any]] | None = None,
     pretrained: bool = True,
     habits: Sequence[str] = (),
+    answers: Callable[[NetworkSpec], Any] | None = None,
 ) -> Callable[[Callable[[NetworkSpec], nn.Module]], Callable[[NetworkSpec], nn.Module]]:
     """Return a decorator that enters a builder of networks under ``name``."""
 
@@ -113,6 +117,7 @@ def register(
             complete,
             pretrained,
             tuple(habits),
+            answers,
         )
         return build
 
@@ -195,3 +200,11 @@ def build_network(spec: NetworkSpec) -> nn.Module:
 
     inner = kind.build(replace(spec, chip_size=spec.resize_to, resize_to=0))
     return ResizedNetwork(inner, spec.chip_size, spec.resize_to)
+
+
+def build_answers(spec: NetworkSpec) -> Any | None:
+    """Return what reads the answers of the network of ``spec`` without it, if anything can."""
+    kind = model_type(spec.model_type)
+    if kind.answers is None or spec.resize_to not in (0, spec.chip_size):
+        return None
+    return kind.answers(spec)

@@ -14,6 +14,8 @@ from .registry import NetworkSpec, Task, register
 if TYPE_CHECKING:
     from torch import nn
 
+    from .networks.ssd_answers import SsdAnswers
+
 # Widths and heights of an anchor scale by 0.5 to 1.5; in the middle of that (in logarithms)
 # an object is this share of its cell.
 _BEST_SHARE = math.sqrt(0.5 * 1.5)
@@ -106,6 +108,13 @@ def complete_arguments(
     return complete
 
 
+def read_answers(spec: NetworkSpec) -> SsdAnswers:
+    """Return what reads the answers of the detector of ``spec``."""
+    from .networks.ssd_answers import SsdAnswers
+
+    return SsdAnswers(bool(spec.arguments["focal_loss"]))
+
+
 @register(
     "SSD",
     task=Task.DETECTION,
@@ -119,6 +128,7 @@ def complete_arguments(
     },
     description="Single-shot detector: fast, for objects of a few typical sizes.",
     complete=complete_arguments,
+    answers=read_answers,
 )
 def build(spec: NetworkSpec) -> nn.Module:
     """Return the detector of ``spec``."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ import pytest
 import torch
 from torch import nn
 
-from geodl_plugin.core.inference import kept_networks, pixels
+from geodl_plugin.core.inference import detect, kept_networks, pixels
 from geodl_plugin.core.inference.kept_networks import (
     ABANDONED,
     ABOUT,
@@ -24,13 +26,16 @@ from geodl_plugin.core.inference.kept_networks import (
 )
 from geodl_plugin.core.inference.lazy_network import LazyNetwork, facts_of
 from geodl_plugin.core.inference.normalizing import Normalizing
-from geodl_plugin.core.inference.options import PixelOptions
+from geodl_plugin.core.inference.options import DetectionOptions, PixelOptions
 from geodl_plugin.core.inference.views import Views
 from geodl_plugin.core.inference.wrapping import form_of, innermost
+from geodl_plugin.core.progress import Progress
+from tests.qgis.models import write_untrained
 
-from .support import SmallPixels, make_model, write_model, write_raster
+from .support import SmallPixels, make_model, read_features, write_model, write_raster
 from .test_engine import Heard, Nested
 
+ROOT = Path(__file__).resolve().parents[3]
 ENGINE = "geodl_plugin.core.inference.engine"
 
 
@@ -228,3 +233,39 @@ def test_the_second_run_of_a_model_builds_no_network_and_gives_the_same(
     torch.manual_seed(7)
     write_model(Path(model), "TEST_SMALL", 3)
     assert classify("other")[0] != first
+
+
+def test_a_detector_of_one_shot_needs_no_network_to_read_its_answers(
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("openvino", reason="OpenVINO is not installed here")
+    monkeypatch.setattr(f"{ENGINE}.LEAST_WORK", 0)
+    monkeypatch.setattr(f"{ENGINE}.LEAST_SECONDS", 0.0)
+    monkeypatch.setattr(f"{ENGINE}.GAIN", 1e9)  # speed is not tested
+    values = np.random.default_rng(0).integers(0, 255, (3, 100, 120), np.uint8)
+    source = write_raster(tmp_path / "a.tif", values)
+    model = write_untrained(tmp_path / "ssd.dlpk", "SSD")
+
+    def found(name: str) -> list[dict[str, Any]]:
+        options = DetectionOptions(
+            [source], model, str(tmp_path / f"{name}.gpkg"), threshold=0.05, nms_overlap=1.0
+        )
+        assert detect.run(options, Progress())["object_count"] > 0
+        found = read_features(options.output)
+        return [{**each, "geometry": each["geometry"].ExportToWkt()} for each in found]
+
+    first = found("first")
+
+    def refuse(*_: Any) -> nn.Module:
+        raise AssertionError("The network is built.")
+
+    monkeypatch.setattr("geodl_plugin.core.inference.loading.build_network", refuse)
+    assert found("again") == first
+
+
+def test_answers_are_read_without_torchvision() -> None:
+    code = (
+        "import sys, geodl_plugin.core.models.networks.ssd_answers; "
+        "assert 'torch' in sys.modules and 'torchvision' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)

@@ -12,7 +12,7 @@ from torch.nn import functional
 from torchvision.ops import generalized_box_iou_loss
 
 from geodl_plugin.core.errors import InputError
-from geodl_plugin.core.models.networks import ssd
+from geodl_plugin.core.models.networks import ssd_answers
 from geodl_plugin.core.models.networks.anchors import (
     BACKGROUND,
     NEITHER,
@@ -243,7 +243,7 @@ def test_what_is_detected_are_the_best_candidates():
 
 
 def test_a_wide_tile_may_show_as_many_objects_by_area(monkeypatch):
-    monkeypatch.setattr(ssd, "_MOST_DETECTIONS", 10)
+    monkeypatch.setattr(ssd_answers, "_MOST_DETECTIONS", 10)
     network = detector([8]).eval()
     for side, most in ((64, 10), (512, 10), (1024, 40)):
         with torch.no_grad():

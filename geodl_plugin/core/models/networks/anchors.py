@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torchvision.ops import box_convert
 
 BACKGROUND, NEITHER = -1, -2  # instead of the index of a box
 _TIE = 1e-3  # of IoU, for each cell that an object is away
@@ -28,7 +27,8 @@ class Anchors(NamedTuple):
     @property
     def boxes(self) -> Tensor:
         """The anchors as boxes ``(n, 4)``."""
-        return box_convert(torch.cat([self.centres, self.sizes], 1), "cxcywh", "xyxy")
+        halves = self.sizes / 2
+        return torch.cat([self.centres - halves, self.centres + halves], 1)
 
     def take(self, index: Tensor) -> Anchors:
         """Return those of an index ``(k,)``."""
@@ -39,9 +39,9 @@ class Anchors(NamedTuple):
 
         The numbers lie in −1 to 1 for all boxes that the anchor can reach.
         """
-        target = box_convert(boxes, "xyxy", "cxcywh")
-        shifts = (target[:, :2] - self.centres) / (self.cells / 2)
-        scales = (target[:, 2:] / self.sizes - 1) * 2
+        low, high = boxes[:, :2], boxes[:, 2:]
+        shifts = ((low + high) / 2 - self.centres) / (self.cells / 2)
+        scales = ((high - low) / self.sizes - 1) * 2
         return torch.cat([shifts, scales], 1)
 
     def decode(self, squashed: Tensor) -> Tensor:

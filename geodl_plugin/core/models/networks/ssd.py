@@ -7,15 +7,14 @@ from typing import Any
 import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
-from torchvision.ops import clip_boxes_to_image, generalized_box_iou_loss, sigmoid_focal_loss
+from torchvision.ops import generalized_box_iou_loss, sigmoid_focal_loss
 
 from ..ssd import stride_of_grid
-from . import crowds
 from .anchors import NEITHER, Anchors, grid_anchors, join, match
+from .ssd_answers import SsdAnswers
 
 _LEAST_OVERLAP, _BACKGROUND_OVERLAP = 0.4, 0.3  # IoU: an object, background; else neither
 _NEGATIVES_PER_POSITIVE = 3
-_MOST_DETECTIONS = 1000  # per image of 512 × 512, before suppression
 _WIDTH = 128
 _SMOOTH = 0.1  # answers that are nearer to the truth count by their square
 
@@ -47,6 +46,8 @@ class SingleShotDetector(nn.Module):
         self.encoder = encoder
         self.grids = list(grids)
         self.focal_loss = bool(focal_loss)
+        answers = SsdAnswers(self.focal_loss)  # their methods are the network's, too
+        self.candidates, self.detect = answers.candidates, answers.detect
         self.outputs = class_count if focal_loss else class_count + 1
         shapes = [[zoom * wide, zoom * high] for zoom in zooms for wide, high in ratios]
         self.register_buffer("shapes", torch.tensor(shapes, dtype=torch.float32), persistent=False)
@@ -136,40 +137,6 @@ class SingleShotDetector(nn.Module):
         allowed = (positive.sum(1, keepdim=True) * _NEGATIVES_PER_POSITIVE).clamp(min=16)
         hard = (rank < allowed) & negative
         return (losses[positive].sum() + losses[hard].sum()) / count
-
-    def candidates(self, outputs: dict[str, Any]) -> tuple[Tensor, Tensor]:
-        """Return the boxes ``(b, n, 4)`` of all anchors and their classes' scores ``(b, n, c)``.
-
-        This is what a detector must have to be written for other programs.
-        """
-        return Anchors(**outputs["anchors"]).decode(outputs["squashed"]), self._chances(outputs)
-
-    def _chances(self, outputs: dict[str, Any]) -> Tensor:
-        scores = outputs["scores"]
-        return scores.sigmoid() if self.focal_loss else scores.softmax(-1)[..., 1:]
-
-    @torch.no_grad()
-    def detect(
-        self, outputs: dict[str, Any], image_size: tuple[int, int], threshold: float
-    ) -> list[dict[str, Tensor]]:
-        """Return for each image ``boxes`` ``(n, 4)``, ``scores`` and ``labels`` ``(n,)``.
-
-        Args:
-            outputs: what :meth:`forward` returned.
-            image_size: height and width of the images, to which boxes are clipped.
-            threshold: least score, 0 to 1.
-        """
-        anchors, found = Anchors(**outputs["anchors"]), []
-        most = crowds.of_image(_MOST_DETECTIONS, image_size)
-        for chance, squashed in zip(self._chances(outputs), outputs["squashed"]):
-            where, label = torch.nonzero(chance >= threshold, as_tuple=True)
-            score = chance[where, label]
-            best = score.argsort(descending=True, stable=True)[:most]
-            kept = where[best]  # few: only their boxes are needed
-            boxes = anchors.take(kept).decode(squashed[kept])
-            clipped = clip_boxes_to_image(boxes, image_size)
-            found.append({"boxes": clipped, "scores": score[best], "labels": label[best]})
-        return found
 
 
 class TopDown(nn.Module):
