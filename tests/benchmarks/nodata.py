@@ -59,7 +59,7 @@ def main() -> None:
     full, where = pictures(path)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        model = write_untrained(folder / "unet.dlpk", "UNET", chip_size=256)
+        model = write_untrained(folder / "unet.dlpk", "UNET", chip_size=256, backbone="resnet18")
         options = ("TILED=YES", "COMPRESS=LZW")
         sources = {
             "full": write_raster(folder / "full.tif", full, nodata=0, options=options),

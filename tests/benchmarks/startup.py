@@ -126,7 +126,9 @@ def first_tiles() -> None:
         source = write_raster(Path(folder) / "noise.tif", noise)
         os.environ[DIRECTORY_VARIABLE] = str(Path(folder) / "compiled")
         for task, name in (("detect", "SSD"), ("classify_pixels", "UNET")):
-            model = write_untrained(Path(folder) / f"{name}.dlpk", name, chip_size=CHIP)
+            model = write_untrained(
+                Path(folder) / f"{name}.dlpk", name, chip_size=CHIP, backbone="resnet18"
+            )
             for again in (False, True):
                 title = f"{name}, {'next' if again else 'first'} run, to the first tile"
                 measure(f"{title} (≤ {FIRST_TILE:g})", first_tile, task, source, model, again)

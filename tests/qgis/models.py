@@ -32,7 +32,7 @@ def write_untrained(
     bands: int = 3,
     chip_size: int = 64,
     resize_to: int = 0,
-    backbone: str = "resnet18",
+    backbone: str = "timm:test_resnet",
     adjust: Callable[[Any], None] | None = None,
     **given: Any,
 ) -> str:

@@ -70,7 +70,7 @@ def test_a_model_is_trained(run: Any, chips: Path, tmp_path: Path) -> None:
         "trainmodel",
         feedback,
         INPUT=str(chips),
-        BACKBONE="resnet18",
+        BACKBONE="timm:test_resnet",
         WEIGHTS="none",
         MAX_EPOCHS=2,
         LEARNING_RATE="1e-3",
@@ -105,7 +105,7 @@ def test_a_learning_rate_is_found(run: Any, provider: Any, chips: Path, tmp_path
     result = run(
         "findlearningrate",
         INPUT=str(chips),
-        BACKBONE="resnet18",
+        BACKBONE="timm:test_resnet",
         WEIGHTS="none",
         DEVICE="cpu",
         OUTPUT=str(tmp_path / "rate.html"),

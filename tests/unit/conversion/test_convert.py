@@ -150,7 +150,7 @@ def test_candidates_are_what_is_detected(name):
     kind = model_type(name)
     arguments = kind.complete(dict(kind.arguments), np.array([[16.0, 16.0]]), 64)
     torch.manual_seed(0)
-    network = build_network(NetworkSpec(name, "resnet18", arguments, 3, 2, 64)).eval()
+    network = build_network(NetworkSpec(name, "timm:test_resnet", arguments, 3, 2, 64)).eval()
     with torch.no_grad():
         answer = network(torch.randn(2, 3, 64, 96))
         boxes, chances = network.candidates(answer)

@@ -100,7 +100,7 @@ def test_wrong_settings_are_one_sentence(augmentation, parameters, message):
 def test_detectors_from_random_weights_see_chips_as_they_look(
     make_folder, data_format, more, looks
 ):
-    told = options(make_folder(data_format), "out", backbone="resnet18", **more)
+    told = options(make_folder(data_format), "out", backbone="timm:test_resnet", **more)
     found = prepare(told, Phase(Progress(), "Reading", 1, "chips"))
     assert found.augmentation["probability"] == (0.25 if looks else 0.0)
     assert found.augmentation["turn"] and found.augmentation["zoom"] == 1.5

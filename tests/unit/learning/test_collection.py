@@ -26,7 +26,7 @@ from geodl_plugin.core.progress import Phase, Progress
 
 from .test_train import options
 
-TINY = {"backbone": "timm:mobilenetv3_small_050", "max_epochs": 1}
+TINY = {"backbone": "timm:test_resnet", "max_epochs": 1}
 
 
 def prepared(text, **more):
@@ -355,7 +355,8 @@ def test_all_random_is_for_three_bands_too(make_folder, tmp_path, scheme):
     known = resnet18(weights=None).state_dict()
     torch.save(known, file)
     folder = make_folder("Classified_Tiles", count=2)
-    chosen = options(folder, tmp_path / "out", weights=str(file), weight_init_scheme=scheme)
+    more = {"backbone": "resnet18", "weights": str(file), "weight_init_scheme": scheme}
+    chosen = options(folder, tmp_path / "out", **more)
     preparation = prepare(chosen, Phase(Progress(), "Reading", 1, "chips"))
     module = build_module(chosen, preparation, True, Progress())
     module.rest(True)

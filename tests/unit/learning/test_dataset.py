@@ -150,7 +150,7 @@ def test_validation_has_fewer_loading_processes(make_folder, tmp_path, monkeypat
     monkeypatch.setattr("os.cpu_count", lambda: 6)
     folder = make_folder("Classified_Tiles", side=32)
     found = prepare(
-        options(folder, tmp_path, backbone="timm:mobilenetv3_small_050"),
+        options(folder, tmp_path, backbone="timm:test_resnet"),
         Phase(Progress(), "Reading", 1, "chips"),
     )
     loaders = make_loaders(found, 2, Hardware(torch.device("cuda"), "float32"), 1)

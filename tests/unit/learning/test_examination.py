@@ -37,7 +37,7 @@ def look(network: nn.Module, preparation: Preparation) -> Any:
 
 def prepared(folder: Any, name: str) -> Preparation:
     options = TrainingOptions(
-        str(folder), "out", model_type=name, backbone="resnet18", weights="none",
+        str(folder), "out", model_type=name, backbone="timm:test_resnet", weights="none",
         validation_percentage=50.0, learning_rate="1e-3",
     )  # fmt: skip
     return prepare(options, Phase(Progress(), "Reading", 1, "chips"))

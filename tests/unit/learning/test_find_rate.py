@@ -13,7 +13,7 @@ from .test_train import Recorder
 
 
 def options(folder, output, **more):
-    values = {"backbone": "resnet18", "weights": "none", "batch_size": 4, "device": "cpu"}
+    values = {"backbone": "timm:test_resnet", "weights": "none", "batch_size": 4, "device": "cpu"}
     return RateOptions(str(folder), str(output), **{**values, "precision": "float32", **more})
 
 
@@ -32,7 +32,7 @@ def test_what_is_settled_is_told_as_by_a_training(make_folder, tmp_path, monkeyp
     recorder = Recorder()
     small = {"model_type": "FCN", "model_arguments": "channels=[4,8]"}
     find_rate.run(options(folder, tmp_path / "r.html", **small), recorder)
-    assert "BACKBONE=resnet18 is not used: FCN has an encoder of its own." in recorder.notes
+    assert "BACKBONE=timm:test_resnet is not used: FCN has an encoder of its own." in recorder.notes
 
 
 def test_wrong_input_is_one_sentence(make_folder, tmp_path, monkeypatch):

@@ -31,7 +31,7 @@ from geodl_plugin.core.progress import Phase, Progress
 
 from .test_train import options
 
-TINY = {"backbone": "timm:mobilenetv3_small_050"}
+TINY = {"backbone": "timm:test_resnet"}
 
 
 @pytest.fixture

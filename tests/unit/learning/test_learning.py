@@ -23,7 +23,7 @@ from geodl_plugin.core.progress import Phase, Progress
 def test_the_loss_of_one_batch_falls(make_folder, data_format, values):
     torch.manual_seed(2)
     folder = make_folder(data_format, values=values, count=4)
-    options = TrainingOptions(str(folder), "out", backbone="resnet18", weights="none")
+    options = TrainingOptions(str(folder), "out", backbone="timm:test_resnet", weights="none")
     preparation = prepare(options, Phase(Progress(), "Reading", 1, "chips"))
     module = MODULES[preparation.kind.task](
         build_network(preparation.spec), preparation.schema.names, (1e-3, 1e-3)

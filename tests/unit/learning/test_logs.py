@@ -31,7 +31,7 @@ def test_scores_losses_and_rates_are_logged(make_folder, tmp_path, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: True)
     monkeypatch.setattr(lightning.pytorch.loggers, "TensorBoardLogger", CSVLogger)
     folder = make_folder("Labeled_Tiles", values=(1, 2), side=32)
-    more = {"backbone": "timm:mobilenetv3_small_050"}
+    more = {"backbone": "timm:test_resnet"}
     train(options(folder, tmp_path / "logged", **more), Recorder())
     (table,) = (tmp_path / "logs" / "logged").rglob("*.csv")
     header = table.read_text().splitlines()[0]

@@ -20,7 +20,7 @@ from tests.unit.inference.support import write_raster
 
 from .test_train import Recorder, options
 
-TINY = "timm:mobilenetv3_small_050"
+TINY = "timm:test_resnet"
 EIGHT_BIT, SIXTEEN_BIT, FLOAT = (3, "uint8", False), (8, "uint16", False), (1, "float32", True)
 CHANNELS = "channels=[4,6,8]"
 CASES = [

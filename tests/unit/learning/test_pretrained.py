@@ -32,7 +32,7 @@ from geodl_plugin.core.progress import Phase, Progress
 
 from .test_train import Recorder, options, weights_of
 
-TINY = {"backbone": "timm:mobilenetv3_small_050", "max_epochs": 1}
+TINY = {"backbone": "timm:test_resnet", "max_epochs": 1}
 MAPS = Path("/proc/self/maps")
 # Nothing moves: what a training starts from is what it ends with.
 RESTING = {"max_epochs": 1, "learning_rate": "1e-12", "freeze": "true"}
@@ -180,7 +180,7 @@ def test_weights_for_four_bands_start_a_network_of_four(make_folder, tmp_path):
     folder = make_folder("PASCAL_VOC_rectangles", bands=4, count=4)
     module, _ = begun(folder, tmp_path / "x", backbone=TINY["backbone"], weights=str(path))
     first = next(each for each in module.network.encoder.modules() if isinstance(each, nn.Conv2d))
-    assert torch.equal(first.weight, made.conv_stem.weight)
+    assert torch.equal(first.weight, made.state_dict()["conv1.0.weight"])
 
 
 def test_habits_of_the_training_are_not_those_of_the_model(make_folder, tmp_path):

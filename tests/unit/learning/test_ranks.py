@@ -16,7 +16,7 @@ from geodl_plugin.core.progress import Progress
 
 from .test_train import Recorder, options
 
-TINY = {"backbone": "timm:mobilenetv3_small_050", "batch_size": 2, "max_epochs": 2}
+TINY = {"backbone": "timm:test_resnet", "batch_size": 2, "max_epochs": 2}
 two_processors = pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="one processor only")
 
 

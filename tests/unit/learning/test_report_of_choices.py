@@ -16,7 +16,7 @@ from geodl_plugin.core.progress import Progress
 
 from .test_train import options
 
-TINY = {"backbone": "timm:mobilenetv3_small_050", "max_epochs": 1}
+TINY = {"backbone": "timm:test_resnet", "max_epochs": 1}
 
 
 @pytest.mark.parametrize("bands", ["4", "4;0", "4;1;0", "3;2;1;0"])

@@ -58,7 +58,7 @@ class Recorder(Progress):
 
 def options(folder: Path, output: Path, **more: object) -> TrainingOptions:
     values: dict = {
-        "backbone": "resnet18",
+        "backbone": "timm:test_resnet",
         "weights": "none",
         "max_epochs": 2,
         "batch_size": 4,
