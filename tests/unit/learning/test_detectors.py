@@ -38,6 +38,7 @@ FIRST = {
 SMALL = "rpn_batch_size_per_image=16;box_batch_size_per_image=8;box_detections_per_img=10"
 
 
+@pytest.mark.usefixtures("small_networks")
 @pytest.mark.parametrize(("name", "data_format"), FIRST.items())
 def test_detectors_learn_in_half_precision_and_tell_what_fits_the_data(
     make_folder, tmp_path, name, data_format
