@@ -221,6 +221,7 @@ class Engine:
             return 0.0
         batch = self._tensor([self._part(image)])
         with torch.inference_mode():
+            self._forward(batch, self.precision)  # the first run prepares
             seconds = self._timed(batch, self.precision)
         return seconds * self._work / (batch.shape[-1] * batch.shape[-2])
 
@@ -326,8 +327,7 @@ class Engine:
         return "bfloat16"
 
     def _timed(self, batch: torch.Tensor, precision: str) -> float:
-        """Return the seconds of the second run: the first one prepares."""
-        self._forward(batch, precision)
+        """Return the seconds of one run; those of the first one say little."""
         self._wait()
         start = time.perf_counter()
         self._forward(batch, precision)
@@ -355,7 +355,7 @@ class Engine:
 def _race(one: Callable[[], float], other: Callable[[], float], rounds: int) -> tuple[float, float]:
     """Return the least seconds of two ways, which run in turns: other programs disturb.
 
-    After two rounds there are more only while neither is clearly faster.
+    The first of at least two rounds prepares, and more follow only while neither is clearly faster.
     """
     best = (float("inf"), float("inf"))
     for round_ in range(rounds):

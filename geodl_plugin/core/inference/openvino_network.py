@@ -44,11 +44,16 @@ class ReadNetwork:
             Exception: whatever it raises when it does not take the network.
         """
         openvino = library()
-        flat = _Flat(network)
+        flat = _Flat(network.requires_grad_(False))
+
+        def answer(images: Tensor) -> tuple[Tensor, ...]:
+            return flat(images)
+
         with torch.inference_mode(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            # OpenVINO's own tracing computes everything once more, to check it.
-            traced = torch.jit.trace(flat, example, strict=False, check_trace=False)
+            # OpenVINO's own tracing computes everything once more, to check it. Of a function
+            # the weights are constants: scripting every module takes longer than the rest.
+            traced = torch.jit.trace(answer, example, strict=False, check_trace=False)
             model = openvino.convert_model(traced, example_input=example)
         if not getattr(network, "fixed_tile", None):
             model.reshape([-1, example.shape[1], -1, -1])
