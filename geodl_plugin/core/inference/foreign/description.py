@@ -12,7 +12,7 @@ from ...models.registry import Task
 from ...packages.definition import CaselessDict, ModelDefinition
 from ...packages.networks.metadata import NETWORK, TASKS, classes, is_number
 from .forms import TORCHVISION, YOLO, form_of
-from .functions import function_of
+from .functions import JOINED_LABELS, function_of
 from .lists import integers, listed
 from .normalization import normalization
 
@@ -178,6 +178,7 @@ class _Reader:
             "mean": mean,
             "std": std,
             "side": side,
+            "several_labels": foreign.loader != "function" and self._several(),
             "cell_metres": float(size) if is_number(size) and size > 0 else None,
             "foreign": foreign,
         }
@@ -303,6 +304,13 @@ class _Reader:
             # The forms that GeoDL converts to.
             told = TORCHVISION if self.task is Task.INSTANCES else YOLO
         return str(told)
+
+    def _several(self) -> bool:
+        """Return whether an object may have several classes."""
+        own = self.definition.geodl
+        told = own.get("several_labels") or own.get(JOINED_LABELS)
+        chips = str(self.told.get("MetaDataMode") or "")
+        return self.task is Task.OBJECTS and bool(told or chips == "MultiLabeled_Tiles")
 
     def _choice(self, name: str, known: tuple[str, ...]) -> str:
         text = str(self.given.get(name) or self.facts.get(name) or "")

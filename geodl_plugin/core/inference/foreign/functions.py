@@ -7,6 +7,8 @@ from ...packages.definition import ModelDefinition
 
 ARCGIS = "arcgis.learn"  # the beginning of the framework of its models
 ARCGIS_LIBRARY = "arcgis"  # the Python package that these need
+# The key of GeoDL's models for ArcGIS whose function joins all names of an object.
+JOINED_LABELS = "joined_labels"
 _BUILT_IN = "[functions]"  # the beginning of the path of a function that ArcGIS Pro brings
 
 
@@ -27,6 +29,8 @@ def function_of(definition: ModelDefinition, allow_code: bool) -> str:
         if learned:
             raise ModelError(_by_arcgis(definition.name))
         return ""  # TensorFlow's and others' networks are read without it
+    if definition.geodl.get(JOINED_LABELS):
+        return ""  # of several classes the network beside it says more
     if allow_code:
         return file
     if "converted_from" in definition.geodl:

@@ -52,6 +52,7 @@ class ForeignNetwork(nn.Module):
         self._name = model.name
         self._values = model.schema.values
         self._raw = foreign.raw
+        self._several = model.several_labels
         self.eval()
         with torch.inference_mode():
             answer = ask(self._trial(model))
@@ -189,6 +190,9 @@ class ForeignNetwork(nn.Module):
         if logits.shape[1] == 1:
             both = self._single(logits)
             return both if len(self._values) == 2 else both[:, 1:]
+        if self._several:  # each class by itself
+            logits = torch.logit(logits, LEAST) if self._probabilities else logits
+            return logits[:, self._channels]
         return (logits.clamp(min=LEAST).log() if self._probabilities else logits)[:, self._channels]
 
     def _indexed(self, answer: Tensor) -> Tensor:
