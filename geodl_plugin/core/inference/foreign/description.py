@@ -57,6 +57,7 @@ class Foreign:
         file: its file or folder inside the model.
         task: what it answers.
         form: of a detector's answer; "" to tell by the shapes.
+        usual: its form where the shapes do not tell another one.
         answer: "logits", "probabilities", or "" to tell by the values.
         background: whether the first answer of pixels is the background; ``None`` to tell by
             how many there are.
@@ -74,6 +75,7 @@ class Foreign:
     file: str
     task: Task
     form: str = ""
+    usual: str = ""
     answer: str = ""
     background: bool | None = None
     threshold: float = 0.5
@@ -141,6 +143,7 @@ class _Reader:
             file,
             self.task,
             form=form_of(self._det_type(), self.name),
+            usual=form_of(str(self.facts.get("usual_form") or ""), self.name),
             answer=answer,
             background=self.facts.get("background") if schema else None,
             threshold=float(self.facts.get("seg_threshold") or 0.5),

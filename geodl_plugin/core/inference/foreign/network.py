@@ -59,8 +59,11 @@ class ForeignNetwork(nn.Module):
         if self.task.finds_objects:
             named = foreign.background is not None  # a definition lists the labels themselves
             numbers = tuple(range(len(self._values))) if named and ask.from_zero else self._values
-            self._decoder = Decoder(foreign.form, numbers, self.task, model.name)
+            self._decoder = Decoder(foreign.form, numbers, self.task, model.name, foreign.usual)
             self._decoder.check(answer)
+            # The lists of two images may differ in length, or be those of the first one alone.
+            boxes = answer.get("boxes")
+            self._one_by_one = ask.batch == 1 or (boxes is not None and boxes.ndim == 2)
         else:
             self._settle(self._main(answer))
 
@@ -75,10 +78,13 @@ class ForeignNetwork(nn.Module):
 
     def forward(self, images: Tensor) -> Any:
         """Return logits ``(b, n + 1, rows, cols)`` or ``(b, n)``, or a detector's outputs."""
-        answer = self.ask(images)
         if self.task.finds_objects:
-            return {name: each.to(images.device) for name, each in answer.items()}
-        main = self._main(answer).to(images.device)
+            parts = images.split(1) if self._one_by_one else [images]
+            return [
+                {name: each.to(images.device) for name, each in self.ask(part).items()}
+                for part in parts
+            ]
+        main = self._main(self.ask(images)).to(images.device)
         if self.task is Task.OBJECTS:
             return self._objects(main)
         logits = self._indexed(main) if self._indices else self._pixels(main)
@@ -88,10 +94,10 @@ class ForeignNetwork(nn.Module):
         return logits
 
     def detect(
-        self, outputs: Answer, image_size: tuple[int, int], threshold: float
+        self, outputs: list[Answer], image_size: tuple[int, int], threshold: float
     ) -> list[dict[str, Any]]:
         """Return boxes, masks or shapes, scores and labels of each image."""
-        return self._decoder(outputs, image_size, threshold)
+        return [each for part in outputs for each in self._decoder(part, image_size, threshold)]
 
     def _main(self, answer: Answer) -> Tensor:
         """Return the output that tells the classes: the first one that has room for them."""

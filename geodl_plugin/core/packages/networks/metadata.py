@@ -29,7 +29,7 @@ TASKS = {
     "pixels": "ImageClassification",
     "objects": "ObjectClassification",
 }
-# Ultralytics tells the task, from which the form of the answer follows.
+# Ultralytics tells the task, from which the usual form of the answer follows.
 _FORMS = {"detect": "yolo", "obb": "yolo_obb", "segment": "yolo_segmentation"}
 _BACKGROUND = {"background", "bg", "no data", "nodata", "unlabeled", "unlabelled"}
 
@@ -78,7 +78,7 @@ def _network(told: Mapping[str, Any]) -> dict[str, Any]:
     if told.get("det_type"):
         found["det_type"] = str(told["det_type"])
     elif isinstance(told.get("task"), str) and told["task"] in _FORMS:
-        found["det_type"] = _FORMS[told["task"]]
+        found["usual_form"] = _FORMS[told["task"]]
     for key, name in (("standardization_mean", "mean"), ("standardization_std", "std")):
         listed = told.get(key)
         if isinstance(listed, (list, tuple)) and listed and all(is_number(each) for each in listed):

@@ -20,7 +20,7 @@ from geodl_plugin.core.inference.polygons import turned_corners
 from geodl_plugin.core.progress import Progress
 
 from ..support import NORTH_UP, read_features, write_raster
-from .graphs import constant_onnx
+from .graphs import constant_onnx, save_onnx
 
 DATA = Path(__file__).parent / "data"
 NAMES = {"class_names": {0: "Tree", 1: "Car"}, "model_type": "Detector"}
@@ -255,6 +255,78 @@ def test_thresholds_and_ultralytics_metadata(tmp_path: Path) -> None:
     assert [each["Class"] for each in detect(model, tmp_path)] == ["Car"]
     both = detect(model, tmp_path, threshold=0.15)
     assert sorted(each["Class"] for each in both) == ["Car", "Tree"]
+
+
+CLOSED = np.concatenate([CORNERS, [[0.9, 1], [0.1, 0]]], 1)
+ULTRALYTICS = {
+    "RT-DETR": ("detect", np.concatenate([CENTRED / 64, CHANCES], 1)),
+    "RT-DETR of 3 classes": ("detect", np.concatenate([CENTRED / 64, CHANCES, [[0], [0]]], 1)),
+    "YOLOv10": ("detect", CLOSED),
+    "YOLOv10 of 3 classes": ("detect", CLOSED),
+    "YOLO26-obb": ("obb", np.concatenate([CENTRED, CLOSED[:, 4:], [[0], [0]]], 1)),
+    "YOLO26-seg": ("segment", np.concatenate([CLOSED, WEIGHTS], 1)),
+}
+
+
+@pytest.mark.parametrize("network", ULTRALYTICS)
+def test_all_that_ultralytics_exports(network: str, tmp_path: Path) -> None:
+    """Its metadata tell the task alone, whatever the form of the answer."""
+    task, rows = ULTRALYTICS[network]
+    names = ["Tree", "Car", "Sky"][: 3 if "3" in network else 2]
+    facts = {"names": str(dict(enumerate(names))), "task": task, "imgsz": [64, 64], "stride": 32}
+    answer = {"output0": many(rows, 300)[None]}
+    if task == "segment":
+        answer["output1"] = np.full((1, 2, 16, 16), 1.0)
+    (found,) = detect(constant_onnx(tmp_path / "net.onnx", answer, **facts), tmp_path)
+    assert box_of(found) == [20, 35, 40, 45]
+    assert (found["Class"], found["Confidence"]) == ("Car", 90)
+
+
+SHARES = np.array([64, 64, 64, 64])
+SHARED = {
+    "yolo": many(np.concatenate([CENTRED / SHARES, CHANCES], 1), 84).T,
+    "yolo_v5": ANSWERS["YOLO_v5_v7_DEFAULT"]["output"][0] / [*SHARES, 1, 1, 1],
+    "end2end": many(CLOSED / [*SHARES, 1, 1], 300),
+    "yolo_obb": many(np.concatenate([CENTRED / SHARES, CHANCES, [[0], [0]]], 1), 84).T,
+}
+
+
+@pytest.mark.parametrize("form", SHARED)
+def test_boxes_may_be_shares_of_the_image(form: str, tmp_path: Path) -> None:
+    answer = {"output0": SHARED[form][None]}
+    model = constant_onnx(tmp_path / "net.onnx", answer, det_type=form, **NAMES)
+    (found,) = detect(model, tmp_path)
+    assert box_of(found) == [20, 35, 40, 45] and found["Class"] == "Car"
+
+
+@pytest.mark.parametrize("count", [1, "n"])
+def test_a_list_without_its_image_is_that_of_one(count: Any, tmp_path: Path) -> None:
+    """As torchvision exports its detectors: whatever is asked, the first image is answered."""
+    nodes = [
+        helper.make_node("Gather", ["images", "first"], ["image"], axis=0),
+        helper.make_node("ReduceMax", ["image"], ["brightest"], keepdims=0),
+        helper.make_node("Mul", ["corners", "brightest"], ["boxes"]),
+        helper.make_node("Mul", ["chance", "brightest"], ["scores"]),
+        helper.make_node("Mul", ["chance", "chance"], ["labels"]),
+    ]
+    values = {
+        "first": np.array(0, np.int64),
+        "corners": np.array([[20, 35, 40, 45]], np.float32),
+        "chance": np.array([1], np.float32),
+    }
+    outputs = {"boxes": [count, 4], "scores": [count], "labels": [count]}
+    shape: list[Any] = [1, 3, 64, 64]
+    names = {"class_names": {0: "Tree"}, "model_type": "Detector"}
+    model = save_onnx(tmp_path / "net.onnx", nodes, values, shape, outputs, **names)
+    pixels = np.ones((3, 64, 384), np.uint8)
+    for tile in (0, 2, 3, 5):
+        pixels[:, :, tile * 64 : tile * 64 + 64] = 255
+    write_raster(tmp_path / "wide.tif", pixels)
+    output = str(tmp_path / "objects.gpkg")
+    values = {"device": "cpu", "padding": 0, "batch_size": 4}
+    run(DetectionOptions([str(tmp_path / "wide.tif")], model, output, **values), Progress())
+    places = sorted(box_of(each)[0] for each in read_features(output))
+    assert places == [20 + 64 * tile for tile in (0, 2, 3, 5)]
 
 
 def test_tensorflow_object_detection_api(tmp_path: Path) -> None:
