@@ -197,14 +197,18 @@ def check_package(path: Path, name: str) -> None:
 
 
 def write_package(
-    path: str | Path, definition: ModelDefinition, files: Mapping[str, Path | bytes]
+    path: str | Path,
+    definition: ModelDefinition,
+    files: Mapping[str, Path | bytes],
+    name: str = "",
 ) -> Path:
     """Write a package under a temporary name and rename it when it is whole.
 
     Args:
-        path: of the ``.dlpk``; the definition inside takes its stem.
+        path: of the ``.dlpk``.
         definition: what the ``.emd`` says.
         files: names inside the package with their contents or where these lie.
+        name: of the definition inside, without its extension; default is the package's own.
 
     Raises:
         ModelError: when the file cannot be written.
@@ -221,7 +225,7 @@ def write_package(
             compresslevel=1,
             strict_timestamps=False,  # a file may be dated 1970, where nobody kept its date
         ) as archive:
-            archive.writestr(f"{path.stem}.emd", definition.to_json())
+            archive.writestr(f"{name or path.stem}.emd", definition.to_json())
             for name, content in files.items():
                 if isinstance(content, bytes):
                     archive.writestr(name, content)
