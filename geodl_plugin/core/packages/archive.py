@@ -14,7 +14,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, Union
+from typing import Any, BinaryIO, Union
 
 from ..errors import FULL, FileError, ModelError
 from ..leftovers import remove_leftovers
@@ -275,12 +275,27 @@ def _inside(archive: Archive, folder: PurePosixPath) -> Callable[[str], BinaryIO
         place = str(folder / name)
         try:
             if isinstance(archive, zipfile.ZipFile):
-                return archive.open(place)  # type: ignore[return-value]
+                return _unpacked(archive, place)
             return io.BytesIO(archive.read(place))
         except KeyError as error:
             raise FileNotFoundError(name) from error
 
     return open_file
+
+
+def _unpacked(archive: zipfile.ZipFile, place: str) -> BinaryIO:
+    """Return a file of an archive for reading anywhere in it.
+
+    Within the archive each step back would unpack it from its start again.
+    """
+    file: Any = tempfile.TemporaryFile(prefix="geodl-model-")  # noqa: SIM115
+    try:
+        with archive.open(place) as packed:
+            shutil.copyfileobj(packed, file, 1024**2)
+    except BaseException:
+        file.close()
+        raise
+    return file
 
 
 def _open_archive(path: Path, name: str = "") -> Archive:
