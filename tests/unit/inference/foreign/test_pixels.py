@@ -353,6 +353,26 @@ def test_a_network_in_a_folder_beside_its_definition(
     assert (classify(raster[0], model, tmp_path) == raster[1]).all()
 
 
+def test_a_definition_rules_over_what_its_network_says(
+    raster: tuple[str, np.ndarray], tmp_path: Path
+) -> None:
+    levels = tuple(level / 100 for level in LEVELS)
+    facts = {"model_type": "Segmentor", "standardization_mean": [9, 9, 9], **NAMES}
+    pixel_onnx(tmp_path / "net.onnx", 3, scale=1.0, levels=levels, **facts)
+    classes = [{"Value": 30, "Name": "Chêne"}, {"Value": 40, "Name": "Voiture"}]
+    stats = {
+        "band_min_values": [0, 0, 0],
+        "band_max_values": [100, 100, 100],
+        "scaled_mean_values": [0, 0, 0],
+        "scaled_std_values": [1, 1, 1],
+    }
+    model = tmp_path / "m.emd"
+    values = {**PIXELS, "ModelFile": "net.onnx", "Classes": classes, "NormalizationStats": stats}
+    model.write_text(json.dumps(values))
+    wanted = np.array([0, 30, 40])[raster[1]]
+    assert (classify(raster[0], model, tmp_path) == wanted).all()
+
+
 @pytest.mark.parametrize("kind", ["external weights", "OpenVINO", "SavedModel"])
 def test_an_installed_network_has_all_its_files(
     kind: str, raster: tuple[str, np.ndarray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
