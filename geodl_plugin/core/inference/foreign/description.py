@@ -10,7 +10,13 @@ from ...arguments import entries
 from ...errors import InputError, ModelError
 from ...models.registry import Task
 from ...packages.definition import CaselessDict, ModelDefinition
-from ...packages.networks.metadata import NETWORK, TASKS, classes, is_number
+from ...packages.networks.metadata import (
+    NETWORK,
+    TASKS,
+    classes,
+    first_is_background,
+    is_number,
+)
 from .forms import TORCHVISION, YOLO, form_of
 from .functions import JOINED_LABELS, function_of
 from .lists import integers, listed
@@ -58,6 +64,7 @@ class Foreign:
         task: what it answers.
         form: of a detector's answer; "" to tell by the shapes.
         usual: its form where the shapes do not tell another one.
+        from_zero: whether the labels that a detector gives count its first class as 0.
         answer: "logits", "probabilities", or "" to tell by the values.
         background: whether the first answer of pixels is the background; ``None`` to tell by
             how many there are.
@@ -76,6 +83,7 @@ class Foreign:
     task: Task
     form: str = ""
     usual: str = ""
+    from_zero: bool = False
     answer: str = ""
     background: bool | None = None
     threshold: float = 0.5
@@ -143,6 +151,7 @@ class _Reader:
             file,
             self.task,
             form=form_of(self._det_type(), self.name),
+            from_zero=first_is_background(self._names()),
             usual=form_of(str(self.facts.get("usual_form") or ""), self.name),
             answer=answer,
             background=self.facts.get("background") if schema else None,
@@ -220,13 +229,17 @@ class _Reader:
             )
         return str(self.facts.get("program") or LOADERS[suffix]), plain
 
+    def _names(self) -> list[str]:
+        """Return the names of the answers in their order, as the user or the network tells them."""
+        text, told = self.given.get("classes", ""), self.facts.get("names")
+        names = listed(text) if text else told if isinstance(told, list) else []
+        return [str(each).strip() for each in names]
+
     def _schema(self) -> int:
         """Fill in the classes and return how many there are."""
-        text = self.given.get("classes", "")
-        told = self.facts.get("names")
-        if text or (isinstance(told, list) and self.task in _RASTERS):
+        names = self._names()
+        if names and (self.given.get("classes") or self.task in _RASTERS):
             # Whether the first name is the background depends on the task.
-            names = [str(each).strip() for each in (listed(text) if text else told)]
             found, background = classes(names, self.task in _RASTERS)
             self.definition.values["Classes"] = found
             self.facts["background"] = background

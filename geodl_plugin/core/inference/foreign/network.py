@@ -58,7 +58,8 @@ class ForeignNetwork(nn.Module):
             answer = ask(self._trial(model))
         if self.task.finds_objects:
             named = foreign.background is not None  # a definition lists the labels themselves
-            numbers = tuple(range(len(self._values))) if named and ask.from_zero else self._values
+            counted = named and (ask.from_zero or foreign.from_zero)
+            numbers = tuple(range(len(self._values))) if counted else self._values
             self._decoder = Decoder(foreign.form, numbers, self.task, model.name, foreign.usual)
             self._decoder.check(answer)
             # The lists of two images may differ in length, or be those of the first one alone.

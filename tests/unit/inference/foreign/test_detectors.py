@@ -104,6 +104,21 @@ def test_masks_beside_boxes(batched: bool, whole: bool, tmp_path: Path) -> None:
     assert box_of(found) == [20, 35, 30, 45] and found["Class"] == "Car"
 
 
+@pytest.mark.parametrize(
+    "names", [{0: "_background", 1: "Tree", 2: "Car"}, {1: "Tree", 2: "Car"}, ["Tree", "Car"]]
+)
+@pytest.mark.parametrize("told", ["metadata", "arguments"])
+def test_the_background_counts_where_it_is_named(names: Any, told: str, tmp_path: Path) -> None:
+    """The labels of torchvision count from 1; 0 is the background."""
+    listed = list(names.values()) if isinstance(names, dict) else names
+    facts = {"class_names": names} if told == "metadata" else {}
+    answer = ANSWERS["torchvision"]
+    model = constant_onnx(tmp_path / "net.onnx", answer, model_type="Detector", **facts)
+    arguments = {"classes": ",".join(listed)} if told == "arguments" else {}
+    (found,) = detect(model, tmp_path, arguments=arguments)
+    assert found["Class"] == "Car"
+
+
 def many(rows: np.ndarray, count: int) -> np.ndarray:
     return np.concatenate([rows, np.zeros((count - len(rows), rows.shape[1]))])
 

@@ -84,10 +84,11 @@ def test_an_onnx_file_alone_classifies(
 
 
 @pytest.mark.parametrize("kind", ["Segmentor", "segmenter"])
+@pytest.mark.parametrize("background", [{0: "_background"}, {}])
 def test_the_background_as_deepness_spells_it(
-    kind: str, raster: tuple[str, np.ndarray], tmp_path: Path
+    background: dict[int, str], kind: str, raster: tuple[str, np.ndarray], tmp_path: Path
 ) -> None:
-    names = {0: "_background", 1: "Tree", 2: "Car"}
+    names = {**background, 1: "Tree", 2: "Car"}
     model = pixel_onnx(tmp_path / "net.onnx", 3, model_type=kind, class_names=names)
     assert (classify(raster[0], model, tmp_path) == raster[1]).all()
 
