@@ -163,6 +163,11 @@ class ModelDefinition:
             raise ModelError(f"'{self.name}' names no model file.")
         return name.replace("\\", "/").rstrip("/").rpartition("/")[2]
 
+    def whole(self, key: str, least: int) -> int | None:
+        """Return a whole number, none without; templates have a text there that describes it."""
+        value = self.values.get(key)
+        return value if type(value) is int and value >= least else None
+
     def _integer(self, key: str) -> int:
         value = self.values.get(key)
         if not _is_number(value) or value < 1:

@@ -153,7 +153,8 @@ def _arguments(definition: ModelDefinition) -> dict[str, Any]:
     except ValueError:  # a kind that no tool applies
         return {}
     defaults = argument_defaults(_OPTIONS[task], TASK_ARGUMENTS[task])
-    return {**defaults, **fixed_arguments(definition)}
+    fixed = fixed_arguments(definition)
+    return {name: fixed.get(name, value) for name, value in defaults.items()}
 
 
 def _training(definition: ModelDefinition) -> dict[str, Any]:

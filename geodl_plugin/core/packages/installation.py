@@ -17,7 +17,7 @@ from . import store
 from .archive import check_package, peek_definition, write_package
 from .definition import ModelDefinition, read_definition, understood
 from .networks.files import is_network, network_files
-from .summary import facts, summary
+from .summary import BUILT_IN, facts, summary
 
 _PIECE = 8 * 1024**2  # bytes copied between two looks at the progress
 
@@ -67,7 +67,7 @@ def named_files(definition: ModelDefinition) -> list[str]:
     names += more if isinstance(more, list) else [more]
     texts = [each.replace("\\", "/") for each in names if isinstance(each, str) and each.strip()]
     # ArcGIS has functions of its own, which come with the program and not with the model.
-    own = [each for each in texts if not each.startswith("[Functions]")]
+    own = [each for each in texts if not each.lower().startswith(BUILT_IN)]
     return list(dict.fromkeys(own))
 
 
