@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ...errors import ModelError
+from ...errors import InputError, ModelError
 from ...models.registry import Task
 from ...packages.archive import Package
 from ...packages.band_names import BandNames
@@ -55,9 +55,9 @@ class FunctionNetwork(nn.Module):
         tool = TASK_ARGUMENTS[foreign.task]
         self._settings = self._function.configure(foreign.arguments, tool)
         self.scalars = self._function.scalars
-        self._own_threshold = any(
-            "threshold" in str(each["name"]) for each in self._function.parameters
-        )
+        names = [str(each["name"]).casefold() for each in self._function.parameters]
+        self._own_threshold = any(map(_is_threshold, names))
+        self._check_padding(foreign.arguments, names)
         self._usual_bands = package.definition.extract_bands
         try:
             self.fit(model)
@@ -80,6 +80,14 @@ class FunctionNetwork(nn.Module):
             raise ModelError(
                 f"The Python function of '{self._name}' has no '{wanted}', which answers for a "
                 f"{self.task.value} model. Choose another tool or model."
+            )
+
+    def _check_padding(self, given: Mapping[str, str], names: Sequence[str]) -> None:
+        padding = given.get("padding")
+        if padding is not None and "padding" not in names and self.task is not Task.OBJECTS:
+            raise InputError(
+                f"padding={padding} does not fit '{self._name}', whose Python function decides on "
+                "it. Leave the argument out."
             )
 
     def fit(self, model: Model) -> None:
@@ -244,6 +252,11 @@ def device_number(device: torch.device) -> int:
     if device.type != "cuda":
         return CPU
     return torch.cuda.current_device() if device.index is None else device.index
+
+
+def _is_threshold(name: str) -> bool:
+    """Return whether an argument is the least score, and not the overlap of two objects."""
+    return "threshold" in name and not any(part in name for part in ("nms", "iou", "overlap"))
 
 
 def _number(value: Any, default: float) -> float:

@@ -202,6 +202,28 @@ def test_a_number_may_be_left_blank(source: str, tmp_path: Path) -> None:
         detect(options(DetectionOptions, source, model, output), Progress())
 
 
+SUPPRESSING = """
+    def getParameterInfo(self):
+        return [{"name": "IoU_threshold", "dataType": "numeric", "value": 0.3}]
+
+    def getConfiguration(self, **scalars):
+        self.least, self.mode = 50, "box"
+        return {"extractBands": (1,), "padding": 8, "tx": 32, "ty": 32, "inputMask": True}
+"""
+
+
+def test_arguments_that_a_function_does_not_take_are_the_tools(source: str, tmp_path: Path) -> None:
+    model = make_model(tmp_path, "ObjectDetection", DETECTOR + SUPPRESSING)
+    output = tmp_path / "found.gpkg"
+    for threshold, count in ((0.75, 3), (0.85, 0)):
+        told = {"threshold": threshold, "arguments": {"threshold": str(threshold)}}
+        detect(options(DetectionOptions, source, model, output, **told), Progress())
+        assert len(read_features(output)) == count
+    with pytest.raises(InputError, match=r"padding=4 does not fit .* Leave the argument out"):
+        told = {"padding": 4, "arguments": {"padding": "4"}}
+        detect(options(DetectionOptions, source, model, output, **told), Progress())
+
+
 def test_a_pixel_classifier(source: str, tmp_path: Path) -> None:
     model, output = make_model(tmp_path, "ImageClassification"), tmp_path / "classes.tif"
     classify_pixels(options(PixelOptions, source, model, output), Progress())
