@@ -229,7 +229,6 @@ def _foreign(found: dict[str, Any], definition: ModelDefinition) -> Model:
         padding=None if decides else definition.whole("ModelPadding", 0),
         batch_size=0 if decides else definition.whole("BatchSize", 1) or 0,
         spec=NetworkSpec("", "", {}, len(found["bands"]), len(found["schema"]), side),
-        dtype=str(facts.get("dtype") or ""),
         crop_mode=_crop_mode(crop, definition),
         blacken=bool(crop.get("blacken", definition.values.get("BlackenAroundFeature", False))),
         map_space=str(definition.values.get("ImageSpaceUsed") or "").upper() != "PIXEL_SPACE",

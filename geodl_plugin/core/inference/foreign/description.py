@@ -9,8 +9,10 @@ from typing import Any
 from ...arguments import entries
 from ...errors import InputError, ModelError
 from ...models.registry import Task
+from ...packages.cell_size import told_metres, trained_metres
 from ...packages.definition import CaselessDict, ModelDefinition
 from ...packages.networks.metadata import (
+    BYTE,
     NETWORK,
     TASKS,
     classes,
@@ -181,7 +183,6 @@ class _Reader:
         std: tuple[float, ...],
         side: int,
     ) -> dict[str, Any]:
-        size = self.facts.get("cell_size")
         return {
             "name": self.name,
             "schema": self.definition.schema,
@@ -191,9 +192,26 @@ class _Reader:
             "std": std,
             "side": side,
             "several_labels": foreign.loader != "function" and self._several(),
-            "cell_metres": float(size) if is_number(size) and size > 0 else None,
+            "cell_metres": self._cell_metres(),
+            "dtype": self._data_type(foreign),
             "foreign": foreign,
         }
+
+    def _cell_metres(self) -> float | None:
+        size = self.facts.get("cell_size")
+        if is_number(size) and size > 0:
+            return float(size)
+        return trained_metres(self.definition.geodl) or told_metres(self.definition.values)
+
+    def _data_type(self, foreign: Foreign) -> str:
+        """Return the type of the pixels that it takes, "" where it may be any."""
+        own = self.definition.geodl.get("dtype")
+        if own:
+            return str(own)
+        # What is only divided by 255 is made for bytes, of which others would be cut off.
+        divided = self.facts.get("scale") == BYTE and "mean" not in self.facts
+        said = any(name in self.given for name in ("scale", "mean", "std"))
+        return "uint8" if (foreign.raw or divided) and not said else ""
 
     def _task(self, task: Task) -> Task:
         text = self.given.get("model_type", "")
