@@ -22,6 +22,8 @@ from .function_start import CPU, start_function
 CERTAIN = 50.0  # the logit of what a function has decided
 LEAST = 1e-6
 PERCENT = 100.0
+NO_CLASS = 0.0  # the value of pixels of no class
+PARTS = ("attributes", "geometry")  # of a feature
 MOST_ROUNDED = 1.001  # what a share that counts to 1 may come to
 
 
@@ -68,11 +70,12 @@ class FunctionNetwork(nn.Module):
                 f"understood ({error}). It is code of the model's author, whom to ask."
             ) from error
         self._percent = False
-        self._pixel_type = "u1"
+        self._pixel_type, self._nothing = "u1", NO_CLASS
         if self.task is Task.PIXELS:
             info = {"bandCount": len(self._bands), "pixelType": "u1", "noData": None}
             answer, _ = self._function.call("describe", {"info": info})
             self._pixel_type = str(answer["info"].get("pixelType") or "u1")
+            self._nothing = _number(answer["info"].get("noData"), NO_CLASS)
 
     def _check_kind(self) -> None:
         wanted = "updatePixels" if self.task is Task.PIXELS else "vectorize"
@@ -147,7 +150,18 @@ class FunctionNetwork(nn.Module):
         return [pixels, valid] if self._settings.get("inputMask") else [pixels]
 
     def _features(self, arrays: Sequence[np.ndarray]) -> list[dict[str, Any]]:
-        return self._function.call("vectorize", {}, arrays)[0]["features"]
+        return self._understood(self._function.call("vectorize", {}, arrays)[0]["features"])
+
+    def _understood(self, features: Any) -> list[dict[str, Any]]:
+        """Return features, whose attributes and geometries are what they must be."""
+        for each in features if isinstance(features, list) else [[features]]:
+            parts = [each.get(name) for name in PARTS] if isinstance(each, dict) else [each]
+            if not all(part is None or isinstance(part, dict) for part in parts):
+                raise ModelError(
+                    f"The Python function of '{self._name}' gives features that cannot be "
+                    f"understood: {str(each)[:100]}. It is code of the model's author, whom to ask."
+                )
+        return features
 
     def _pixels(self, pixels: np.ndarray, valid: np.ndarray) -> Tensor:
         """Return logits ``(n + 1, rows, cols)`` of a block; its rim has none."""
@@ -156,12 +170,16 @@ class FunctionNetwork(nn.Module):
         _, (values, mask) = self._function.call("pixels", order, self._handed(pixels, valid))
         classes = values[0]
         # What has no data may be anything, not a number for example.
-        told = classes[(mask > 0) & ~np.isnan(classes)]
-        if np.issubdtype(classes.dtype, np.floating) and (told != np.rint(told)).any():
+        numeric = np.issubdtype(classes.dtype, np.number) or classes.dtype == bool
+        told = np.unique(classes[(mask > 0) & ~np.isnan(classes)]) if numeric else classes
+        if not numeric or (told != np.rint(told)).any():
             raise ModelError(
                 f"The Python function of '{self._name}' gives values, not classes. There is no "
                 "tool for it yet."
             )
+        unknown = np.setdiff1d(told, [NO_CLASS, self._nothing, *self._schema.values])
+        if len(unknown):
+            raise self._unknown(f"{unknown[0]:g}")
         found = np.stack([classes == value for value in self._schema.values]) & (mask > 0)
         logits = np.concatenate([~found.any(axis=0)[None], found]).astype(np.float32) * CERTAIN
         rim = self.padding
@@ -175,7 +193,8 @@ class FunctionNetwork(nn.Module):
             some = blocks[begin : begin + max(step, 1)]
             arrays = [each[0] for each in some] + ([each[1] for each in some] if masked else [])
             order = {"several": True, "mask": masked}
-            features = self._function.call("vectorize", order, arrays)[0]["features"]
+            answer, _ = self._function.call("vectorize", order, arrays)
+            features = self._understood(answer["features"])
             if len(features) != len(some):
                 raise ModelError(
                     f"The Python function of '{self._name}' gives {len(features)} answers for "
@@ -241,9 +260,12 @@ class FunctionNetwork(nn.Module):
                 return label, score
         if len(self._schema) == 1 and not texts:
             return 0, score
-        raise ModelError(
-            f"The Python function of '{self._name}' found the class '{(texts or ['none'])[0]}', "
-            f"which its definition does not name. It names: {self._schema}."
+        raise self._unknown(str((texts or ["none"])[0]))
+
+    def _unknown(self, name: str) -> ModelError:
+        return ModelError(
+            f"The Python function of '{self._name}' found the class '{name}', which its definition "
+            f"does not name. It names: {self._schema}."
         )
 
 

@@ -231,6 +231,56 @@ def test_a_pixel_classifier(source: str, tmp_path: Path) -> None:
     assert (gdal.Open(str(output)).ReadAsArray() == wanted).all()
 
 
+ANSWERING = """
+    def updateRasterInfo(self, **kw):
+        kw["output_info"].update(bandCount=1, pixelType="i2", noData=-1)
+        return kw
+
+    def updatePixels(self, tlc, shape, props, **blocks):
+        return {{"output_pixels": np.full((1, 32, 32), {value})}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("value", "sentence"),
+    [
+        ("9", "found the class '9', which its definition does not name. It names: 3 Tree, 7 Car"),
+        ("'x'", "gives values, not classes"),
+        ("3.5", "gives values, not classes"),
+        ("-1", ""),
+        ("0.0", ""),
+        ("False", ""),
+    ],
+)
+def test_pixels_of_a_class_that_nobody_names_are_an_error(
+    value: str, sentence: str, source: str, tmp_path: Path
+) -> None:
+    body, output = ANSWERING.format(value=value), tmp_path / "classes.tif"
+    model = make_model(tmp_path, "ImageClassification", body)
+    told = options(PixelOptions, source, model, output)
+    if sentence:
+        with pytest.raises(ModelError, match=sentence):
+            classify_pixels(told, Progress())
+    else:
+        classify_pixels(told, Progress())
+        assert not gdal.Open(str(output)).ReadAsArray().any()
+
+
+@pytest.mark.parametrize("features", ["[5]", "{'a': 1}", "[{'attributes': [1]}]", "[[]]"])
+def test_features_that_are_none_are_an_error(features: str, source: str, tmp_path: Path) -> None:
+    body = f"""
+    def vectorize(self, **blocks):
+        return {{"output_vectors": {{"features": {features}}}}}
+"""
+    for task in ("ObjectDetection", "ObjectClassification"):
+        model, output = make_model(tmp_path, task, body), tmp_path / "found.gpkg"
+        with pytest.raises(ModelError, match="gives features that cannot be understood"):
+            if task == "ObjectDetection":
+                detect(options(DetectionOptions, source, model, output), Progress())
+            else:
+                classify_objects(options(ObjectOptions, source, model, output), Progress())
+
+
 NUMBERS = """
     def updateRasterInfo(self, **kw):
         kw["output_info"].update(bandCount=1, pixelType="f4")
