@@ -31,7 +31,7 @@ from .forms import (
     YOLO_V6,
 )
 from .mask_prototypes import masks_of_prototypes
-from .named_outputs import decode_detr, decode_tensorflow, decode_torchvision
+from .named_outputs import decode_detr, decode_tensorflow, decode_torchvision, detr_logits
 
 BOX, CORNERS_SCORE_CLASS = 4, 6
 MOST_END_TO_END = 1000  # candidates of a network that suppresses by itself
@@ -72,7 +72,9 @@ class Decoder:
         if self.form in (TENSORFLOW, TORCHVISION):
             self(answer, (64, 64), 0.5)
             return
-        if self.form == DETR and {"logits", "pred_boxes"} <= answer.keys():
+        logits = detr_logits(answer) if self.form == DETR else None
+        if logits is not None:
+            self._check_logits(logits.shape[-1])
             return
         main = self._main(answer)
         width = self._rows(main).shape[-1]
@@ -84,13 +86,22 @@ class Decoder:
             YOLO_V5: BOX + 1 + len(self.values) + extra,
             YOLO_V6: BOX + 1 + len(self.values) + extra,
             YOLO_SEGMENTATION: BOX + len(self.values) + extra,
-            END_TO_END: width,
+            END_TO_END: max(width, CORNERS_SCORE_CLASS),
         }[self.form]
         if width != wanted:
             raise ModelError(
                 f"'{self.name}' gives {width} numbers for each candidate where {len(self.values)} "
                 f"classes need {wanted} in the form {self.form}. Check classes=… and det_type=… in "
                 "the arguments."
+            )
+
+    def _check_logits(self, width: int) -> None:
+        count = len(self.values)
+        if width not in (count, count + 1):
+            raise ModelError(
+                f"'{self.name}' gives {width} numbers for each candidate where {count} classes "
+                f"need {count}, or {count + 1} with that of no object. Name them all with "
+                "classes=… in the arguments."
             )
 
     def _unusual(self, answer: Answer) -> str:
@@ -116,7 +127,7 @@ class Decoder:
             return TENSORFLOW
         if {"boxes", "scores", "labels"} <= names:
             return TORCHVISION
-        if {"logits", "pred_boxes"} <= names:
+        if detr_logits(answer) is not None:
             return DETR
         count = len(self.values)
         lists = [each for each in answer.values() if each.ndim == 3]
@@ -150,8 +161,9 @@ class Decoder:
         if self.form == TORCHVISION:
             found = decode_torchvision(answer, threshold, self.values)
             return [_pasted(each, size, self.task) for each in found]
-        if self.form == DETR and {"logits", "pred_boxes"} <= answer.keys():
-            return decode_detr(answer, size, threshold, len(self.values))
+        logits = detr_logits(answer) if self.form == DETR else None
+        if logits is not None:
+            return decode_detr(logits, answer["pred_boxes"], size, threshold, len(self.values))
         rows = self._rows(self._main(answer))
         prototypes = next((each for each in answer.values() if each.ndim == 4), None)
         return [

@@ -81,7 +81,7 @@ class Graph(Ask):
             if each.get_partial_shape().rank.is_static and len(each.get_partial_shape()) == 4
         ]
         rest = [each for each in ports if not images or each.node != images[0].node]
-        if not images or len(rest) > 1:
+        if not images or len(rest) > 1 or any(each in images for each in rest):
             raise ModelError(
                 f"'{name}' takes {len(ports)} inputs. Use a network that takes images alone."
             )

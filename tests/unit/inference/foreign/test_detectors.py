@@ -66,6 +66,10 @@ ANSWERS = {
         "logits": np.log(CHANCES / (1 - CHANCES))[None],
         "pred_boxes": CENTRED[None] / 64,
     },
+    "detr-resnet": {
+        "pred_logits": np.log([[[0.05, 0.9, 0.05], [0.2, 0.1, 0.7]]]),
+        "pred_boxes": CENTRED[None] / 64,
+    },
     "torchvision": {
         "boxes": CORNERS,
         "scores": np.array([0.9, 0.1]),
@@ -77,9 +81,10 @@ ANSWERS = {
 @pytest.mark.parametrize("form", ANSWERS)
 @pytest.mark.parametrize("told", ["metadata", "arguments"])
 def test_every_form_of_boxes(form: str, told: str, tmp_path: Path) -> None:
-    facts = {"det_type": form, **NAMES} if told == "metadata" else NAMES
+    det_type = form.partition("-resnet")[0]
+    facts = {"det_type": det_type, **NAMES} if told == "metadata" else NAMES
     model = constant_onnx(tmp_path / "net.onnx", ANSWERS[form], **facts)
-    arguments = {} if told == "metadata" else {"det_type": form}
+    arguments = {} if told == "metadata" else {"det_type": det_type}
     (found,) = detect(model, tmp_path, arguments=arguments)
     assert box_of(found) == [20, 35, 40, 45]
     assert (found["Class"], found["Classvalue"], found["Confidence"]) == ("Car", 2, 90)
@@ -131,8 +136,9 @@ def many(rows: np.ndarray, count: int) -> np.ndarray:
         {"output0": many(np.concatenate([CORNERS, [[0.9, 1], [0.1, 0]]], 1), 300)[None]},
         {"output0": many(ANSWERS["YOLO_v5_v7_DEFAULT"]["output"][0], 252)[None]},
         ANSWERS["detr"],
+        ANSWERS["detr-resnet"],
     ],
-    ids=["yolo", "rt-detr", "end2end", "yolo_v5", "detr"],
+    ids=["yolo", "rt-detr", "end2end", "yolo_v5", "detr", "detr-resnet"],
 )
 def test_the_form_is_told_by_the_shapes(answer: dict[str, np.ndarray], tmp_path: Path) -> None:
     (found,) = detect(constant_onnx(tmp_path / "net.onnx", answer, **NAMES), tmp_path)
@@ -370,6 +376,12 @@ def test_tensorflow_object_detection_api(tmp_path: Path) -> None:
         ({"out": np.zeros((1, 9, 50))}, {"det_type": "yolo"}, "gives 9 numbers .* need 6"),
         ({"out": np.zeros((1, 9, 50))}, {"det_type": "magic"}, "det_type 'magic', which is not"),
         ({"out": np.zeros((4, 7))}, {"det_type": "yolo"}, "gives no list of candidates"),
+        ({"out": np.zeros((1, 9, 5))}, {"det_type": "end2end"}, "gives 5 numbers .* need 6"),
+        (
+            {"logits": np.zeros((1, 9, 6)), "pred_boxes": np.zeros((1, 9, 4))},
+            {},
+            "gives 6 numbers .* 2 classes need 2, or 3 with that of no object",
+        ),
         ({"out": np.zeros((1, 6, 50))}, {"class_names": {}}, "does not name its classes"),
         ({"out": np.zeros((1, 6, 50))}, {"model_type": "Segmentor"}, "classifies pixels"),
         ({"out": np.zeros((1, 6, 50))}, {"model_type": "Regressor"}, "'Regressor', which is not"),

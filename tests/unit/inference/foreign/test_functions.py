@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -315,6 +316,17 @@ def test_an_object_classifier(source: str, tmp_path: Path) -> None:
         each["Name"]: (each["ClassLabel"], each["Confidence"]) for each in read_features(output)
     }
     assert found == {"a": ("Car", 75), "b": ("Tree", 75), "c": ("Car", 75)}
+
+
+def test_nothing_is_left_beside_a_definition(source: str, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    with zipfile.ZipFile(make_model(tmp_path, "ObjectDetection")) as archive:
+        archive.extractall(folder)
+    before = sorted(each.name for each in folder.iterdir())
+    model = str(folder / "finder.emd")
+    detect(options(DetectionOptions, source, model, tmp_path / "found.gpkg"), Progress())
+    assert sorted(each.name for each in folder.iterdir()) == before
 
 
 def test_without_consent_nothing_runs(source: str, tmp_path: Path) -> None:
