@@ -19,7 +19,7 @@ from typing import Any, BinaryIO, Union
 from ..errors import FULL, FileError, ModelError
 from ..leftovers import remove_leftovers
 from ..replacing import replace
-from .definition import ModelDefinition, read_definition
+from .definition import ModelDefinition, check_length, read_definition
 from .networks.files import complete, is_network, network_definition
 from .seven_zip import SIGNATURE, Entry, SevenZip
 from .store import locate
@@ -357,11 +357,12 @@ def _unpack(
 
 
 def _definition_name(entries: Sequence[zipfile.ZipInfo | Entry], name: str) -> str:
-    names = (entry.filename for entry in entries if entry.filename.lower().endswith(".emd"))
+    definitions = [entry for entry in entries if entry.filename.lower().endswith(".emd")]
     # macOS packs a file of its own beside each one.
-    found = [each for each in names if not PurePosixPath(each).name.startswith("._")]
+    found = [each for each in definitions if not PurePosixPath(each.filename).name.startswith("._")]
     if len(found) != 1:
         raise ModelError(
             f"'{name}' holds {len(found)} model definitions (.emd). A package has exactly one."
         )
-    return found[0]
+    check_length(found[0].file_size, name)
+    return found[0].filename

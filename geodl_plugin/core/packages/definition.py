@@ -13,6 +13,7 @@ from ..errors import GeoDLError, ModelError
 from ..samples.schema import ClassDefinition, Schema, default_color
 from .band_names import BandNames
 
+LONGEST = 64 * 1024**2  # bytes of a definition
 # The spellings that are met in real files, without blanks and in lower case.
 TASKS = {
     "objectdetection": "ObjectDetection",
@@ -227,10 +228,17 @@ def class_to_json(each: ClassDefinition) -> dict[str, Any]:
     return {"Value": each.value, "Name": each.name, "Color": list(each.color)}
 
 
+def check_length(length: int, name: str) -> None:
+    """Raise :class:`ModelError` when a definition is so long that reading it fills the memory."""
+    if length > LONGEST:
+        raise ModelError(f"'{name}' has a definition of {length} bytes, which no model needs.")
+
+
 def read_definition(path: str | Path) -> ModelDefinition:
     """Read an .emd file; raise :class:`ModelError` when it cannot be read."""
     path = Path(path)
     try:
+        check_length(path.stat().st_size, path.name)
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise ModelError(f"The model definition '{path}' cannot be read: {error}.") from error

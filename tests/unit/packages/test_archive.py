@@ -130,6 +130,18 @@ def test_a_bomb_is_refused(tmp_path):
         open_package(path)
 
 
+def test_a_definition_that_fills_the_memory_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("geodl_plugin.core.packages.definition.LONGEST", 1000)
+    text = json.dumps({**VALUES, "Description": "x" * 1000})
+    package = pack(tmp_path / "a.dlpk", [("a.emd", text)])
+    alone = tmp_path / "a.emd"
+    alone.write_text(text)
+    for read in (peek_definition, open_package):
+        for path in (package, alone):
+            with pytest.raises(ModelError, match=r"'a\.(dlpk|emd)' has a definition of \d+ bytes"):
+                read(path)
+
+
 def test_an_entry_without_a_name_is_refused(tmp_path):
     path = pack(tmp_path / "evil.dlpk", [("a.emd", "{}"), (".", "x")])
     with pytest.raises(ModelError, match="would leave the package"):
