@@ -93,7 +93,8 @@ def answering(
     """Return what classifies ``count`` objects; ``progress`` is warned of damage."""
     side, model = job.model.chip_size, job.model
     if options.test_time_augmentation:
-        engine.network = Views(engine.network, model.map_space, model.several_labels)
+        by_itself = model.several_labels or _answers_alone(model)
+        engine.network = Views(engine.network, model.map_space, by_itself)
     pool = open_pool(job.raster, engine.device.type, side, scattered=True)
     engine.expect(count, side, side)
     damaged = Damaged(progress, "The class is empty there.") if options.skip_unreadable else None
@@ -103,8 +104,18 @@ def answering(
             return WholeReader(model, damaged)
         return CropReader(pool, model, damaged)
 
-    decode = several_above(options.score_threshold) if model.several_labels else best
-    return ObjectAnswering(options, model, engine, open_reader, decode, count)
+    return ObjectAnswering(options, model, engine, open_reader, _decode_of(model, options), count)
+
+
+def _answers_alone(model: Model) -> bool:
+    """Return whether a network of another maker knows one class, whose chance is its answer."""
+    return model.foreign is not None and len(model.schema) == 1
+
+
+def _decode_of(model: Model, options: ObjectOptions) -> Decode:
+    if model.several_labels:
+        return several_above(options.score_threshold)
+    return only if _answers_alone(model) else best
 
 
 def _images(
@@ -173,6 +184,11 @@ def best(_: Any, logits: torch.Tensor) -> list[Answer]:
     """Return the index of the most probable class and its probability, for each image."""
     probability, index = logits.softmax(1).max(1)
     return [((place,), chance) for place, chance in zip(index.tolist(), probability.tolist())]
+
+
+def only(_: Any, logits: torch.Tensor) -> list[Answer]:
+    """Return the one class there is with its probability, for each image."""
+    return [((0,), chance) for (chance,) in logits.sigmoid().tolist()]
 
 
 def several_above(threshold: float) -> Decode:

@@ -340,11 +340,11 @@ class _Reader:
         return str(told)
 
     def _several(self) -> bool:
-        """Return whether an object may have several classes."""
+        """Return whether an object may have several classes, or none."""
         own = self.definition.geodl
         told = own.get("several_labels") or own.get(JOINED_LABELS)
-        chips = str(self.told.get("MetaDataMode") or "")
-        return self.task is Task.OBJECTS and bool(told or chips == "MultiLabeled_Tiles")
+        told = told or self.told.get("MetaDataMode") == "MultiLabeled_Tiles"
+        return self.task is Task.OBJECTS and bool(told or len(self.definition.schema) == 1)
 
     def _choice(self, name: str, known: tuple[str, ...]) -> str:
         text = str(self.given.get(name) or self.facts.get(name) or "")

@@ -201,10 +201,15 @@ class FunctionNetwork(nn.Module):
                     f"{len(some)} objects. It is code of the model's author, whom to ask."
                 )
             rows += [self._chances(*self._label_and_score(each)) for each in features]
-        return torch.from_numpy(np.log(np.array(rows, np.float32)))
+        chances = np.array(rows, np.float32)
+        if len(self._schema) == 1:
+            return torch.logit(torch.from_numpy(chances), LEAST)
+        return torch.from_numpy(np.log(chances))
 
     def _chances(self, label: int, score: float) -> np.ndarray:
         count = len(self._schema)
+        if count == 1:
+            return np.array([score])
         chances = np.full(count, max((1 - score) / max(count - 1, 1), LEAST))
         chances[label] = max(score, LEAST)
         return chances / chances.sum()

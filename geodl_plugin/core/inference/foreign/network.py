@@ -198,8 +198,10 @@ class ForeignNetwork(nn.Module):
             both = self._single(logits)
             return both if len(self._values) == 2 else both[:, 1:]
         if self._several:  # each class by itself
-            logits = torch.logit(logits, LEAST) if self._probabilities else logits
-            return logits[:, self._channels]
+            if len(self._values) == 1:  # and another answer for what it is not
+                logits = logits if self._probabilities else logits.softmax(1)
+            chances = self._probabilities or len(self._values) == 1
+            return (torch.logit(logits, LEAST) if chances else logits)[:, self._channels]
         return (logits.clamp(min=LEAST).log() if self._probabilities else logits)[:, self._channels]
 
     def _indexed(self, answer: Tensor) -> Tensor:

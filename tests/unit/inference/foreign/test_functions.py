@@ -318,6 +318,19 @@ def test_an_object_classifier(source: str, tmp_path: Path) -> None:
     assert found == {"a": ("Car", 75), "b": ("Tree", 75), "c": ("Car", 75)}
 
 
+def test_the_only_class_of_a_function_has_its_score(source: str, tmp_path: Path) -> None:
+    body = OBJECTS.replace('("Tree", "Car")[each]', '"Tree"').replace("0.75", "0.3")
+    values = {"Classes": [{"Value": 3, "Name": "Tree"}]}
+    model = make_model(tmp_path, "ObjectClassification", body, **values)
+    features = write_polygons(tmp_path / "in.gpkg", ["POINT(500005 4099990)"], 32616, Name=["a"])
+    for views in (False, True):
+        output = tmp_path / "objects.gpkg"
+        told = {"features": [features, "in"], "test_time_augmentation": views}
+        classify_objects(options(ObjectOptions, source, model, output, **told), Progress())
+        (found,) = read_features(output)
+        assert (found["ClassLabel"], round(found["Confidence"], 2)) == ("Tree", 30)
+
+
 def test_nothing_is_left_beside_a_definition(source: str, tmp_path: Path) -> None:
     folder = tmp_path / "model"
     folder.mkdir()
