@@ -93,7 +93,7 @@ def answering(
     """Return what classifies ``count`` objects; ``progress`` is warned of damage."""
     side, model = job.model.chip_size, job.model
     if options.test_time_augmentation:
-        by_itself = model.several_labels or _answers_alone(model)
+        by_itself = model.several_labels or model.runs_code
         engine.network = Views(engine.network, model.map_space, by_itself)
     pool = open_pool(job.raster, engine.device.type, side, scattered=True)
     engine.expect(count, side, side)
@@ -107,15 +107,10 @@ def answering(
     return ObjectAnswering(options, model, engine, open_reader, _decode_of(model, options), count)
 
 
-def _answers_alone(model: Model) -> bool:
-    """Return whether a network of another maker knows one class, whose chance is its answer."""
-    return model.foreign is not None and len(model.schema) == 1
-
-
 def _decode_of(model: Model, options: ObjectOptions) -> Decode:
     if model.several_labels:
         return several_above(options.score_threshold)
-    return only if _answers_alone(model) else best
+    return surest if model.runs_code else best
 
 
 def _images(
@@ -186,9 +181,10 @@ def best(_: Any, logits: torch.Tensor) -> list[Answer]:
     return [((place,), chance) for place, chance in zip(index.tolist(), probability.tolist())]
 
 
-def only(_: Any, logits: torch.Tensor) -> list[Answer]:
-    """Return the one class there is with its probability, for each image."""
-    return [((0,), chance) for (chance,) in logits.sigmoid().tolist()]
+def surest(_: Any, logits: torch.Tensor) -> list[Answer]:
+    """Return as :func:`best`, of chances that need not come to 1: a function tells one alone."""
+    chance, index = logits.sigmoid().max(1)
+    return [((place,), sure) for place, sure in zip(index.tolist(), chance.tolist())]
 
 
 def several_above(threshold: float) -> Decode:

@@ -201,18 +201,13 @@ class FunctionNetwork(nn.Module):
                     f"{len(some)} objects. It is code of the model's author, whom to ask."
                 )
             rows += [self._chances(*self._label_and_score(each)) for each in features]
-        chances = np.array(rows, np.float32)
-        if len(self._schema) == 1:
-            return torch.logit(torch.from_numpy(chances), LEAST)
-        return torch.from_numpy(np.log(chances))
+        return torch.logit(torch.from_numpy(np.array(rows, np.float32)), LEAST)
 
     def _chances(self, label: int, score: float) -> np.ndarray:
-        count = len(self._schema)
-        if count == 1:
-            return np.array([score])
-        chances = np.full(count, max((1 - score) / max(count - 1, 1), LEAST))
-        chances[label] = max(score, LEAST)
-        return chances / chances.sum()
+        """Return the chance of each class by itself: of the others nothing is known."""
+        chances = np.full(len(self._schema), LEAST)
+        chances[label] = max(score, 2 * LEAST)
+        return chances
 
     def detect(
         self, outputs: list[list[dict[str, Any]]], image_size: tuple[int, int], threshold: float

@@ -318,9 +318,13 @@ def test_an_object_classifier(source: str, tmp_path: Path) -> None:
     assert found == {"a": ("Car", 75), "b": ("Tree", 75), "c": ("Car", 75)}
 
 
-def test_the_only_class_of_a_function_has_its_score(source: str, tmp_path: Path) -> None:
-    body = OBJECTS.replace('("Tree", "Car")[each]', '"Tree"').replace("0.75", "0.3")
-    values = {"Classes": [{"Value": 3, "Name": "Tree"}]}
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("score", [0.3, 0])
+def test_what_a_function_decides_has_its_score(
+    count: int, score: float, source: str, tmp_path: Path
+) -> None:
+    body = OBJECTS.replace('("Tree", "Car")[each]', '"Tree"').replace("0.75", str(score))
+    values = {"Classes": [{"Value": 3, "Name": "Tree"}, {"Value": 1, "Name": "Oak"}][:count]}
     model = make_model(tmp_path, "ObjectClassification", body, **values)
     features = write_polygons(tmp_path / "in.gpkg", ["POINT(500005 4099990)"], 32616, Name=["a"])
     for views in (False, True):
@@ -328,7 +332,7 @@ def test_the_only_class_of_a_function_has_its_score(source: str, tmp_path: Path)
         told = {"features": [features, "in"], "test_time_augmentation": views}
         classify_objects(options(ObjectOptions, source, model, output, **told), Progress())
         (found,) = read_features(output)
-        assert (found["ClassLabel"], round(found["Confidence"], 2)) == ("Tree", 30)
+        assert (found["ClassLabel"], round(found["Confidence"], 2)) == ("Tree", 100 * score)
 
 
 def test_nothing_is_left_beside_a_definition(source: str, tmp_path: Path) -> None:
