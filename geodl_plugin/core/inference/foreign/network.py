@@ -124,6 +124,10 @@ class ForeignNetwork(nn.Module):
             self._axis = next((a for a in axes if self._order(trial.shape[a]) is not None), axes[0])
         channels = 1 if self._is_flat(trial) else trial.shape[self._axis]
         order = self._order(channels)
+        whole = channels == 1 and self.task is not Task.OBJECTS and (trial == trial.round()).all()
+        if order is None and whole:
+            self._indices = True  # numbers of classes, written as real ones
+            return
         if order is None:
             answers = f"{channels} answer{'s' if channels > 1 else ''}"
             raise ModelError(

@@ -405,6 +405,23 @@ def test_the_cell_size_of_a_definition_is_compared(
     assert not sentence or re.search(sentence, f"{warnings[0]} ")
 
 
+@pytest.mark.parametrize("kept", [0, 1])
+def test_classes_may_be_told_by_real_numbers(
+    kept: int, raster: tuple[str, np.ndarray], tmp_path: Path
+) -> None:
+    weights, bias = level_weights(3, 255.0)
+    nodes = [
+        helper.make_node("Conv", ["images", "weights", "bias"], ["all"]),
+        helper.make_node("ArgMax", ["all"], ["class"], axis=1, keepdims=kept),
+        helper.make_node("Cast", ["class"], ["out"], to=TensorProto.FLOAT),
+    ]
+    values, shape = {"weights": weights, "bias": bias}, ["b", 3, "h", "w"]
+    outputs: dict[str, list[Any]] = {"out": ["b", 1, "h", "w"] if kept else ["b", "h", "w"]}
+    facts = {"model_type": "Segmentor", **NAMES}
+    model = save_onnx(tmp_path / "net.onnx", nodes, values, shape, outputs, **facts)
+    assert (classify(raster[0], model, tmp_path) == raster[1]).all()
+
+
 @pytest.mark.parametrize("kind", [TensorProto.FLOAT, TensorProto.UINT8])
 def test_what_is_made_for_bytes_says_so_of_other_pixels(kind: int, tmp_path: Path) -> None:
     weights, bias = level_weights(1, 255.0 if kind == TensorProto.FLOAT else 1.0)
