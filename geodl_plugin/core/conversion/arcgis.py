@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from ..errors import ModelError
+from ..inference.foreign.functions import JOINED_LABELS
 from ..inference.model import Model
 from ..models.registry import Task
 from ..packages.archive import write_package
@@ -68,7 +69,7 @@ def describe(
     own = {name: value for name, value in definition.geodl.items() if name not in _OURS}
     # The function gives one text with all names of an object, not the classes' chances.
     if own.pop("several_labels", False):
-        own["joined_labels"] = True
+        own[JOINED_LABELS] = True
     own.setdefault("crop", {"mode": model.crop_mode, "blacken": model.blacken})
     own["normalization"] = {"mean": list(model.mean), "std": list(model.std)}
     own["converted_from"] = definition.name

@@ -21,6 +21,7 @@ from ..inference.options import DETECTION_ARGUMENTS, DetectionOptions, argument_
 from ..models.registry import Task
 from ..packages.definition import ModelDefinition
 from ..packages.information import describe
+from ..packages.networks.files import network_definition
 from ..progress import Progress
 from .exportable import Exportable
 from .resolution import centimetres
@@ -192,12 +193,12 @@ def describe_file(options: dict[str, Any], _progress: Progress) -> dict[str, Any
         raise ModelError(f"There is no file '{path}'. Choose a network (.onnx) that exists.")
     try:
         proto = onnx.load(str(path), load_external_data=False)
-        onnx.checker.check_model(proto)
+        onnx.checker.check_model(str(path))  # which knows where weights beside it lie
     except Exception as error:  # protobuf and the checker raise errors of all kinds
         first = (str(error).strip().splitlines() or ["it is empty"])[0][:200].rstrip(".")
         raise ModelError(f"'{path.name}' is no ONNX network: {first}.") from error
     texts = {entry.key: entry.value for entry in proto.metadata_props}
-    found = _described(texts.pop(DEFINITION, ""), path.name)
+    found = _described(texts.pop(DEFINITION, ""), path)
     weights = {each.name for each in proto.graph.initializer}
     inputs = [_value(each) for each in proto.graph.input if each.name not in weights]
     outputs = [_value(each) for each in proto.graph.output]
@@ -217,10 +218,12 @@ def describe_file(options: dict[str, Any], _progress: Progress) -> dict[str, Any
     return found
 
 
-def _described(text: str, name: str) -> dict[str, Any]:
-    """Return what the definition in the metadata says, if there is one."""
+def _described(text: str, path: Path) -> dict[str, Any]:
+    """Return what the definition in the metadata says, or what others' metadata amount to."""
     try:
-        return describe(ModelDefinition.from_json(text, name)) if text else {}
+        return describe(
+            ModelDefinition.from_json(text, path.name) if text else network_definition(path)
+        )
     except (GeoDLError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
         return {}
 

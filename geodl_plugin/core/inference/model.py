@@ -214,15 +214,9 @@ def _own(definition: ModelDefinition, task: Task) -> Model:
         several_labels=bool(facts.get("several_labels")),
         blacken=bool(crop.get("blacken", definition.values.get("BlackenAroundFeature", False))),
         map_space=str(definition.values.get("ImageSpaceUsed") or "").upper() != "PIXEL_SPACE",
-        padding=_whole(definition, "ModelPadding", 0),
-        batch_size=_whole(definition, "BatchSize", 1) or 0,
+        padding=definition.whole("ModelPadding", 0),
+        batch_size=definition.whole("BatchSize", 1) or 0,
     )
-
-
-def _whole(definition: ModelDefinition, key: str, least: int) -> int | None:
-    """Return a whole number of a definition; templates have a text there that describes it."""
-    value = definition.values.get(key)
-    return value if type(value) is int and value >= least else None
 
 
 def _foreign(found: dict[str, Any], definition: ModelDefinition) -> Model:
@@ -232,10 +226,9 @@ def _foreign(found: dict[str, Any], definition: ModelDefinition) -> Model:
     crop = facts.get("crop") if isinstance(facts.get("crop"), dict) else {}
     decides = found["foreign"].loader == "function"  # a function's own arguments hold
     return Model(
-        padding=None if decides else _whole(definition, "ModelPadding", 0),
-        batch_size=0 if decides else _whole(definition, "BatchSize", 1) or 0,
+        padding=None if decides else definition.whole("ModelPadding", 0),
+        batch_size=0 if decides else definition.whole("BatchSize", 1) or 0,
         spec=NetworkSpec("", "", {}, len(found["bands"]), len(found["schema"]), side),
-        dtype=str(facts.get("dtype") or ""),
         crop_mode=_crop_mode(crop, definition),
         blacken=bool(crop.get("blacken", definition.values.get("BlackenAroundFeature", False))),
         map_space=str(definition.values.get("ImageSpaceUsed") or "").upper() != "PIXEL_SPACE",

@@ -93,7 +93,8 @@ def answering(
     """Return what classifies ``count`` objects; ``progress`` is warned of damage."""
     side, model = job.model.chip_size, job.model
     if options.test_time_augmentation:
-        engine.network = Views(engine.network, model.map_space, model.several_labels)
+        by_itself = model.several_labels or model.runs_code
+        engine.network = Views(engine.network, model.map_space, by_itself)
     pool = open_pool(job.raster, engine.device.type, side, scattered=True)
     engine.expect(count, side, side)
     damaged = Damaged(progress, "The class is empty there.") if options.skip_unreadable else None
@@ -103,8 +104,13 @@ def answering(
             return WholeReader(model, damaged)
         return CropReader(pool, model, damaged)
 
-    decode = several_above(options.score_threshold) if model.several_labels else best
-    return ObjectAnswering(options, model, engine, open_reader, decode, count)
+    return ObjectAnswering(options, model, engine, open_reader, _decode_of(model, options), count)
+
+
+def _decode_of(model: Model, options: ObjectOptions) -> Decode:
+    if model.several_labels:
+        return several_above(options.score_threshold)
+    return surest if model.runs_code else best
 
 
 def _images(
@@ -173,6 +179,12 @@ def best(_: Any, logits: torch.Tensor) -> list[Answer]:
     """Return the index of the most probable class and its probability, for each image."""
     probability, index = logits.softmax(1).max(1)
     return [((place,), chance) for place, chance in zip(index.tolist(), probability.tolist())]
+
+
+def surest(_: Any, logits: torch.Tensor) -> list[Answer]:
+    """Return as :func:`best`, of chances that need not come to 1: a function tells one alone."""
+    chance, index = logits.sigmoid().max(1)
+    return [((place,), sure) for place, sure in zip(index.tolist(), chance.tolist())]
 
 
 def several_above(threshold: float) -> Decode:

@@ -14,12 +14,12 @@ import zipfile
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, Union
+from typing import Any, BinaryIO, Union
 
 from ..errors import FULL, FileError, ModelError
 from ..leftovers import remove_leftovers
 from ..replacing import replace
-from .definition import ModelDefinition, read_definition
+from .definition import ModelDefinition, check_length, read_definition
 from .networks.files import complete, is_network, network_definition
 from .seven_zip import SIGNATURE, Entry, SevenZip
 from .store import locate
@@ -197,14 +197,18 @@ def check_package(path: Path, name: str) -> None:
 
 
 def write_package(
-    path: str | Path, definition: ModelDefinition, files: Mapping[str, Path | bytes]
+    path: str | Path,
+    definition: ModelDefinition,
+    files: Mapping[str, Path | bytes],
+    name: str = "",
 ) -> Path:
     """Write a package under a temporary name and rename it when it is whole.
 
     Args:
-        path: of the ``.dlpk``; the definition inside takes its stem.
+        path: of the ``.dlpk``.
         definition: what the ``.emd`` says.
         files: names inside the package with their contents or where these lie.
+        name: of the definition inside, without its extension; default is the package's own.
 
     Raises:
         ModelError: when the file cannot be written.
@@ -221,7 +225,7 @@ def write_package(
             compresslevel=1,
             strict_timestamps=False,  # a file may be dated 1970, where nobody kept its date
         ) as archive:
-            archive.writestr(f"{path.stem}.emd", definition.to_json())
+            archive.writestr(f"{name or path.stem}.emd", definition.to_json())
             for name, content in files.items():
                 if isinstance(content, bytes):
                     archive.writestr(name, content)
@@ -271,12 +275,27 @@ def _inside(archive: Archive, folder: PurePosixPath) -> Callable[[str], BinaryIO
         place = str(folder / name)
         try:
             if isinstance(archive, zipfile.ZipFile):
-                return archive.open(place)  # type: ignore[return-value]
+                return _unpacked(archive, place)
             return io.BytesIO(archive.read(place))
         except KeyError as error:
             raise FileNotFoundError(name) from error
 
     return open_file
+
+
+def _unpacked(archive: zipfile.ZipFile, place: str) -> BinaryIO:
+    """Return a file of an archive for reading anywhere in it.
+
+    Within the archive each step back would unpack it from its start again.
+    """
+    file: Any = tempfile.TemporaryFile(prefix="geodl-model-")  # noqa: SIM115
+    try:
+        with archive.open(place) as packed:
+            shutil.copyfileobj(packed, file, 1024**2)
+    except BaseException:
+        file.close()
+        raise
+    return file
 
 
 def _open_archive(path: Path, name: str = "") -> Archive:
@@ -338,11 +357,12 @@ def _unpack(
 
 
 def _definition_name(entries: Sequence[zipfile.ZipInfo | Entry], name: str) -> str:
-    names = (entry.filename for entry in entries if entry.filename.lower().endswith(".emd"))
+    definitions = [entry for entry in entries if entry.filename.lower().endswith(".emd")]
     # macOS packs a file of its own beside each one.
-    found = [each for each in names if not PurePosixPath(each).name.startswith("._")]
+    found = [each for each in definitions if not PurePosixPath(each.filename).name.startswith("._")]
     if len(found) != 1:
         raise ModelError(
             f"'{name}' holds {len(found)} model definitions (.emd). A package has exactly one."
         )
-    return found[0]
+    check_length(found[0].file_size, name)
+    return found[0].filename

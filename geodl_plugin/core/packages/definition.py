@@ -13,6 +13,7 @@ from ..errors import GeoDLError, ModelError
 from ..samples.schema import ClassDefinition, Schema, default_color
 from .band_names import BandNames
 
+LONGEST = 64 * 1024**2  # bytes of a definition
 # The spellings that are met in real files, without blanks and in lower case.
 TASKS = {
     "objectdetection": "ObjectDetection",
@@ -163,6 +164,11 @@ class ModelDefinition:
             raise ModelError(f"'{self.name}' names no model file.")
         return name.replace("\\", "/").rstrip("/").rpartition("/")[2]
 
+    def whole(self, key: str, least: int) -> int | None:
+        """Return a whole number, none without; templates have a text there that describes it."""
+        value = self.values.get(key)
+        return value if type(value) is int and value >= least else None
+
     def _integer(self, key: str) -> int:
         value = self.values.get(key)
         if not _is_number(value) or value < 1:
@@ -222,10 +228,17 @@ def class_to_json(each: ClassDefinition) -> dict[str, Any]:
     return {"Value": each.value, "Name": each.name, "Color": list(each.color)}
 
 
+def check_length(length: int, name: str) -> None:
+    """Raise :class:`ModelError` when a definition is so long that reading it fills the memory."""
+    if length > LONGEST:
+        raise ModelError(f"'{name}' has a definition of {length} bytes, which no model needs.")
+
+
 def read_definition(path: str | Path) -> ModelDefinition:
     """Read an .emd file; raise :class:`ModelError` when it cannot be read."""
     path = Path(path)
     try:
+        check_length(path.stat().st_size, path.name)
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise ModelError(f"The model definition '{path}' cannot be read: {error}.") from error

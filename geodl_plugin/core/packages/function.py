@@ -150,7 +150,8 @@ def _start(log: Any) -> subprocess.Popen[bytes]:
         options["creationflags"] = subprocess.CREATE_NO_WINDOW
     # The worker's own Python and our own file; the code that it will import has consent.
     return subprocess.Popen(
-        [sys.executable, str(Path(function_host.__file__).resolve())],
+        # Nothing is left in the folder of the model.
+        [sys.executable, "-B", str(Path(function_host.__file__).resolve())],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=log,

@@ -66,7 +66,7 @@ class Host:
             return {"info": {"bandCount": 1, "pixelType": "u1"}}, []
         told = self.function.updateRasterInfo(raster_info=dict(info), output_info=dict(info))
         output = told["output_info"]
-        names = ("bandCount", "pixelType")
+        names = ("bandCount", "pixelType", "noData")
         return {"info": {name: output.get(name) for name in names}}, []
 
     def vectorize(self, order: dict[str, Any], arrays: Arrays) -> tuple[dict[str, Any], Arrays]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -73,7 +74,7 @@ def describe(definition: ModelDefinition) -> dict[str, Any]:
         ],
         "input": _input(definition),
         "arguments": _arguments(definition),
-        "network_arguments": definition.geodl.get("arguments") or {},
+        "network_arguments": _dict(definition.geodl.get("arguments")),
         "training": _training(definition),
         "metrics": _metrics(definition),
         "runs_code": bool(definition.values.get("InferenceFunction")),
@@ -81,7 +82,18 @@ def describe(definition: ModelDefinition) -> dict[str, Any]:
             key: value for key, value in definition.values.items() if key.lower() not in _TOLD
         },
     }
-    return {name: value for name, value in found.items() if value not in ({}, [], "", None)}
+    return {
+        name: _finite(value) for name, value in found.items() if value not in ({}, [], "", None)
+    }
+
+
+def _finite(value: Any) -> Any:
+    """Return a value without what JSON does not know: a score that is no number, for example."""
+    if isinstance(value, dict):
+        return {name: _finite(each) for name, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _place(model: str) -> dict[str, Any]:
@@ -141,17 +153,21 @@ def _arguments(definition: ModelDefinition) -> dict[str, Any]:
     except ValueError:  # a kind that no tool applies
         return {}
     defaults = argument_defaults(_OPTIONS[task], TASK_ARGUMENTS[task])
-    return {**defaults, **fixed_arguments(definition)}
+    fixed = fixed_arguments(definition)
+    return {name: fixed.get(name, value) for name, value in defaults.items()}
 
 
 def _training(definition: ModelDefinition) -> dict[str, Any]:
-    training = definition.geodl.get("training")
-    found = dict(training) if isinstance(training, dict) else {}
+    found = _dict(definition.geodl.get("training"))
     found.pop("records", None)
     rate = definition.values.get("LearningRate")
     if "learning_rates" not in found and rate not in (None, ""):
         found["learning_rates"] = [rate]
     return found
+
+
+def _dict(value: Any) -> dict[str, Any]:
+    return dict(value) if isinstance(value, dict) else {}
 
 
 def _metrics(definition: ModelDefinition) -> dict[str, Any]:

@@ -17,18 +17,19 @@ from . import store
 from .archive import check_package, peek_definition, write_package
 from .definition import ModelDefinition, read_definition, understood
 from .networks.files import is_network, network_files
-from .summary import facts, summary
+from .summary import BUILT_IN, facts, summary
 
 _PIECE = 8 * 1024**2  # bytes copied between two looks at the progress
 
 
-def pack(definition: str, files: Sequence[str], output: str) -> Path:
+def pack(definition: str, files: Sequence[str], output: str, name: str = "") -> Path:
     """Write a package of a definition, the files that it names and others.
 
     Args:
         definition: path of the ``.emd``; what it names lies beside it.
         files: more files for the package, by their paths.
         output: path of the ``.dlpk``.
+        name: of the definition inside, as of :func:`~.archive.write_package`.
 
     Raises:
         InputError: when a file is not there, or two have one name.
@@ -42,9 +43,9 @@ def pack(definition: str, files: Sequence[str], output: str) -> Path:
     refuse_inputs([output], [definition, *files])
     read = read_definition(path)
     content: dict[str, Path] = {}
-    for name in named_files(read):
-        _beside(path, name)
-        for part in network_files(path.parent / name):
+    for named in named_files(read):
+        _beside(path, named)
+        for part in network_files(path.parent / named):
             inside = part.relative_to(path.parent).as_posix()
             content[inside] = _beside(path, inside)
     for text in files:
@@ -56,7 +57,7 @@ def pack(definition: str, files: Sequence[str], output: str) -> Path:
         known = content.setdefault(extra.name, extra)
         if known.resolve() != extra.resolve():
             raise InputError(f"Two files are called '{extra.name}'. Rename or leave out one.")
-    return write_package(output, read, content)
+    return write_package(output, read, content, name)
 
 
 def named_files(definition: ModelDefinition) -> list[str]:
@@ -66,7 +67,7 @@ def named_files(definition: ModelDefinition) -> list[str]:
     names += more if isinstance(more, list) else [more]
     texts = [each.replace("\\", "/") for each in names if isinstance(each, str) and each.strip()]
     # ArcGIS has functions of its own, which come with the program and not with the model.
-    own = [each for each in texts if not each.startswith("[Functions]")]
+    own = [each for each in texts if not each.lower().startswith(BUILT_IN)]
     return list(dict.fromkeys(own))
 
 
@@ -108,7 +109,7 @@ def install(model: str, name: str, progress: Progress) -> str:
         target.parent.mkdir(parents=True, exist_ok=True)
         remove_leftovers(target.with_name(name))
         if path.suffix.lower() == ".emd":
-            pack(str(path), (), str(part))
+            pack(str(path), (), str(part), path.stem)
         else:
             _copy(path, part, progress)
         check_package(part, path.name)

@@ -8,6 +8,7 @@ from .definition import PURPOSE, ModelDefinition
 from .networks.metadata import NETWORK, is_number
 
 SHOWN_CLASSES = 4
+BUILT_IN = "[functions]"  # the beginning of the path of a function that ArcGIS Pro brings
 
 
 def summary(definition: ModelDefinition) -> str:
@@ -52,7 +53,19 @@ def fixed_arguments(definition: ModelDefinition) -> dict[str, Any]:
     fixed: dict[str, Any] = {}
     if definition.values.get("SupportsVariableTileSize") is False:
         fixed["tile_size"] = definition.tile_size
-    return fixed
+    return {**fixed, **_told(definition)}
+
+
+def _told(definition: ModelDefinition) -> dict[str, int]:
+    """Return the arguments that are fixed by being told."""
+    function = str(definition.values.get("InferenceFunction") or "")
+    if function and not function.lower().startswith(BUILT_IN):
+        return {}  # its own arguments hold
+    told = {
+        "padding": definition.whole("ModelPadding", 0),
+        "batch_size": definition.whole("BatchSize", 1),
+    }
+    return {name: value for name, value in told.items() if value is not None}
 
 
 def suggested_arguments(definition: ModelDefinition) -> dict[str, Any]:
@@ -67,7 +80,8 @@ def suggested_arguments(definition: ModelDefinition) -> dict[str, Any]:
     if is_number(side) and is_number(overlap) and 0 <= overlap < 100:
         # Half of what two tiles share is the rim of each.
         found["padding"] = int(side * overlap / 200)
-    return found
+    told = _told(definition)
+    return {name: value for name, value in found.items() if name not in told}
 
 
 def _network(definition: ModelDefinition) -> str:

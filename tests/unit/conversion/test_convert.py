@@ -21,6 +21,7 @@ from geodl_plugin.core.models.registry import NetworkSpec, Task, build_network, 
 from geodl_plugin.core.packages.information import page
 from geodl_plugin.core.progress import Progress
 from tests.qgis.models import write_untrained
+from tests.unit.inference.foreign.graphs import pixel_onnx
 from tests.unit.inference.support import Brightest, SmallPixels, make_model, write_model
 
 UTM = 'PROJCS["UTM 16N",GEOGCS["WGS 84",DATUM["WGS_1984",SPHEROID["WGS 84",6378137,298.257]],PRIMEM["Greenwich",0],UNIT["degree",0.0174532925]],PROJECTION["Transverse_Mercator"],PARAMETER["central_meridian",-87],PARAMETER["scale_factor",0.9996],PARAMETER["false_easting",500000],UNIT["metre",1]]'  # noqa: E501
@@ -216,6 +217,18 @@ def test_what_others_have_made_is_not_converted(kind, tmp_path):
     model = json.dumps({"ModelType": kind, "ModelFile": str(tmp_path / "net.pt")})
     with pytest.raises(ModelError, match="'model' was not trained with GeoDL"):
         run(ConversionOptions(model, "onnx", str(tmp_path / "a.onnx")), Progress())
+
+
+@pytest.mark.parametrize("external", [False, True])
+def test_a_network_of_others_tells_what_its_metadata_say(external, tmp_path):
+    path = pixel_onnx(tmp_path / "net.onnx", 3, model_type="Segmentor", class_names=["bg", "Tree"])
+    if external:
+        beside = {"save_as_external_data": True, "location": "net.data", "size_threshold": 0}
+        onnx.save(onnx.load(path), path, **beside)
+    told = describe_file({"model": path}, Progress())
+    assert told["summary"] == "Classifies pixels: Tree · 3 bands" and told["usable"] is True
+    assert [each["name"] for each in told["classes"]] == ["Tree"]
+    assert "padding" in told["arguments"] and "Tree" in page(told)
 
 
 @pytest.mark.parametrize("content", [b"", b"no network", None])

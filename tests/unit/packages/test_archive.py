@@ -8,6 +8,7 @@ import pickle
 import random
 import stat
 import zipfile
+from pathlib import Path
 
 import pytest
 
@@ -19,6 +20,7 @@ from geodl_plugin.core.packages.archive import (
     write_package,
 )
 from geodl_plugin.core.packages.definition import ModelDefinition, read_definition
+from tests.unit.inference.foreign.graphs import pixel_onnx
 
 VALUES = {
     "modeltype": "ObjectionDetection",
@@ -126,6 +128,18 @@ def test_a_bomb_is_refused(tmp_path):
     assert path.stat().st_size < 1_000_000
     with pytest.raises(ModelError, match="unpacks to"):
         open_package(path)
+
+
+def test_a_definition_that_fills_the_memory_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("geodl_plugin.core.packages.definition.LONGEST", 1000)
+    text = json.dumps({**VALUES, "Description": "x" * 1000})
+    package = pack(tmp_path / "a.dlpk", [("a.emd", text)])
+    alone = tmp_path / "a.emd"
+    alone.write_text(text)
+    for read in (peek_definition, open_package):
+        for path in (package, alone):
+            with pytest.raises(ModelError, match=r"'a\.(dlpk|emd)' has a definition of \d+ bytes"):
+                read(path)
 
 
 def test_an_entry_without_a_name_is_refused(tmp_path):
@@ -313,6 +327,20 @@ def test_models_of_outlines_serve_detection_and_not_the_other_way_round():
         ModelDefinition({"ModelType": "InstanceDetection"}, "a").require_task("ImageClassification")
     with pytest.raises(ModelError, match="detects objects"):
         ModelDefinition({"ModelType": "ObjectDetection"}, "a").require_task("InstanceDetection")
+
+
+def test_a_network_in_a_package_is_unpacked_once_to_be_read(tmp_path, monkeypatch):
+    """Each step back within the package would unpack all of it again: half a minute."""
+    network = pixel_onnx(tmp_path / "net.onnx", class_names=["Tree", "Car"])
+    values = {"ModelType": "ImageClassification", "ModelFile": "net.onnx"}
+    path = tmp_path / "trees.dlpk"
+    write_package(path, ModelDefinition(values), {"net.onnx": Path(network)})
+
+    def refuse(*_):
+        raise AssertionError("a step within the package")
+
+    monkeypatch.setattr(zipfile.ZipExtFile, "seek", refuse)
+    assert peek_definition(path).schema.names == ("Tree", "Car")
 
 
 def test_a_file_outside_the_models_folder_is_refused(tmp_path):

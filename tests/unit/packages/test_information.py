@@ -71,6 +71,15 @@ def test_a_foreign_definition_tells_what_it_says(tmp_path):
     assert "runs only with your consent" in text
 
 
+def test_what_is_no_number_is_left_out():
+    """Training writes NaN where nothing was found, which is no JSON."""
+    values = {"ModelType": "ObjectDetection", "average_precision_score": {"Tree": float("nan")}}
+    found = information(json.dumps({**values, "GeoDL": {"arguments": 5, "training": [1]}}))
+    assert found["metrics"] == {"average_precision_score": {"Tree": None}}
+    json.dumps(found, allow_nan=False)
+    assert "Tree" in page(found)
+
+
 @pytest.mark.parametrize("kind", ["CycleGAN", "Poem", ""])
 def test_a_model_that_no_tool_applies_still_tells_the_rest(kind):
     found = information(json.dumps({"ModelType": kind, "ImageWidth": 256, "Framework": "Keras"}))

@@ -211,6 +211,15 @@ def test_a_definition_is_packed_with_what_it_names(models, tmp_path):
     assert install(str(emd), "", Progress()) == "palms"
 
 
+@pytest.mark.parametrize("name", ["_trees", "Bäume im Wald"])
+def test_a_definition_keeps_its_name_in_the_store(models, tmp_path, name):
+    (tmp_path / "weights.safetensors").write_bytes(b"123")
+    (tmp_path / "oaks.emd").write_text(json.dumps(VALUES))
+    assert install(str(tmp_path / "oaks.emd"), name, Progress()) == name
+    with zipfile.ZipFile(models / f"{name}.dlpk") as archive:
+        assert sorted(archive.namelist()) == ["oaks.emd", "weights.safetensors"]
+
+
 @pytest.mark.parametrize("name", ["../secret.txt", "/etc/hostname"])
 def test_a_definition_that_names_what_lies_outside_is_refused(tmp_path, name):
     (tmp_path / "secret.txt").write_text("x")

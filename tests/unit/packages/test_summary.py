@@ -8,7 +8,12 @@ import pytest
 
 from geodl_plugin.core.errors import ModelError
 from geodl_plugin.core.packages.definition import ModelDefinition
-from geodl_plugin.core.packages.summary import facts, fixed_arguments, summary
+from geodl_plugin.core.packages.summary import (
+    facts,
+    fixed_arguments,
+    suggested_arguments,
+    summary,
+)
 
 
 def define(**values: Any) -> ModelDefinition:
@@ -47,6 +52,17 @@ def test_a_network_of_one_size_decides_the_tile() -> None:
     assert fixed_arguments(define(SupportsVariableTileSize=False)) == {"tile_size": 400}
     assert fixed_arguments(define(SupportsVariableTileSize=True)) == {}
     assert fixed_arguments(define()) == {}
+
+
+def test_what_a_definition_fixes_is_not_suggested_otherwise() -> None:
+    """A network for Deepness tells an overlap, from which a padding follows."""
+    network = {"overlap": 10, "threshold": 0.3}
+    assert suggested_arguments(define(Network=network)) == {"threshold": 0.3, "padding": 20}
+    told = define(Network=network, ModelPadding=32, BatchSize=4)
+    assert suggested_arguments(told) == {"threshold": 0.3}
+    assert fixed_arguments(told) == {"padding": 32, "batch_size": 4}
+    function = define(ModelPadding=32, BatchSize="e.g. 4", InferenceFunction="Finder.py")
+    assert fixed_arguments(function) == {}
 
 
 def test_a_definition_without_a_task_is_refused() -> None:

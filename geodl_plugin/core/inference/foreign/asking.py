@@ -14,6 +14,7 @@ class Ask(nn.Module):
         is_compiled: whether another library computes, on the CPU.
         streams: how many threads it answers at the same time.
         fixed: the side of the only images it takes, 0 for any.
+        batch: how many images it takes at a time, 0 for any number.
         channels_last: whether its answers have their channels at the end.
         from_zero: whether the labels that it answers with count from 0.
     """
@@ -21,6 +22,7 @@ class Ask(nn.Module):
     is_compiled = False
     streams = 1
     fixed = 0
+    batch = 0
     channels_last = False
     from_zero = False
 

@@ -31,7 +31,7 @@ from .forms import (
     YOLO_V6,
 )
 from .mask_prototypes import masks_of_prototypes
-from .named_outputs import decode_detr, decode_tensorflow, decode_torchvision
+from .named_outputs import decode_detr, decode_tensorflow, decode_torchvision, detr_logits
 
 BOX, CORNERS_SCORE_CLASS = 4, 6
 MOST_END_TO_END = 1000  # candidates of a network that suppresses by itself
@@ -50,10 +50,14 @@ class Decoder:
         values: of the classes, by which outputs with names tell them; else their order does.
         task: whether masks are wanted.
         name: of the model, for errors.
+        usual: the form where the shapes do not tell another one, "" if nobody says.
     """
 
-    def __init__(self, form: str, values: tuple[int, ...], task: Task, name: str) -> None:
+    def __init__(
+        self, form: str, values: tuple[int, ...], task: Task, name: str, usual: str = ""
+    ) -> None:
         self.form = form
+        self.usual = usual
         self.values = values
         self.task = task
         self.name = name
@@ -64,11 +68,13 @@ class Decoder:
         Raises:
             ModelError: when it has none that is known, or another number of classes.
         """
-        self.form = self.form or self._guess(answer)
+        self.form = self.form or (self._unusual(answer) if self.usual else self._guess(answer))
         if self.form in (TENSORFLOW, TORCHVISION):
             self(answer, (64, 64), 0.5)
             return
-        if self.form == DETR and {"logits", "pred_boxes"} <= answer.keys():
+        logits = detr_logits(answer) if self.form == DETR else None
+        if logits is not None:
+            self._check_logits(logits.shape[-1])
             return
         main = self._main(answer)
         width = self._rows(main).shape[-1]
@@ -80,7 +86,7 @@ class Decoder:
             YOLO_V5: BOX + 1 + len(self.values) + extra,
             YOLO_V6: BOX + 1 + len(self.values) + extra,
             YOLO_SEGMENTATION: BOX + len(self.values) + extra,
-            END_TO_END: width,
+            END_TO_END: max(width, CORNERS_SCORE_CLASS),
         }[self.form]
         if width != wanted:
             raise ModelError(
@@ -89,6 +95,31 @@ class Decoder:
                 "the arguments."
             )
 
+    def _check_logits(self, width: int) -> None:
+        count = len(self.values)
+        if width not in (count, count + 1):
+            raise ModelError(
+                f"'{self.name}' gives {width} numbers for each candidate where {count} classes "
+                f"need {count}, or {count + 1} with that of no object. Name them all with "
+                "classes=… in the arguments."
+            )
+
+    def _unusual(self, answer: Answer) -> str:
+        """Return the usual form, or that of networks of the same maker that suppress by themselves.
+
+        Ultralytics writes the same of all its detectors: RT-DETR and YOLOv10 are no YOLOv8.
+        """
+        main, count, extra = self._main(answer), len(self.values), self._extra(answer)
+        _, second, third = main.shape
+        widths = {YOLO: count, YOLO_OBB: count + 1, YOLO_SEGMENTATION: count + extra}
+        if second > MOST_END_TO_END or second == BOX + widths[self.usual]:
+            return self.usual
+        closed = {YOLO: 0, YOLO_OBB: 1, YOLO_SEGMENTATION: extra}
+        ends = third == CORNERS_SCORE_CLASS + closed[self.usual]
+        if self.usual == YOLO and third == BOX + count and (not ends or _are_shares(main[0])):
+            return DETR
+        return END_TO_END if ends else self.usual
+
     def _guess(self, answer: Answer) -> str:
         """Return the form that the names and shapes of an answer have."""
         names = set(answer)
@@ -96,22 +127,23 @@ class Decoder:
             return TENSORFLOW
         if {"boxes", "scores", "labels"} <= names:
             return TORCHVISION
-        if {"logits", "pred_boxes"} <= names:
+        if detr_logits(answer) is not None:
             return DETR
         count = len(self.values)
         lists = [each for each in answer.values() if each.ndim == 3]
         sizes = [tuple(each.shape) for each in lists]
-        prototypes = any(each.ndim == 4 for each in answer.values())
+        extra = self._extra(answer)
+        prototypes = extra > 0
         for _, second, third in sizes:
             if third == CORNERS_SCORE_CLASS and second <= MOST_END_TO_END:
                 # With two classes the boxes themselves must tell it: as shares, or in pixels.
-                shares = BOX + count == third and bool(lists[0][..., :BOX].max() <= LARGEST_SHARE)
+                shares = BOX + count == third and _are_shares(lists[0][0])
                 return DETR if shares else END_TO_END
             if BOX + count in (second, third) and not prototypes:
                 return DETR if third == BOX + count and second <= MOST_END_TO_END else YOLO
             if prototypes and second > BOX + count and third > second:
                 return YOLO_SEGMENTATION
-            if third == BOX + 1 + count:
+            if third == BOX + 1 + count + extra:
                 return YOLO_V5
             if second == BOX + 1 + count:
                 return YOLO_OBB
@@ -129,8 +161,9 @@ class Decoder:
         if self.form == TORCHVISION:
             found = decode_torchvision(answer, threshold, self.values)
             return [_pasted(each, size, self.task) for each in found]
-        if self.form == DETR and {"logits", "pred_boxes"} <= answer.keys():
-            return decode_detr(answer, size, threshold, len(self.values))
+        logits = detr_logits(answer) if self.form == DETR else None
+        if logits is not None:
+            return decode_detr(logits, answer["pred_boxes"], size, threshold, len(self.values))
         rows = self._rows(self._main(answer))
         prototypes = next((each for each in answer.values() if each.ndim == 4), None)
         return [
@@ -148,7 +181,7 @@ class Decoder:
         return found[0]
 
     def _extra(self, answer: Answer) -> int:
-        """Return how many coefficients of masks a candidate has."""
+        """Return how many coefficients of masks a candidate has: one for each prototype."""
         return next((each.shape[1] for each in answer.values() if each.ndim == 4), 0)
 
     def _rows(self, main: Tensor) -> Tensor:
@@ -162,6 +195,8 @@ class Decoder:
     def _decode(
         self, rows: Tensor, prototypes: Tensor | None, size: tuple[int, int], threshold: float
     ) -> Found:
+        if self.form == DETR or _are_shares(rows):
+            rows = torch.cat([rows[:, :BOX] * torch.tensor([*size, *size][::-1]), rows[:, BOX:]], 1)
         if self.form == END_TO_END:
             return self._end_to_end(rows, prototypes, size, threshold)
         first = BOX + 1 if self.form in (YOLO_V5, YOLO_V6) else BOX
@@ -172,8 +207,6 @@ class Decoder:
         kept = scores >= threshold
         rows, scores, labels = rows[kept], scores[kept], labels[kept]
         boxes = rows[:, :BOX]
-        if self.form == DETR:
-            boxes = boxes * torch.tensor([size[1], size[0], size[1], size[0]])
         found: Found = {"scores": scores, "labels": labels}
         found["boxes"] = box_convert(boxes, "cxcywh", "xyxy")
         if self.form == YOLO_OBB:
@@ -199,6 +232,16 @@ class Decoder:
             found["coefficients"] = rows[:, CORNERS_SCORE_CLASS:]
             found = _with_masks(found, prototypes, size)
         return found
+
+
+def _are_shares(rows: Tensor) -> bool:
+    """Return whether the boxes of candidates ``(n, numbers)`` are shares of the image, not pixels.
+
+    YOLO for TensorFlow Lite gives shares. What fills a list up are zeros.
+    """
+    largest = rows[:, :BOX].amax(1)
+    real = largest[largest > 0]
+    return len(real) > 0 and bool(real.median() <= LARGEST_SHARE)
 
 
 def _pasted(found: Found, size: tuple[int, int], task: Task) -> Found:

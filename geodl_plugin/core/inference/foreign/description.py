@@ -9,10 +9,18 @@ from typing import Any
 from ...arguments import entries
 from ...errors import InputError, ModelError
 from ...models.registry import Task
+from ...packages.cell_size import told_metres, trained_metres
 from ...packages.definition import CaselessDict, ModelDefinition
-from ...packages.networks.metadata import NETWORK, TASKS, classes, is_number
+from ...packages.networks.metadata import (
+    BYTE,
+    NETWORK,
+    TASKS,
+    classes,
+    first_is_background,
+    is_number,
+)
 from .forms import TORCHVISION, YOLO, form_of
-from .functions import function_of
+from .functions import JOINED_LABELS, function_of
 from .lists import integers, listed
 from .normalization import normalization
 
@@ -57,6 +65,8 @@ class Foreign:
         file: its file or folder inside the model.
         task: what it answers.
         form: of a detector's answer; "" to tell by the shapes.
+        usual: its form where the shapes do not tell another one.
+        from_zero: whether the labels that a detector gives count its first class as 0.
         answer: "logits", "probabilities", or "" to tell by the values.
         background: whether the first answer of pixels is the background; ``None`` to tell by
             how many there are.
@@ -74,6 +84,8 @@ class Foreign:
     file: str
     task: Task
     form: str = ""
+    usual: str = ""
+    from_zero: bool = False
     answer: str = ""
     background: bool | None = None
     threshold: float = 0.5
@@ -141,6 +153,8 @@ class _Reader:
             file,
             self.task,
             form=form_of(self._det_type(), self.name),
+            from_zero=first_is_background(self._names()),
+            usual=form_of(str(self.facts.get("usual_form") or ""), self.name),
             answer=answer,
             background=self.facts.get("background") if schema else None,
             threshold=float(self.facts.get("seg_threshold") or 0.5),
@@ -169,7 +183,6 @@ class _Reader:
         std: tuple[float, ...],
         side: int,
     ) -> dict[str, Any]:
-        size = self.facts.get("cell_size")
         return {
             "name": self.name,
             "schema": self.definition.schema,
@@ -178,9 +191,27 @@ class _Reader:
             "mean": mean,
             "std": std,
             "side": side,
-            "cell_metres": float(size) if is_number(size) and size > 0 else None,
+            "several_labels": foreign.loader != "function" and self._several(),
+            "cell_metres": self._cell_metres(),
+            "dtype": self._data_type(foreign),
             "foreign": foreign,
         }
+
+    def _cell_metres(self) -> float | None:
+        size = self.facts.get("cell_size")
+        if is_number(size) and size > 0:
+            return float(size)
+        return trained_metres(self.definition.geodl) or told_metres(self.definition.values)
+
+    def _data_type(self, foreign: Foreign) -> str:
+        """Return the type of the pixels that it takes, "" where it may be any."""
+        own = self.definition.geodl.get("dtype")
+        if own:
+            return str(own)
+        # What is only divided by 255 is made for bytes, of which others would be cut off.
+        divided = self.facts.get("scale") == BYTE and "mean" not in self.facts
+        said = any(name in self.given for name in ("scale", "mean", "std"))
+        return "uint8" if (foreign.raw or divided) and not said else ""
 
     def _task(self, task: Task) -> Task:
         text = self.given.get("model_type", "")
@@ -216,13 +247,17 @@ class _Reader:
             )
         return str(self.facts.get("program") or LOADERS[suffix]), plain
 
+    def _names(self) -> list[str]:
+        """Return the names of the answers in their order, as the user or the network tells them."""
+        text, told = self.given.get("classes", ""), self.facts.get("names")
+        names = listed(text) if text else told if isinstance(told, list) else []
+        return [str(each).strip() for each in names]
+
     def _schema(self) -> int:
         """Fill in the classes and return how many there are."""
-        text = self.given.get("classes", "")
-        told = self.facts.get("names")
-        if text or (isinstance(told, list) and self.task in _RASTERS):
+        names = self._names()
+        if names and (self.given.get("classes") or self.task in _RASTERS):
             # Whether the first name is the background depends on the task.
-            names = [str(each).strip() for each in (listed(text) if text else told)]
             found, background = classes(names, self.task in _RASTERS)
             self.definition.values["Classes"] = found
             self.facts["background"] = background
@@ -303,6 +338,13 @@ class _Reader:
             # The forms that GeoDL converts to.
             told = TORCHVISION if self.task is Task.INSTANCES else YOLO
         return str(told)
+
+    def _several(self) -> bool:
+        """Return whether an object may have several classes, or none."""
+        own = self.definition.geodl
+        told = own.get("several_labels") or own.get(JOINED_LABELS)
+        told = told or self.told.get("MetaDataMode") == "MultiLabeled_Tiles"
+        return self.task is Task.OBJECTS and bool(told or len(self.definition.schema) == 1)
 
     def _choice(self, name: str, known: tuple[str, ...]) -> str:
         text = str(self.given.get(name) or self.facts.get(name) or "")

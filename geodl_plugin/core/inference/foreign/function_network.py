@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ...errors import ModelError
+from ...errors import InputError, ModelError
 from ...models.registry import Task
 from ...packages.archive import Package
 from ...packages.band_names import BandNames
@@ -22,6 +22,8 @@ from .function_start import CPU, start_function
 CERTAIN = 50.0  # the logit of what a function has decided
 LEAST = 1e-6
 PERCENT = 100.0
+NO_CLASS = 0.0  # the value of pixels of no class
+PARTS = ("attributes", "geometry")  # of a feature
 MOST_ROUNDED = 1.001  # what a share that counts to 1 may come to
 
 
@@ -55,9 +57,9 @@ class FunctionNetwork(nn.Module):
         tool = TASK_ARGUMENTS[foreign.task]
         self._settings = self._function.configure(foreign.arguments, tool)
         self.scalars = self._function.scalars
-        self._own_threshold = any(
-            "threshold" in str(each["name"]) for each in self._function.parameters
-        )
+        names = [str(each["name"]).casefold() for each in self._function.parameters]
+        self._own_threshold = any(map(_is_threshold, names))
+        self._check_padding(foreign.arguments, names)
         self._usual_bands = package.definition.extract_bands
         try:
             self.fit(model)
@@ -68,11 +70,12 @@ class FunctionNetwork(nn.Module):
                 f"understood ({error}). It is code of the model's author, whom to ask."
             ) from error
         self._percent = False
-        self._pixel_type = "u1"
+        self._pixel_type, self._nothing = "u1", NO_CLASS
         if self.task is Task.PIXELS:
             info = {"bandCount": len(self._bands), "pixelType": "u1", "noData": None}
             answer, _ = self._function.call("describe", {"info": info})
             self._pixel_type = str(answer["info"].get("pixelType") or "u1")
+            self._nothing = _number(answer["info"].get("noData"), NO_CLASS)
 
     def _check_kind(self) -> None:
         wanted = "updatePixels" if self.task is Task.PIXELS else "vectorize"
@@ -80,6 +83,14 @@ class FunctionNetwork(nn.Module):
             raise ModelError(
                 f"The Python function of '{self._name}' has no '{wanted}', which answers for a "
                 f"{self.task.value} model. Choose another tool or model."
+            )
+
+    def _check_padding(self, given: Mapping[str, str], names: Sequence[str]) -> None:
+        padding = given.get("padding")
+        if padding is not None and "padding" not in names and self.task is not Task.OBJECTS:
+            raise InputError(
+                f"padding={padding} does not fit '{self._name}', whose Python function decides on "
+                "it. Leave the argument out."
             )
 
     def fit(self, model: Model) -> None:
@@ -139,7 +150,18 @@ class FunctionNetwork(nn.Module):
         return [pixels, valid] if self._settings.get("inputMask") else [pixels]
 
     def _features(self, arrays: Sequence[np.ndarray]) -> list[dict[str, Any]]:
-        return self._function.call("vectorize", {}, arrays)[0]["features"]
+        return self._understood(self._function.call("vectorize", {}, arrays)[0]["features"])
+
+    def _understood(self, features: Any) -> list[dict[str, Any]]:
+        """Return features, whose attributes and geometries are what they must be."""
+        for each in features if isinstance(features, list) else [[features]]:
+            parts = [each.get(name) for name in PARTS] if isinstance(each, dict) else [each]
+            if not all(part is None or isinstance(part, dict) for part in parts):
+                raise ModelError(
+                    f"The Python function of '{self._name}' gives features that cannot be "
+                    f"understood: {str(each)[:100]}. It is code of the model's author, whom to ask."
+                )
+        return features
 
     def _pixels(self, pixels: np.ndarray, valid: np.ndarray) -> Tensor:
         """Return logits ``(n + 1, rows, cols)`` of a block; its rim has none."""
@@ -148,12 +170,16 @@ class FunctionNetwork(nn.Module):
         _, (values, mask) = self._function.call("pixels", order, self._handed(pixels, valid))
         classes = values[0]
         # What has no data may be anything, not a number for example.
-        told = classes[(mask > 0) & ~np.isnan(classes)]
-        if np.issubdtype(classes.dtype, np.floating) and (told != np.rint(told)).any():
+        numeric = np.issubdtype(classes.dtype, np.number) or classes.dtype == bool
+        told = np.unique(classes[(mask > 0) & ~np.isnan(classes)]) if numeric else classes
+        if not numeric or (told != np.rint(told)).any():
             raise ModelError(
                 f"The Python function of '{self._name}' gives values, not classes. There is no "
                 "tool for it yet."
             )
+        unknown = np.setdiff1d(told, [NO_CLASS, self._nothing, *self._schema.values])
+        if len(unknown):
+            raise self._unknown(f"{unknown[0]:g}")
         found = np.stack([classes == value for value in self._schema.values]) & (mask > 0)
         logits = np.concatenate([~found.any(axis=0)[None], found]).astype(np.float32) * CERTAIN
         rim = self.padding
@@ -167,20 +193,21 @@ class FunctionNetwork(nn.Module):
             some = blocks[begin : begin + max(step, 1)]
             arrays = [each[0] for each in some] + ([each[1] for each in some] if masked else [])
             order = {"several": True, "mask": masked}
-            features = self._function.call("vectorize", order, arrays)[0]["features"]
+            answer, _ = self._function.call("vectorize", order, arrays)
+            features = self._understood(answer["features"])
             if len(features) != len(some):
                 raise ModelError(
                     f"The Python function of '{self._name}' gives {len(features)} answers for "
                     f"{len(some)} objects. It is code of the model's author, whom to ask."
                 )
             rows += [self._chances(*self._label_and_score(each)) for each in features]
-        return torch.from_numpy(np.log(np.array(rows, np.float32)))
+        return torch.logit(torch.from_numpy(np.array(rows, np.float32)), LEAST)
 
     def _chances(self, label: int, score: float) -> np.ndarray:
-        count = len(self._schema)
-        chances = np.full(count, max((1 - score) / max(count - 1, 1), LEAST))
-        chances[label] = max(score, LEAST)
-        return chances / chances.sum()
+        """Return the chance of each class by itself: of the others nothing is known."""
+        chances = np.full(len(self._schema), LEAST)
+        chances[label] = max(score, 2 * LEAST)
+        return chances
 
     def detect(
         self, outputs: list[list[dict[str, Any]]], image_size: tuple[int, int], threshold: float
@@ -233,9 +260,12 @@ class FunctionNetwork(nn.Module):
                 return label, score
         if len(self._schema) == 1 and not texts:
             return 0, score
-        raise ModelError(
-            f"The Python function of '{self._name}' found the class '{(texts or ['none'])[0]}', "
-            f"which its definition does not name. It names: {self._schema}."
+        raise self._unknown(str((texts or ["none"])[0]))
+
+    def _unknown(self, name: str) -> ModelError:
+        return ModelError(
+            f"The Python function of '{self._name}' found the class '{name}', which its definition "
+            f"does not name. It names: {self._schema}."
         )
 
 
@@ -244,6 +274,11 @@ def device_number(device: torch.device) -> int:
     if device.type != "cuda":
         return CPU
     return torch.cuda.current_device() if device.index is None else device.index
+
+
+def _is_threshold(name: str) -> bool:
+    """Return whether an argument is the least score, and not the overlap of two objects."""
+    return "threshold" in name and not any(part in name for part in ("nms", "iou", "overlap"))
 
 
 def _number(value: Any, default: float) -> float:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from ...errors import ModelError
 from ...packages.definition import ModelDefinition
+from ...packages.summary import BUILT_IN
 
 ARCGIS = "arcgis.learn"  # the beginning of the framework of its models
 ARCGIS_LIBRARY = "arcgis"  # the Python package that these need
-_BUILT_IN = "[functions]"  # the beginning of the path of a function that ArcGIS Pro brings
+# The key of GeoDL's models for ArcGIS whose function joins all names of an object.
+JOINED_LABELS = "joined_labels"
 
 
 def function_of(definition: ModelDefinition, allow_code: bool) -> str:
@@ -23,10 +25,12 @@ def function_of(definition: ModelDefinition, allow_code: bool) -> str:
             raise ModelError(_by_arcgis(definition.name))
         return ""
     file = told.strip().replace("\\", "/")
-    if file.lower().startswith(_BUILT_IN):
+    if file.lower().startswith(BUILT_IN):
         if learned:
             raise ModelError(_by_arcgis(definition.name))
         return ""  # TensorFlow's and others' networks are read without it
+    if definition.geodl.get(JOINED_LABELS):
+        return ""  # of several classes the network beside it says more
     if allow_code:
         return file
     if "converted_from" in definition.geodl:

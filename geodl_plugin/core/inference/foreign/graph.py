@@ -81,7 +81,7 @@ class Graph(Ask):
             if each.get_partial_shape().rank.is_static and len(each.get_partial_shape()) == 4
         ]
         rest = [each for each in ports if not images or each.node != images[0].node]
-        if not images or len(rest) > 1:
+        if not images or len(rest) > 1 or any(each in images for each in rest):
             raise ModelError(
                 f"'{name}' takes {len(ports)} inputs. Use a network that takes images alone."
             )
@@ -107,10 +107,10 @@ class Graph(Ask):
         if rows != cols and rows and cols:
             raise ModelError(f"'{model.name}' takes images of {cols} × {rows} pixels, not squares.")
         self.fixed = max(rows, cols)
-        self._batch = dims[0]
+        self.batch = dims[0]
         sides = [rows or _FREE, cols or _FREE]
         wanted = [_FREE, *sides, count] if self.channels_last else [_FREE, count, *sides]
-        if self._batch != 1 or self._reshape([_FREE, *wanted[1:]]):
+        if self.batch != 1 or self._reshape([_FREE, *wanted[1:]]):
             return
         self._reshape([1, *wanted[1:]])
 
@@ -129,7 +129,7 @@ class Graph(Ask):
         except RuntimeError:
             self._model.reshape(before)
             return False
-        self._batch = max(sizes[0], 0)
+        self.batch = max(sizes[0], 0)
         return True
 
     def forward(self, images: Tensor) -> Answer:
@@ -139,7 +139,7 @@ class Graph(Ask):
         kind = self._image.get_element_type().to_dtype()
         if array.dtype != kind:
             array = _as_type(array, kind)
-        step = self._batch or len(array)
+        step = self.batch or len(array)
         parts = [self._ask(array[at : at + step], step) for at in range(0, len(array), step)]
         if len(parts) == 1:
             return parts[0]

@@ -54,18 +54,25 @@ def decode_torchvision(answer: Answer, threshold: float, values: tuple[int, ...]
     return found
 
 
-def decode_detr(answer: Answer, size: tuple[int, int], threshold: float, count: int) -> list[Found]:
-    """Decode ``logits`` ``(b, n, classes)`` and ``pred_boxes`` (centre and size as shares).
+def detr_logits(answer: Answer) -> Tensor | None:
+    """Return the logits of DETR by either of their names; ``None`` where boxes or they lack."""
+    found = answer.get("logits", answer.get("pred_logits"))
+    return found if "pred_boxes" in answer else None
+
+
+def decode_detr(
+    logits: Tensor, shares: Tensor, size: tuple[int, int], threshold: float, count: int
+) -> list[Found]:
+    """Decode logits ``(b, n, classes)`` and boxes ``(b, n, 4)``: centre and size as shares.
 
     With one answer more than classes the last one is "no object", and they exclude each other.
     """
     rows, cols = size
-    logits = answer["logits"]
     exclusive = logits.shape[-1] == count + 1
     chances = logits.softmax(-1)[..., :count] if exclusive else logits.sigmoid()[..., :count]
     scale = torch.tensor([cols, rows, cols, rows], dtype=torch.float32)
     found = []
-    for boxes, chance in zip(answer["pred_boxes"], chances):
+    for boxes, chance in zip(shares, chances):
         scores, labels = chance.max(1)
         kept = scores >= threshold
         corners = box_convert(boxes * scale, "cxcywh", "xyxy")

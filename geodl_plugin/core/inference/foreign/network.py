@@ -52,14 +52,19 @@ class ForeignNetwork(nn.Module):
         self._name = model.name
         self._values = model.schema.values
         self._raw = foreign.raw
+        self._several = model.several_labels
         self.eval()
         with torch.inference_mode():
             answer = ask(self._trial(model))
         if self.task.finds_objects:
             named = foreign.background is not None  # a definition lists the labels themselves
-            numbers = tuple(range(len(self._values))) if named and ask.from_zero else self._values
-            self._decoder = Decoder(foreign.form, numbers, self.task, model.name)
+            counted = named and (ask.from_zero or foreign.from_zero)
+            numbers = tuple(range(len(self._values))) if counted else self._values
+            self._decoder = Decoder(foreign.form, numbers, self.task, model.name, foreign.usual)
             self._decoder.check(answer)
+            # The lists of two images may differ in length, or be those of the first one alone.
+            boxes = answer.get("boxes")
+            self._one_by_one = ask.batch == 1 or (boxes is not None and boxes.ndim == 2)
         else:
             self._settle(self._main(answer))
 
@@ -74,10 +79,13 @@ class ForeignNetwork(nn.Module):
 
     def forward(self, images: Tensor) -> Any:
         """Return logits ``(b, n + 1, rows, cols)`` or ``(b, n)``, or a detector's outputs."""
-        answer = self.ask(images)
         if self.task.finds_objects:
-            return {name: each.to(images.device) for name, each in answer.items()}
-        main = self._main(answer).to(images.device)
+            parts = images.split(1) if self._one_by_one else [images]
+            return [
+                {name: each.to(images.device) for name, each in self.ask(part).items()}
+                for part in parts
+            ]
+        main = self._main(self.ask(images)).to(images.device)
         if self.task is Task.OBJECTS:
             return self._objects(main)
         logits = self._indexed(main) if self._indices else self._pixels(main)
@@ -87,10 +95,10 @@ class ForeignNetwork(nn.Module):
         return logits
 
     def detect(
-        self, outputs: Answer, image_size: tuple[int, int], threshold: float
+        self, outputs: list[Answer], image_size: tuple[int, int], threshold: float
     ) -> list[dict[str, Any]]:
         """Return boxes, masks or shapes, scores and labels of each image."""
-        return self._decoder(outputs, image_size, threshold)
+        return [each for part in outputs for each in self._decoder(part, image_size, threshold)]
 
     def _main(self, answer: Answer) -> Tensor:
         """Return the output that tells the classes: the first one that has room for them."""
@@ -116,6 +124,10 @@ class ForeignNetwork(nn.Module):
             self._axis = next((a for a in axes if self._order(trial.shape[a]) is not None), axes[0])
         channels = 1 if self._is_flat(trial) else trial.shape[self._axis]
         order = self._order(channels)
+        whole = channels == 1 and self.task is not Task.OBJECTS and (trial == trial.round()).all()
+        if order is None and whole:
+            self._indices = True  # numbers of classes, written as real ones
+            return
         if order is None:
             answers = f"{channels} answer{'s' if channels > 1 else ''}"
             raise ModelError(
@@ -189,6 +201,11 @@ class ForeignNetwork(nn.Module):
         if logits.shape[1] == 1:
             both = self._single(logits)
             return both if len(self._values) == 2 else both[:, 1:]
+        if self._several:  # each class by itself
+            if len(self._values) == 1:  # and another answer for what it is not
+                logits = logits if self._probabilities else logits.softmax(1)
+            chances = self._probabilities or len(self._values) == 1
+            return (torch.logit(logits, LEAST) if chances else logits)[:, self._channels]
         return (logits.clamp(min=LEAST).log() if self._probabilities else logits)[:, self._channels]
 
     def _indexed(self, answer: Tensor) -> Tensor:

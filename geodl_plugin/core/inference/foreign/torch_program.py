@@ -139,7 +139,7 @@ class Program(Ask):
         self.program = program
         self.channels_last = channels_last
         self._evaluates = evaluates
-        self._batch = batch
+        self.batch = batch
         kinds = (each.dtype for each in program.parameters() if each.is_floating_point())
         self._kind = next(kinds, torch.float32)
 
@@ -153,11 +153,11 @@ class Program(Ask):
     def forward(self, images: Tensor) -> Answer:
         """Return the tensors of the answer, named where the program names them."""
         images = (images.permute(0, 2, 3, 1) if self.channels_last else images).to(self._kind)
-        if self._batch in (0, len(images)):
+        if self.batch in (0, len(images)):
             return dict(_named(self.program(images), "output"))
         parts = []
-        for some in images.split(self._batch):
-            filler = some.new_zeros(self._batch - len(some), *some.shape[1:])
+        for some in images.split(self.batch):
+            filler = some.new_zeros(self.batch - len(some), *some.shape[1:])
             found = dict(_named(self.program(torch.cat([some, filler])), "output"))
             parts.append({name: each[: len(some)] for name, each in found.items()})
         return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}

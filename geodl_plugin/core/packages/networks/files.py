@@ -87,6 +87,7 @@ def complete(definition: ModelDefinition, open_file: Callable[[str], BinaryIO]) 
 
 def merge(values: dict[str, Any], more: dict[str, Any]) -> None:
     """Let the keys of one definition rule over those of another; cases do not matter."""
+    _leave_out(values, CaselessDict(more))
     spelt = {name.lower(): name for name in values}
     for name, value in more.items():
         own = spelt.get(name.lower(), name)
@@ -94,6 +95,19 @@ def merge(values: dict[str, Any], more: dict[str, Any]) -> None:
             values[own] = {**values[own], **value}
         else:
             values[own] = value
+
+
+def _leave_out(values: dict[str, Any], more: CaselessDict) -> None:
+    """Forget of a network what a definition says in keys of another name."""
+    network = values.get(NETWORK)
+    if not isinstance(network, dict):
+        return
+    said: list[str] = []
+    if more.get("Classes"):
+        said += ["names", "background"]
+    if isinstance(more.get("NormalizationStats"), dict) or isinstance(more.get("DataRange"), list):
+        said += ["scale", "mean", "std"]
+    values[NETWORK] = {name: value for name, value in network.items() if name not in said}
 
 
 def _beside(path: Path) -> dict[str, Any]:

@@ -29,9 +29,10 @@ TASKS = {
     "pixels": "ImageClassification",
     "objects": "ObjectClassification",
 }
-# Ultralytics tells the task, from which the form of the answer follows.
+# Ultralytics tells the task, from which the usual form of the answer follows.
 _FORMS = {"detect": "yolo", "obb": "yolo_obb", "segment": "yolo_segmentation"}
-_BACKGROUND = {"background", "bg", "no data", "nodata", "unlabeled", "unlabelled"}
+BACKGROUND = "background"
+_BACKGROUND = {BACKGROUND, "bg", "no data", "nodata", "unlabeled", "unlabelled"}
 
 
 def interpret(texts: Mapping[str, str]) -> dict[str, Any]:
@@ -78,7 +79,7 @@ def _network(told: Mapping[str, Any]) -> dict[str, Any]:
     if told.get("det_type"):
         found["det_type"] = str(told["det_type"])
     elif isinstance(told.get("task"), str) and told["task"] in _FORMS:
-        found["det_type"] = _FORMS[told["task"]]
+        found["usual_form"] = _FORMS[told["task"]]
     for key, name in (("standardization_mean", "mean"), ("standardization_std", "std")):
         listed = told.get(key)
         if isinstance(listed, (list, tuple)) and listed and all(is_number(each) for each in listed):
@@ -110,6 +111,7 @@ def class_names(told: Any) -> list[str]:
             return []
         if not indexed or min(indexed) < 0 or max(indexed) > 100_000:
             return []
+        indexed.setdefault(0, BACKGROUND)  # whose name nobody needs
         return [indexed.get(index, f"class {index}") for index in range(max(indexed) + 1)]
     if isinstance(told, (list, tuple)):
         return [str(name) for name in told]
@@ -118,9 +120,14 @@ def class_names(told: Any) -> list[str]:
 
 def classes(names: Sequence[str], pixels: bool) -> tuple[list[dict[str, Any]], bool]:
     """Return classes as a definition lists them, and whether the first name is the background."""
-    background = pixels and bool(names) and names[0].strip(" _").lower() in _BACKGROUND
+    background = pixels and first_is_background(names)
     wanted = names[1:] if background else names
     return [{"Value": index + 1, "Name": name} for index, name in enumerate(wanted)], background
+
+
+def first_is_background(names: Sequence[str]) -> bool:
+    """Return whether the first of the network's answers is what is no class."""
+    return bool(names) and names[0].strip(" _").lower() in _BACKGROUND
 
 
 def is_number(told: Any) -> bool:

@@ -20,7 +20,7 @@ from geodl_plugin.core.inference.polygons import turned_corners
 from geodl_plugin.core.progress import Progress
 
 from ..support import NORTH_UP, read_features, write_raster
-from .graphs import constant_onnx
+from .graphs import constant_onnx, save_onnx
 
 DATA = Path(__file__).parent / "data"
 NAMES = {"class_names": {0: "Tree", 1: "Car"}, "model_type": "Detector"}
@@ -66,6 +66,10 @@ ANSWERS = {
         "logits": np.log(CHANCES / (1 - CHANCES))[None],
         "pred_boxes": CENTRED[None] / 64,
     },
+    "detr-resnet": {
+        "pred_logits": np.log([[[0.05, 0.9, 0.05], [0.2, 0.1, 0.7]]]),
+        "pred_boxes": CENTRED[None] / 64,
+    },
     "torchvision": {
         "boxes": CORNERS,
         "scores": np.array([0.9, 0.1]),
@@ -77,9 +81,10 @@ ANSWERS = {
 @pytest.mark.parametrize("form", ANSWERS)
 @pytest.mark.parametrize("told", ["metadata", "arguments"])
 def test_every_form_of_boxes(form: str, told: str, tmp_path: Path) -> None:
-    facts = {"det_type": form, **NAMES} if told == "metadata" else NAMES
+    det_type = form.partition("-resnet")[0]
+    facts = {"det_type": det_type, **NAMES} if told == "metadata" else NAMES
     model = constant_onnx(tmp_path / "net.onnx", ANSWERS[form], **facts)
-    arguments = {} if told == "metadata" else {"det_type": form}
+    arguments = {} if told == "metadata" else {"det_type": det_type}
     (found,) = detect(model, tmp_path, arguments=arguments)
     assert box_of(found) == [20, 35, 40, 45]
     assert (found["Class"], found["Classvalue"], found["Confidence"]) == ("Car", 2, 90)
@@ -104,6 +109,21 @@ def test_masks_beside_boxes(batched: bool, whole: bool, tmp_path: Path) -> None:
     assert box_of(found) == [20, 35, 30, 45] and found["Class"] == "Car"
 
 
+@pytest.mark.parametrize(
+    "names", [{0: "_background", 1: "Tree", 2: "Car"}, {1: "Tree", 2: "Car"}, ["Tree", "Car"]]
+)
+@pytest.mark.parametrize("told", ["metadata", "arguments"])
+def test_the_background_counts_where_it_is_named(names: Any, told: str, tmp_path: Path) -> None:
+    """The labels of torchvision count from 1; 0 is the background."""
+    listed = list(names.values()) if isinstance(names, dict) else names
+    facts = {"class_names": names} if told == "metadata" else {}
+    answer = ANSWERS["torchvision"]
+    model = constant_onnx(tmp_path / "net.onnx", answer, model_type="Detector", **facts)
+    arguments = {"classes": ",".join(listed)} if told == "arguments" else {}
+    (found,) = detect(model, tmp_path, arguments=arguments)
+    assert found["Class"] == "Car"
+
+
 def many(rows: np.ndarray, count: int) -> np.ndarray:
     return np.concatenate([rows, np.zeros((count - len(rows), rows.shape[1]))])
 
@@ -116,8 +136,9 @@ def many(rows: np.ndarray, count: int) -> np.ndarray:
         {"output0": many(np.concatenate([CORNERS, [[0.9, 1], [0.1, 0]]], 1), 300)[None]},
         {"output0": many(ANSWERS["YOLO_v5_v7_DEFAULT"]["output"][0], 252)[None]},
         ANSWERS["detr"],
+        ANSWERS["detr-resnet"],
     ],
-    ids=["yolo", "rt-detr", "end2end", "yolo_v5", "detr"],
+    ids=["yolo", "rt-detr", "end2end", "yolo_v5", "detr", "detr-resnet"],
 )
 def test_the_form_is_told_by_the_shapes(answer: dict[str, np.ndarray], tmp_path: Path) -> None:
     (found,) = detect(constant_onnx(tmp_path / "net.onnx", answer, **NAMES), tmp_path)
@@ -257,6 +278,78 @@ def test_thresholds_and_ultralytics_metadata(tmp_path: Path) -> None:
     assert sorted(each["Class"] for each in both) == ["Car", "Tree"]
 
 
+CLOSED = np.concatenate([CORNERS, [[0.9, 1], [0.1, 0]]], 1)
+ULTRALYTICS = {
+    "RT-DETR": ("detect", np.concatenate([CENTRED / 64, CHANCES], 1)),
+    "RT-DETR of 3 classes": ("detect", np.concatenate([CENTRED / 64, CHANCES, [[0], [0]]], 1)),
+    "YOLOv10": ("detect", CLOSED),
+    "YOLOv10 of 3 classes": ("detect", CLOSED),
+    "YOLO26-obb": ("obb", np.concatenate([CENTRED, CLOSED[:, 4:], [[0], [0]]], 1)),
+    "YOLO26-seg": ("segment", np.concatenate([CLOSED, WEIGHTS], 1)),
+}
+
+
+@pytest.mark.parametrize("network", ULTRALYTICS)
+def test_all_that_ultralytics_exports(network: str, tmp_path: Path) -> None:
+    """Its metadata tell the task alone, whatever the form of the answer."""
+    task, rows = ULTRALYTICS[network]
+    names = ["Tree", "Car", "Sky"][: 3 if "3" in network else 2]
+    facts = {"names": str(dict(enumerate(names))), "task": task, "imgsz": [64, 64], "stride": 32}
+    answer = {"output0": many(rows, 300)[None]}
+    if task == "segment":
+        answer["output1"] = np.full((1, 2, 16, 16), 1.0)
+    (found,) = detect(constant_onnx(tmp_path / "net.onnx", answer, **facts), tmp_path)
+    assert box_of(found) == [20, 35, 40, 45]
+    assert (found["Class"], found["Confidence"]) == ("Car", 90)
+
+
+SHARES = np.array([64, 64, 64, 64])
+SHARED = {
+    "yolo": many(np.concatenate([CENTRED / SHARES, CHANCES], 1), 84).T,
+    "yolo_v5": ANSWERS["YOLO_v5_v7_DEFAULT"]["output"][0] / [*SHARES, 1, 1, 1],
+    "end2end": many(CLOSED / [*SHARES, 1, 1], 300),
+    "yolo_obb": many(np.concatenate([CENTRED / SHARES, CHANCES, [[0], [0]]], 1), 84).T,
+}
+
+
+@pytest.mark.parametrize("form", SHARED)
+def test_boxes_may_be_shares_of_the_image(form: str, tmp_path: Path) -> None:
+    answer = {"output0": SHARED[form][None]}
+    model = constant_onnx(tmp_path / "net.onnx", answer, det_type=form, **NAMES)
+    (found,) = detect(model, tmp_path)
+    assert box_of(found) == [20, 35, 40, 45] and found["Class"] == "Car"
+
+
+@pytest.mark.parametrize("count", [1, "n"])
+def test_a_list_without_its_image_is_that_of_one(count: Any, tmp_path: Path) -> None:
+    """As torchvision exports its detectors: whatever is asked, the first image is answered."""
+    nodes = [
+        helper.make_node("Gather", ["images", "first"], ["image"], axis=0),
+        helper.make_node("ReduceMax", ["image"], ["brightest"], keepdims=0),
+        helper.make_node("Mul", ["corners", "brightest"], ["boxes"]),
+        helper.make_node("Mul", ["chance", "brightest"], ["scores"]),
+        helper.make_node("Mul", ["chance", "chance"], ["labels"]),
+    ]
+    values = {
+        "first": np.array(0, np.int64),
+        "corners": np.array([[20, 35, 40, 45]], np.float32),
+        "chance": np.array([1], np.float32),
+    }
+    outputs = {"boxes": [count, 4], "scores": [count], "labels": [count]}
+    shape: list[Any] = [1, 3, 64, 64]
+    names = {"class_names": {0: "Tree"}, "model_type": "Detector"}
+    model = save_onnx(tmp_path / "net.onnx", nodes, values, shape, outputs, **names)
+    pixels = np.ones((3, 64, 384), np.uint8)
+    for tile in (0, 2, 3, 5):
+        pixels[:, :, tile * 64 : tile * 64 + 64] = 255
+    write_raster(tmp_path / "wide.tif", pixels)
+    output = str(tmp_path / "objects.gpkg")
+    values = {"device": "cpu", "padding": 0, "batch_size": 4}
+    run(DetectionOptions([str(tmp_path / "wide.tif")], model, output, **values), Progress())
+    places = sorted(box_of(each)[0] for each in read_features(output))
+    assert places == [20 + 64 * tile for tile in (0, 2, 3, 5)]
+
+
 def test_tensorflow_object_detection_api(tmp_path: Path) -> None:
     emd = {
         "Framework": "TensorFlow",
@@ -283,6 +376,12 @@ def test_tensorflow_object_detection_api(tmp_path: Path) -> None:
         ({"out": np.zeros((1, 9, 50))}, {"det_type": "yolo"}, "gives 9 numbers .* need 6"),
         ({"out": np.zeros((1, 9, 50))}, {"det_type": "magic"}, "det_type 'magic', which is not"),
         ({"out": np.zeros((4, 7))}, {"det_type": "yolo"}, "gives no list of candidates"),
+        ({"out": np.zeros((1, 9, 5))}, {"det_type": "end2end"}, "gives 5 numbers .* need 6"),
+        (
+            {"logits": np.zeros((1, 9, 6)), "pred_boxes": np.zeros((1, 9, 4))},
+            {},
+            "gives 6 numbers .* 2 classes need 2, or 3 with that of no object",
+        ),
         ({"out": np.zeros((1, 6, 50))}, {"class_names": {}}, "does not name its classes"),
         ({"out": np.zeros((1, 6, 50))}, {"model_type": "Segmentor"}, "classifies pixels"),
         ({"out": np.zeros((1, 6, 50))}, {"model_type": "Regressor"}, "'Regressor', which is not"),

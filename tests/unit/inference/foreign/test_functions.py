@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -202,11 +203,83 @@ def test_a_number_may_be_left_blank(source: str, tmp_path: Path) -> None:
         detect(options(DetectionOptions, source, model, output), Progress())
 
 
+SUPPRESSING = """
+    def getParameterInfo(self):
+        return [{"name": "IoU_threshold", "dataType": "numeric", "value": 0.3}]
+
+    def getConfiguration(self, **scalars):
+        self.least, self.mode = 50, "box"
+        return {"extractBands": (1,), "padding": 8, "tx": 32, "ty": 32, "inputMask": True}
+"""
+
+
+def test_arguments_that_a_function_does_not_take_are_the_tools(source: str, tmp_path: Path) -> None:
+    model = make_model(tmp_path, "ObjectDetection", DETECTOR + SUPPRESSING)
+    output = tmp_path / "found.gpkg"
+    for threshold, count in ((0.75, 3), (0.85, 0)):
+        told = {"threshold": threshold, "arguments": {"threshold": str(threshold)}}
+        detect(options(DetectionOptions, source, model, output, **told), Progress())
+        assert len(read_features(output)) == count
+    with pytest.raises(InputError, match=r"padding=4 does not fit .* Leave the argument out"):
+        told = {"padding": 4, "arguments": {"padding": "4"}}
+        detect(options(DetectionOptions, source, model, output, **told), Progress())
+
+
 def test_a_pixel_classifier(source: str, tmp_path: Path) -> None:
     model, output = make_model(tmp_path, "ImageClassification"), tmp_path / "classes.tif"
     classify_pixels(options(PixelOptions, source, model, output), Progress())
     wanted = np.where(gdal.Open(source).ReadAsArray()[1] > 50, 7, 3)
     assert (gdal.Open(str(output)).ReadAsArray() == wanted).all()
+
+
+ANSWERING = """
+    def updateRasterInfo(self, **kw):
+        kw["output_info"].update(bandCount=1, pixelType="i2", noData=-1)
+        return kw
+
+    def updatePixels(self, tlc, shape, props, **blocks):
+        return {{"output_pixels": np.full((1, 32, 32), {value})}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("value", "sentence"),
+    [
+        ("9", "found the class '9', which its definition does not name. It names: 3 Tree, 7 Car"),
+        ("'x'", "gives values, not classes"),
+        ("3.5", "gives values, not classes"),
+        ("-1", ""),
+        ("0.0", ""),
+        ("False", ""),
+    ],
+)
+def test_pixels_of_a_class_that_nobody_names_are_an_error(
+    value: str, sentence: str, source: str, tmp_path: Path
+) -> None:
+    body, output = ANSWERING.format(value=value), tmp_path / "classes.tif"
+    model = make_model(tmp_path, "ImageClassification", body)
+    told = options(PixelOptions, source, model, output)
+    if sentence:
+        with pytest.raises(ModelError, match=sentence):
+            classify_pixels(told, Progress())
+    else:
+        classify_pixels(told, Progress())
+        assert not gdal.Open(str(output)).ReadAsArray().any()
+
+
+@pytest.mark.parametrize("features", ["[5]", "{'a': 1}", "[{'attributes': [1]}]", "[[]]"])
+def test_features_that_are_none_are_an_error(features: str, source: str, tmp_path: Path) -> None:
+    body = f"""
+    def vectorize(self, **blocks):
+        return {{"output_vectors": {{"features": {features}}}}}
+"""
+    for task in ("ObjectDetection", "ObjectClassification"):
+        model, output = make_model(tmp_path, task, body), tmp_path / "found.gpkg"
+        with pytest.raises(ModelError, match="gives features that cannot be understood"):
+            if task == "ObjectDetection":
+                detect(options(DetectionOptions, source, model, output), Progress())
+            else:
+                classify_objects(options(ObjectOptions, source, model, output), Progress())
 
 
 NUMBERS = """
@@ -243,6 +316,34 @@ def test_an_object_classifier(source: str, tmp_path: Path) -> None:
         each["Name"]: (each["ClassLabel"], each["Confidence"]) for each in read_features(output)
     }
     assert found == {"a": ("Car", 75), "b": ("Tree", 75), "c": ("Car", 75)}
+
+
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("score", [0.3, 0])
+def test_what_a_function_decides_has_its_score(
+    count: int, score: float, source: str, tmp_path: Path
+) -> None:
+    body = OBJECTS.replace('("Tree", "Car")[each]', '"Tree"').replace("0.75", str(score))
+    values = {"Classes": [{"Value": 3, "Name": "Tree"}, {"Value": 1, "Name": "Oak"}][:count]}
+    model = make_model(tmp_path, "ObjectClassification", body, **values)
+    features = write_polygons(tmp_path / "in.gpkg", ["POINT(500005 4099990)"], 32616, Name=["a"])
+    for views in (False, True):
+        output = tmp_path / "objects.gpkg"
+        told = {"features": [features, "in"], "test_time_augmentation": views}
+        classify_objects(options(ObjectOptions, source, model, output, **told), Progress())
+        (found,) = read_features(output)
+        assert (found["ClassLabel"], round(found["Confidence"], 2)) == ("Tree", 100 * score)
+
+
+def test_nothing_is_left_beside_a_definition(source: str, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    with zipfile.ZipFile(make_model(tmp_path, "ObjectDetection")) as archive:
+        archive.extractall(folder)
+    before = sorted(each.name for each in folder.iterdir())
+    model = str(folder / "finder.emd")
+    detect(options(DetectionOptions, source, model, tmp_path / "found.gpkg"), Progress())
+    assert sorted(each.name for each in folder.iterdir()) == before
 
 
 def test_without_consent_nothing_runs(source: str, tmp_path: Path) -> None:

@@ -44,6 +44,41 @@ def test_objects(softmax: bool, tmp_path: Path) -> None:
     assert [each["ClassLabel"] for each in read_features(output)] == ["Tree", "Car"]
 
 
+@pytest.mark.parametrize("answer", ["Sigmoid", "Identity", "Softmax", "two"])
+def test_the_only_class_may_not_be_there(answer: str, tmp_path: Path) -> None:
+    """The brighter the object, the surer is its class; with two answers the other one is not it."""
+    weights, bias = np.array([[[[0.0]]], [[[255 / 5]]]], np.float32), np.array([0, -3], np.float32)
+    first = 0 if answer in ("Softmax", "two") else 1
+    nodes = [
+        helper.make_node("Conv", ["images", "weights", "bias"], ["all"]),
+        helper.make_node("GlobalAveragePool", ["all"], ["mean"]),
+        helper.make_node("Flatten", ["mean"], ["flat"]),
+        helper.make_node("Identity" if answer == "two" else answer, ["flat"], ["out"]),
+    ]
+    values = {"weights": weights[first:], "bias": bias[first:]}
+    shape: list[Any] = ["b", 1, "h", "w"]
+    outputs = {"out": ["b", 2 - first]}
+    names = {"class_names": ["Tree"], "model_type": "Classifier", "tiles_size": 16}
+    model = save_onnx(tmp_path / "net.onnx", nodes, values, shape, outputs, **names)
+    pixels = np.full((1, 40, 80), 10, np.uint8)
+    pixels[:, :, 40:] = 20
+    source = write_raster(tmp_path / "image.tif", pixels)
+    points = ["POINT(500005 4099990)", "POINT(500035 4099990)"]
+    features = write_polygons(tmp_path / "in.gpkg", points, 32616, Name=["a", "b"])
+    output = str(tmp_path / "out.gpkg")
+    told = {"features": [features, "in"], "arguments": {"answer": "logits"}}
+    told = told if answer in ("Identity", "two") else {**told, "arguments": {}}
+    chances = [100 / (1 + np.exp(-logit)) for logit in (-1, 1)]
+    for threshold, labels in ((0.5, ["", "Tree"]), (0.2, ["Tree", "Tree"])):
+        options = ObjectOptions(
+            [source], model, output, device="cpu", score_threshold=threshold, **told
+        )
+        classify_objects(options, Progress())
+        found = read_features(output)
+        assert [each["ClassLabel"] for each in found] == labels
+        assert np.allclose([each["Confidence"] for each in found], chances, atol=0.01)
+
+
 def test_change(tmp_path: Path) -> None:
     """The second date's band less the first one's tells the class."""
     weights = np.zeros((2, 2, 1, 1), np.float32)

@@ -12,13 +12,14 @@ from osgeo import gdal
 from geodl_plugin.core.conversion.convert import run as convert
 from geodl_plugin.core.conversion.options import ConversionOptions
 from geodl_plugin.core.inference import detect
-from geodl_plugin.core.inference.options import DetectionOptions, PixelOptions
+from geodl_plugin.core.inference.objects import run as classify
+from geodl_plugin.core.inference.options import DetectionOptions, ObjectOptions, PixelOptions
 from geodl_plugin.core.inference.pixels import run
 from geodl_plugin.core.packages.archive import open_package
 from geodl_plugin.core.progress import Progress
 from tests.unit.conversion.two_stage_models import write_detector
 
-from ..support import read_features, write_model, write_raster
+from ..support import read_features, write_model, write_polygons, write_raster
 
 
 @pytest.mark.parametrize(
@@ -42,6 +43,40 @@ def test_a_conversion_classifies_like_the_model(
         results.append(gdal.Open(output).ReadAsArray())
     assert (results[0] == results[1]).all()
     assert set(np.unique(results[0])) == {0, 3, 7}
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "code"),
+    [("onnx", "net.onnx", False), ("arcgis", "net.dlpk", False), ("arcgis", "net.dlpk", True)],
+)
+def test_a_conversion_gives_an_object_several_labels(
+    kind: str, name: str, code: bool, tmp_path: Path
+) -> None:
+    model = write_model(
+        tmp_path / "own.dlpk",
+        "TEST_OBJECTS",
+        chip_size=16,
+        several_labels=True,
+        normalization={"mean": [0.0], "std": [10.0]},
+    )
+    target = tmp_path / "converted" / name
+    convert(ConversionOptions(model, kind, str(target)), Progress())
+    source = write_raster(tmp_path / "image.tif", np.full((1, 40, 80), 8, np.uint8))
+    point = ["POINT(500005 4099990)"]
+    features = write_polygons(tmp_path / "in.gpkg", point, 32616, Name=["a"])
+    results = []
+    for each in (str(model), str(target)):
+        for threshold in (0.0, 0.3, 0.6):
+            output = str(tmp_path / "out.gpkg")
+            options = ObjectOptions(
+                [source], each, output, device="cpu", features=[features, "in"],
+                score_threshold=threshold, allow_code=code,
+            )  # fmt: skip
+            classify(options, Progress())
+            (found,) = read_features(output)
+            results.append((found["ClassLabel"], round(found["Confidence"], 1)))
+    assert results[3:] == results[:3]
+    assert [label for label, _ in results[:3]] == ["Tree,Car", "Tree", ""]
 
 
 @pytest.mark.parametrize("name", ["FASTERRCNN", "MASKRCNN"])

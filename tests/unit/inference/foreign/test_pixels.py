@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import threading
 import zipfile
@@ -13,7 +14,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from onnx import helper
+from onnx import TensorProto, helper
 from osgeo import gdal
 
 from geodl_plugin.core.errors import GeoDLError, InputError, ModelError
@@ -27,7 +28,7 @@ from geodl_plugin.core.packages.installation import install
 from geodl_plugin.core.progress import Progress
 
 from ..support import write_raster
-from .graphs import LEVELS, level_weights, pixel_onnx
+from .graphs import LEVELS, level_weights, pixel_onnx, save_onnx
 
 DATA = Path(__file__).parent / "data"
 NAMES = {"class_names": {0: "background", 1: "Tree", 2: "Car"}}
@@ -84,10 +85,11 @@ def test_an_onnx_file_alone_classifies(
 
 
 @pytest.mark.parametrize("kind", ["Segmentor", "segmenter"])
+@pytest.mark.parametrize("background", [{0: "_background"}, {}])
 def test_the_background_as_deepness_spells_it(
-    kind: str, raster: tuple[str, np.ndarray], tmp_path: Path
+    background: dict[int, str], kind: str, raster: tuple[str, np.ndarray], tmp_path: Path
 ) -> None:
-    names = {0: "_background", 1: "Tree", 2: "Car"}
+    names = {**background, 1: "Tree", 2: "Car"}
     model = pixel_onnx(tmp_path / "net.onnx", 3, model_type=kind, class_names=names)
     assert (classify(raster[0], model, tmp_path) == raster[1]).all()
 
@@ -351,6 +353,97 @@ def test_a_network_in_a_folder_beside_its_definition(
     model = tmp_path / "m.emd"
     model.write_text(json.dumps({**PIXELS, "ModelFile": "weights/net.onnx"}))
     assert (classify(raster[0], model, tmp_path) == raster[1]).all()
+
+
+def test_a_definition_rules_over_what_its_network_says(
+    raster: tuple[str, np.ndarray], tmp_path: Path
+) -> None:
+    levels = tuple(level / 100 for level in LEVELS)
+    facts = {"model_type": "Segmentor", "standardization_mean": [9, 9, 9], **NAMES}
+    pixel_onnx(tmp_path / "net.onnx", 3, scale=1.0, levels=levels, **facts)
+    classes = [{"Value": 30, "Name": "Chêne"}, {"Value": 40, "Name": "Voiture"}]
+    stats = {
+        "band_min_values": [0, 0, 0],
+        "band_max_values": [100, 100, 100],
+        "scaled_mean_values": [0, 0, 0],
+        "scaled_std_values": [1, 1, 1],
+    }
+    model = tmp_path / "m.emd"
+    values = {**PIXELS, "ModelFile": "net.onnx", "Classes": classes, "NormalizationStats": stats}
+    model.write_text(json.dumps(values))
+    wanted = np.array([0, 30, 40])[raster[1]]
+    assert (classify(raster[0], model, tmp_path) == wanted).all()
+
+
+@pytest.mark.parametrize(
+    ("told", "sentence"),
+    [
+        ((0.1, 0.12, {"wkid": 32616}), "trained at 0.11 m a pixel .* has 0.5 m.* CELL_SIZE=0.11 "),
+        ((0.5, 0.6, {"wkid": 102100, "latestWkid": 3857}), ""),
+        ((3.28, 3.28, {"wkid": 2263}), "trained at 1 m a pixel"),  # feet
+        ((0.1, 2.0, {"wkid": 32616}), ""),
+        ((1e-6, 1e-6, {"wkid": 4326}), ""),
+        ((0.1, float("inf"), {"wkid": 32616}), ""),
+        ((0.1, 0.1, "metres"), ""),
+    ],
+)
+def test_the_cell_size_of_a_definition_is_compared(
+    told: tuple[float, float, Any], sentence: str, raster: tuple[str, np.ndarray], tmp_path: Path
+) -> None:
+    pixel_onnx(tmp_path / "net.onnx", 3)
+    low, high, system = told
+    sizes = {
+        key: {"x": size, "y": size, "spatialReference": system}
+        for key, size in (("MinCellSize", low), ("MaxCellSize", high))
+    }
+    model = tmp_path / "m.emd"
+    model.write_text(json.dumps({**PIXELS, **TOLD_PIXELS, "ModelFile": "net.onnx", **sizes}))
+    progress = Warnings()
+    classify(raster[0], model, tmp_path, progress=progress)
+    warnings = [each for each in progress.told if "a pixel" in each]
+    assert len(warnings) == bool(sentence)
+    assert not sentence or re.search(sentence, f"{warnings[0]} ")
+
+
+@pytest.mark.parametrize("kept", [0, 1])
+def test_classes_may_be_told_by_real_numbers(
+    kept: int, raster: tuple[str, np.ndarray], tmp_path: Path
+) -> None:
+    weights, bias = level_weights(3, 255.0)
+    nodes = [
+        helper.make_node("Conv", ["images", "weights", "bias"], ["all"]),
+        helper.make_node("ArgMax", ["all"], ["class"], axis=1, keepdims=kept),
+        helper.make_node("Cast", ["class"], ["out"], to=TensorProto.FLOAT),
+    ]
+    values, shape = {"weights": weights, "bias": bias}, ["b", 3, "h", "w"]
+    outputs: dict[str, list[Any]] = {"out": ["b", 1, "h", "w"] if kept else ["b", "h", "w"]}
+    facts = {"model_type": "Segmentor", **NAMES}
+    model = save_onnx(tmp_path / "net.onnx", nodes, values, shape, outputs, **facts)
+    assert (classify(raster[0], model, tmp_path) == raster[1]).all()
+
+
+@pytest.mark.parametrize("kind", [TensorProto.FLOAT, TensorProto.UINT8])
+def test_what_is_made_for_bytes_says_so_of_other_pixels(kind: int, tmp_path: Path) -> None:
+    weights, bias = level_weights(1, 255.0 if kind == TensorProto.FLOAT else 1.0)
+    nodes = [
+        helper.make_node("Cast", ["images"], ["numbers"], to=TensorProto.FLOAT),
+        helper.make_node("Conv", ["numbers", "weights", "bias"], ["out"]),
+    ]
+    values = {"weights": weights, "bias": bias}
+    facts = {"class_names": ["background", "Tree", "Car"], "model_type": "Segmentor"}
+    shape, out = ["b", 1, "h", "w"], {"out": ["b", 3, "h", "w"]}
+    model = save_onnx(tmp_path / "net.onnx", nodes, values, shape, out, kind=kind, **facts)
+    pixels = np.full((1, 64, 64), 1000, np.uint16)
+    sentence = "'net.onnx' was trained on uint8 images but 'a.tif' is uint16"
+    scale = "2.55" if kind == TensorProto.FLOAT else "0.01"
+    for divided, warned in (({}, True), ({"scale": scale}, False)):
+        source, progress = write_raster(tmp_path / "a.tif", pixels), Warnings()
+        classify(source, model, tmp_path, arguments=divided, progress=progress)
+        assert any(sentence in each for each in progress.told) == warned
+    progress = Warnings()
+    classify(write_raster(tmp_path / "b.tif", pixels.astype(np.uint8)), model, tmp_path,
+             progress=progress)  # fmt: skip
+    assert not progress.told
 
 
 @pytest.mark.parametrize("kind", ["external weights", "OpenVINO", "SavedModel"])
