@@ -130,7 +130,8 @@ def _cost(split: Split, contents: np.ndarray) -> tuple[int, float]:
 def _draw(clashes: Clashes, order: np.ndarray, wanted: int) -> Split | None:
     """Return the split that validates the first chips of ``order``, none if it is not clean.
 
-    Where chips overlap a lot, fewer validate, so that something is left to train on.
+    Where chips overlap a lot, fewer validate, so that something is left to train on: as many as
+    validate, or as the share leaves.
     """
     count = len(order)
     rank = np.empty(count, np.int64)
@@ -138,7 +139,8 @@ def _draw(clashes: Clashes, order: np.ndarray, wanted: int) -> Split | None:
     # A chip trains as long as neither it nor one that it clashes with validates.
     until = np.minimum(rank, clashes.least_beside(rank, count))
     training = count - np.searchsorted(np.sort(until), np.arange(wanted + 1))
-    clean = np.flatnonzero(training[1:] >= np.arange(1, wanted + 1))
+    needed = np.minimum(np.arange(1, wanted + 1), count - wanted)
+    clean = np.flatnonzero(training[1:] >= needed)
     if not len(clean):
         return None
     size = int(clean[-1]) + 1

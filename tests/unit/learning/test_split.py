@@ -26,7 +26,7 @@ def share_ground(one: np.ndarray, other: np.ndarray, tolerance: float) -> bool:
     columns=st.integers(1, 9),
     rows=st.integers(1, 9),
     overlap=st.sampled_from([1.0, 0.5, 0.75, 0.1]),
-    percentage=st.sampled_from([5, 10, 20, 50]),
+    percentage=st.sampled_from([5, 10, 20, 50, 80]),
     scale=st.sampled_from([25.6, 5.4e-4, 3000.0]),
     seed=st.integers(0, 99),
 )
@@ -44,10 +44,12 @@ def test_no_place_is_on_both_sides(columns, rows, overlap, percentage, scale, se
             assert not share_ground(bounds[one], bounds[other], scale * 1e-3)
 
 
-def test_the_share_is_kept_where_nothing_overlaps():
-    split = split_chips(grid(10, 10, 10, 10), 20, 1)
-    assert (len(split.training), len(split.validation), split.dropped) == (80, 20, ())
-    assert "80 chips train and 20 validate" in split.describe()
+@pytest.mark.parametrize("percentage", [20, 60, 90])
+def test_the_share_is_kept_where_nothing_overlaps(percentage):
+    split = split_chips(grid(10, 10, 10, 10), percentage, 1)
+    train = 100 - percentage
+    assert (len(split.training), len(split.validation), split.dropped) == (train, percentage, ())
+    assert f"{train} chips train and {percentage} validate" in split.describe()
 
 
 def test_the_seed_decides():
