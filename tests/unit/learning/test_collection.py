@@ -277,6 +277,19 @@ def test_the_network_learns_from_the_chosen_bands(make_folder, tmp_path):
         assert package.definition.geodl["image_bands"] == 5
 
 
+@pytest.mark.parametrize("pairs", [False, True])
+def test_a_band_that_is_left_out_takes_no_data_away(make_folder, pairs):
+    folder = make_folder("Classified_Tiles", bands=3, dtype="float32", pairs=pairs)
+    for path in folder.glob("images*/*.tif"):
+        dataset = gdal.Open(str(path), gdal.GA_Update)
+        band = dataset.GetRasterBand(3)
+        band.WriteArray(band.ReadAsArray() * float("nan"))
+        del band, dataset
+    found = prepared(folder, extract_bands="0;1")
+    assert found.store[0].valid.all() and found.store[0].pixels.any()
+    assert min(found.normalization.std) > 5 and found.split.training
+
+
 def first_weights(scheme, colours, bands=5, made_for=3):
     torch.manual_seed(0)
     pretrained = torch.nn.Sequential(torch.nn.Conv2d(made_for, 4, 3))
