@@ -129,7 +129,8 @@ class _Surveyor:
         found += problems.odd_ones(folder, Kind.DATA_TYPE, self.by_type)
         found += problems.labels_without_image(folder)
         labelled = sum(1 for each in self.result.classes if each)
-        found[:0] = problems.folder_problems(folder, labelled)
+        shapes = list(self.result.shapes.elements())
+        found[:0] = problems.folder_problems(folder, labelled, shapes)
         if folder.reader.label is not NoLabel:
             found += problems.few_samples(folder, self.result.samples)
         return self.result

@@ -22,7 +22,7 @@ from .collection import Collection, open_collection
 from .network_choice import choose_kind, choose_network
 from .normalization import Normalization, measure
 from .options import TrainingOptions
-from .own_sizes import of_own_sizes, usual_side
+from .own_sizes import of_own_sizes
 from .places import Places, find_places
 from .pretrained import Pretrained, read_pretrained
 from .split import Split, split_apart, split_chips
@@ -136,9 +136,9 @@ def prepare(options: TrainingOptions, phase: Phase) -> Preparation:
     sizes = np.concatenate([each.sizes for each in facts])
     all_shapes = [store.facts(position).shape for position in range(len(folder.chips))]
     own_sizes = of_own_sizes(folder, kind.task, all_shapes)
-    side = usual_side([each.shape for each in facts]) if own_sizes else 0
+    shapes = [each.shape for each in facts]
     spec, notes = choose_network(
-        options, folder, kind, pretrained, len(bands), len(schema), sizes, side
+        options, folder, kind, pretrained, len(bands), len(schema), sizes, shapes, own_sizes
     )
     if class_weights is not None:
         weighed = ", ".join(f"{name} {w:.3g}" for name, w in zip(outputs, class_weights))

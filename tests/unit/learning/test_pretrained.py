@@ -192,7 +192,9 @@ def test_habits_of_the_training_are_not_those_of_the_model(make_folder, tmp_path
     opened = open_folder(folder)
     for text, wanted in (("", (False, False)), ("oversample=true", (False, True))):
         chosen = options(folder, tmp_path / "x", backbone="resnet34", model_arguments=text)
-        spec, _ = choose_network(chosen, opened, first.kind, first, 3, 2, np.zeros((0, 2)))
+        spec, _ = choose_network(
+            chosen, opened, first.kind, first, 3, 2, np.zeros((0, 2)), [(64, 64)]
+        )
         assert (spec.arguments["mixup"], spec.arguments["oversample"]) == wanted
 
 
