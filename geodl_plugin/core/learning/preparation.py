@@ -65,9 +65,14 @@ class Preparation:
         return self.store.bands
 
     @property
+    def band_names(self) -> tuple[str, ...]:
+        """Names of the bands that the network takes."""
+        return tuple(self.folder.band_names[band] for band in self.bands)
+
+    @property
     def colours(self) -> tuple[int, int, int]:
         """Which of the network's bands are red, green and blue."""
-        return colour_bands([self.folder.band_names[band] for band in self.bands])
+        return colour_bands(self.band_names)
 
     @property
     def several_labels(self) -> bool:
@@ -97,6 +102,8 @@ class Preparation:
         Args:
             scheme: as of :meth:`arranges_bands`.
         """
+        if self.pretrained is not None:
+            return self.spec.band_count > self.pretrained.band_count
         new = self.spec.band_count > 3 or scheme == "ALL_RANDOM"
         return new and self.arranges_bands(scheme)
 

@@ -96,7 +96,7 @@ def _facts(outcome: Outcome) -> list[list[str]]:
     preparation, options = outcome.preparation, outcome.options
     spec, split = preparation.spec, preparation.split
     encoder, head = outcome.rates
-    bands = ", ".join(preparation.folder.band_names[band] for band in preparation.bands)
+    bands = ", ".join(preparation.band_names)
     arguments = ", ".join(f"{name}={value}" for name, value in spec.arguments.items())
     return [
         ["Model type", _network(preparation)],

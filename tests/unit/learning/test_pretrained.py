@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,7 @@ from geodl_plugin.core.learning.pretrained import (
 )
 from geodl_plugin.core.learning.train import train
 from geodl_plugin.core.models.networks.backbones import build_pyramid
+from geodl_plugin.core.models.networks.weights import first_convolution
 from geodl_plugin.core.models.registry import Task, model_type
 from geodl_plugin.core.packages.archive import open_package, write_package
 from geodl_plugin.core.packages.definition import ModelDefinition
@@ -117,6 +119,40 @@ def test_other_bands_are_adapted(make_folder, tmp_path):
     )
     name = next(name for name in old if old[name].shape != new[name].shape)
     assert torch.allclose(new[name][:, 3], old[name][:, 0] * 3 / 4, atol=1e-5)
+
+
+def named(folder, names):
+    """Return a folder whose bands have names."""
+    file = folder / "esri_model_definition.emd"
+    content = json.loads(file.read_text(encoding="utf-8"))
+    content["InputRastersProps"] = {"BandNames": list(names)}
+    file.write_text(json.dumps(content), encoding="utf-8")
+    return folder
+
+
+@pytest.mark.usefixtures("no_report")
+@pytest.mark.parametrize(
+    ("names", "sources", "told"),
+    [
+        (("Blue", "GREEN", "Red"), (2, 1, 0), "keep their weights: Blue, Red."),
+        (("NIR", "Red", "Green", "Blue"), (0, 0, 1, 2), "keep their weights: Red, Green, Blue."),
+        (("Blue", "Green"), (2, 1), "keep their weights: Blue."),
+        (("Band_3", "Band_2", "Band_1"), (0, 1, 2), ""),
+    ],
+)
+def test_bands_keep_their_weights_by_their_names(make_folder, tmp_path, names, sources, told):
+    first = named(
+        make_folder("Labeled_Tiles", values=(1, 2), name="first"), ("red", "green", "blue")
+    )
+    model = train(options(first, tmp_path / "first_model", **TINY), Progress())["model"]
+    more = {"bands": len(names), "name": "second", "values": (1, 2)}
+    second = named(make_folder("Labeled_Tiles", **more), names)
+    module, said = begun(second, tmp_path / "x", pretrained_model=model)
+    old = next(v for n, v in weights_of(model, tmp_path / "o").items() if "conv_stem.weight" in n)
+    new = first_convolution(module.network.encoder).weight
+    assert torch.allclose(new, old[:, list(sources)] * 3 / len(names))
+    assert bool(module.restless) == (len(names) > 3)
+    assert any(text.endswith(told or "new: none.") for text in said if "goes on from" in text)
 
 
 def begun(folder, output, **more):
