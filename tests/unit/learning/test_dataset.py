@@ -91,6 +91,23 @@ def test_large_chips_are_cropped_and_small_ones_filled(make_folder):
     assert target["boxes"].shape == (1, 4) and target["labels"].tolist() == [0]
 
 
+@pytest.mark.parametrize(("side", "crops"), [(64, 1), (79, 1), (80, 1), (90, 4), (128, 4), (40, 1)])
+def test_validation_counts_no_pixel_twice(make_folder, side, crops):
+    """Chips of no multiple of 32 pixels were judged four times: a little rest is left out."""
+    folder = open_folder(make_folder("Classified_Tiles", side=side, count=1))
+    store = ChipStore(folder, folder.schema.values)
+    data = CropDataset(store, [0], 64, Normalization((0.0,) * 3, (1.0,) * 3))
+    assert len(data) == crops
+    told = np.zeros((side, side), int)
+    for (_, (col, row)), (image, mask) in zip(data.places, (data[index] for index in range(crops))):
+        rows, cols = np.nonzero(mask.numpy() != IGNORED)
+        told[rows + row, cols + col] += 1
+        assert (mask.numpy()[rows, cols] == store[0].mask[rows + row, cols + col]).all()
+        assert (image[:, rows, cols] == store[0].pixels[:, rows + row, cols + col]).all()
+    inner = told if crops > 1 or side < 64 else told[(side - 64) // 2 :][:64, (side - 64) // 2 :]
+    assert told.max() == 1 and inner[:, :64].all()
+
+
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 10**6), st.integers(1, 13))
 def test_augmentation_moves_image_boxes_and_mask_together(seed, bands):
