@@ -137,10 +137,10 @@ class _Surveyor:
 
     def _look_at(self, chip: Chip) -> None:
         block, label = self._image(chip), self._label(chip)
-        self._second(chip)
+        whole = self._second(chip)
         if block is not None:
             self._look_at_image(chip, block, label)
-        if block is None or label is None:
+        if block is None or label is None or not whole:
             self.result.classes.append(None)
             return
         shape = block.valid.shape
@@ -169,15 +169,24 @@ class _Surveyor:
                 self.result.problems.append(problems.fatal(kind, str(error)))
             return None
 
-    def _second(self, chip: Chip) -> None:
+    def _second(self, chip: Chip) -> bool:
+        """Return whether a second image, where there is one, can be used beside the first."""
         self.result.problems += problems.partner_problems(self.folder, chip, self.paired)
         if chip.second is None:
-            return
+            return True
         try:
-            with Raster.open(chip.second) as raster:
-                raster.read(raster.window)
-        except RasterError as error:
-            self.result.problems.append(problems.fatal(Kind.IMAGE, str(error)))
+            if self.folder.reader.label is NoLabel:  # it may be of another kind
+                with Raster.open(chip.second) as raster:
+                    raster.read(raster.window)
+            else:
+                self.folder.read_dates(chip)
+        except (RasterError, TrainingDataError) as error:
+            kind = Kind.BANDS if isinstance(error, BandCountError) else Kind.IMAGE
+            # What is wrong with the first image is told already.
+            if all(str(error) != each.sentence for each in self.result.problems):
+                self.result.problems.append(problems.fatal(kind, str(error)))
+            return False
+        return True
 
     def _look_at_image(self, chip: Chip, block: Block, label: Label | None) -> None:
         rows, cols = block.valid.shape
