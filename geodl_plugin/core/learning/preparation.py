@@ -171,6 +171,7 @@ def prepare(options: TrainingOptions, phase: Phase) -> Preparation:
         ),
         notes=(
             split.describe(),
+            *_unused(options, split),
             *_missing(store, split, schema, outputs),
             *collection.notes,
             *places.notes,
@@ -256,6 +257,16 @@ def _amounts(store: ChipStore, chosen: Sequence[int], length: int) -> np.ndarray
     """Return how many pixels, objects or chips of each output ``(length,)`` some chips show."""
     counts = (_padded(store.facts(position).counts, length) for position in chosen)
     return sum(counts, np.zeros(length))
+
+
+def _unused(options: TrainingOptions, split: Split) -> Iterator[str]:
+    """Yield a sentence where the share of the chips that validate says nothing."""
+    share = options.validation_percentage
+    if split.by_user and share != TrainingOptions.validation_percentage:
+        yield (
+            f"VALIDATION_PERCENTAGE={share:g} is not used: the chips of the validation folder "
+            "validate."
+        )
 
 
 def _missing(

@@ -54,6 +54,8 @@ def test_a_validation_folder_validates(make_folder, tmp_path):
     other = make_folder("Labeled_Tiles", values=(1, 2), name="two")
     (tmp_path / "Validation").symlink_to(one / "validation")
     assert open_collection(f"{other};{tmp_path / 'Validation'}").validation == (6, 7)
+    notes = prepared(str(one), validation_percentage=30).notes
+    assert any(note.startswith("VALIDATION_PERCENTAGE=30 is not used") for note in notes)
 
 
 @pytest.mark.parametrize("data_format", ["YOLO", "COCO", "Classified_Tiles"])

@@ -265,6 +265,8 @@ def test_chips_are_resized_inside_the_network(make_folder, tmp_path, data_format
         model = read_model(package.definition, task)
         network = load_network(model, package).eval()
     assert model.chip_size == 48 and network.fixed_tile == 48
+    report = Path(result["report"]).read_text(encoding="utf-8")
+    assert "48 pixels, scaled to 96 for the network" in report
     with torch.no_grad():
         answer = network(torch.zeros(1, 3, 48, 48))
     if task is Task.PIXELS:
