@@ -102,7 +102,8 @@ def choose_network(
             "Export larger or smaller chips instead."
         )
     side, notes = _side(options, folder, bool(resize_to), shapes, whole)
-    arguments = _arguments(options, kind, pretrained, side)
+    seen = resize_to or side
+    arguments = _arguments(options, kind, pretrained, seen)
     if pretrained is not None and arguments.get("sigmoid") and class_count > 1:
         arguments["sigmoid"] = False
         notes.append(
@@ -110,7 +111,6 @@ def choose_network(
             "last layer starts anew, without it."
         )
     if kind.complete is not None:
-        seen = resize_to or side
         arguments = kind.complete(arguments, sizes * (seen / side), seen)
         for name, text in _FITTED.items():
             if name in arguments:
@@ -164,7 +164,7 @@ def _unused_scheme(options: TrainingOptions, weights: str, band_count: int) -> l
 
 
 def _arguments(
-    options: TrainingOptions, kind: ModelType, pretrained: Pretrained | None, side: int
+    options: TrainingOptions, kind: ModelType, pretrained: Pretrained | None, seen: int
 ) -> dict[str, Any]:
     """Return the model type's arguments, those of the model to go on from where there is one.
 
@@ -177,9 +177,9 @@ def _arguments(
     known = {**kind.arguments, **pretrained.arguments, **habits}
     for name, value in parse(options.model_arguments, known).items():
         refuse_other(f"MODEL_ARGUMENTS {name}", value, pretrained, known[name])
-    if known.get("grids") and side != pretrained.chip_size:
-        # Their cells stay as large as they were, but are not larger than the chip.
-        share = side / pretrained.chip_size
+    if known.get("grids") and seen != pretrained.seen:
+        # To the network their cells stay as large as they were, but not larger than what it sees.
+        share = seen / pretrained.seen
         known["grids"] = [max(round(grid * share), 1) for grid in known["grids"]]
     return known
 

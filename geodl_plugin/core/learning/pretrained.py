@@ -48,6 +48,11 @@ class Pretrained:
     band_count: int = 3
     bands: tuple[str, ...] = ()
 
+    @property
+    def seen(self) -> int:
+        """Side of what its network saw inside, in pixels."""
+        return self.resize_to or self.chip_size
+
     def sources(self, names: Sequence[str]) -> list[int | None]:
         """Return which of its bands those of other images are, by their names, none for others.
 

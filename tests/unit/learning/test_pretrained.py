@@ -209,6 +209,21 @@ def test_a_grid_keeps_a_cell_on_smaller_chips(make_folder, tmp_path, grids):
     assert answer["scores"].shape[1] == len(grids)
 
 
+@pytest.mark.parametrize(
+    ("before", "side", "resize_to", "grid"), [(64, 32, 0, 4), (0, 64, 128, 8), (64, 64, 128, 8)]
+)
+def test_a_cell_is_as_large_inside_as_it_was(make_folder, tmp_path, before, side, resize_to, grid):
+    wanted = {"model_type": "SSD", "model_arguments": "grids=[4]", "resize_to": before}
+    first = trained(make_folder, tmp_path, "PASCAL_VOC_rectangles", **wanted)["model"]
+    old = weights_of(first, tmp_path / "o")
+    other = make_folder("PASCAL_VOC_rectangles", count=4, side=side, values=(1, 2, 3), name="other")
+    more = {"pretrained_model": first, "resize_to": resize_to}
+    module, _ = begun(other, tmp_path / "x", **more)
+    inner = getattr(module.network, "network", module.network)
+    assert inner.grids == [grid] and inner.strides == [16]
+    assert all(torch.equal(value, old[name]) for name, value in inner.state_dict().items())
+
+
 def test_weights_for_four_bands_start_a_network_of_four(make_folder, tmp_path):
     made = build_pyramid(TINY["backbone"], 4, 64, "none").network
     path = tmp_path / "four.safetensors"
