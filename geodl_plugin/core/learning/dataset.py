@@ -44,13 +44,18 @@ def crop_boxes(
     return clipped[keep], keep
 
 
-def side_by_side(length: int, side: int) -> list[tuple[int, int]]:
+def side_by_side(length: int, side: int, rest: float = _SMALL_REST) -> list[tuple[int, int]]:
     """Return where crops begin, and how many of their pixels the one before shows, too.
 
     The last one is moved back so that it ends at the edge. A rest that is small beside a crop is
     not worth one that shows the same again: half of it is left out at either end.
+
+    Args:
+        length: of the chip, in pixels.
+        side: of a crop.
+        rest: that is small, as a share of a crop.
     """
-    count = max(math.ceil(length / side - _SMALL_REST), 1)
+    count = max(math.ceil(length / side - rest), 1)
     if count * side <= length:
         margin = (length - count * side) // 2
         return [(margin + index * side, 0) for index in range(count)]
@@ -112,7 +117,9 @@ class CropDataset(Dataset):
             elif random:
                 self.places += [(position, None)] * crops_per_chip(rows, cols, side)
             else:
-                starts = itertools.product(side_by_side(rows, side), side_by_side(cols, side))
+                # Where labels are incomplete the only ones may lie at the edge.
+                rest = _SMALL_REST if store.background else 0.0
+                starts = itertools.product(*(side_by_side(n, side, rest) for n in (rows, cols)))
                 for (row, seen_rows), (col, seen_cols) in starts:
                     self._seen[len(self.places)] = (seen_rows, seen_cols)
                     self.places.append((position, (col, row)))

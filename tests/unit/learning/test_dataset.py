@@ -104,6 +104,10 @@ def test_validation_counts_no_pixel_twice(make_folder, side, crops):
         told[rows + row, cols + col] += 1
         assert (mask.numpy()[rows, cols] == store[0].mask[rows + row, cols + col]).all()
         assert (image[:, rows, cols] == store[0].pixels[:, rows + row, cols + col]).all()
+    incomplete = ChipStore(folder, folder.schema.values, background=False)
+    whole = CropDataset(incomplete, [0], 64, Normalization((0.0,) * 3, (1.0,) * 3))
+    known = sum(int((mask != IGNORED).sum()) for _, mask in (whole[i] for i in range(len(whole))))
+    assert known == (store[0].mask > 0).sum()
     inner = told if crops > 1 or side < 64 else told[(side - 64) // 2 :][:64, (side - 64) // 2 :]
     assert told.max() == 1 and inner[:, :64].all()
 
