@@ -202,6 +202,11 @@ def test_folders_that_do_not_fit_are_one_sentence(make_folder, more, sentence):
             {"BlackenAroundFeature": True},
             "has BlackenAroundFeature False, but '.*two' has True",
         ),
+        (
+            {"ImageSpaceUsed": "MAP_SPACE"},
+            {"ImageSpaceUsed": "PIXEL_SPACE"},
+            "has ImageSpaceUsed MAP_SPACE, but '.*two' has PIXEL_SPACE",
+        ),
     ],
 )
 def test_what_pixels_do_not_show_must_be_alike(make_folder, one, two, sentence):
