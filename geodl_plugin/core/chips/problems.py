@@ -307,10 +307,9 @@ def duplicate(folder: ChipFolder, chip: Chip, first: Chip, same_label: bool) -> 
 
 
 def _mask_problems(folder: ChipFolder, place: str, label: MaskLabel) -> Iterator[Problem]:
-    values = np.unique(label.values).tolist()
-    if values == [0]:
+    if not label.values.any():
         yield _empty(place, "pixels with a class")
-    unknown = [value for value in values if value and folder.schema.by_value(value) is None]
+    unknown = [value for value in label.classes if folder.schema.by_value(value) is None]
     if unknown:
         shown = ", ".join(map(str, unknown[:5])) + (" …" if len(unknown) > 5 else "")
         yield warning(

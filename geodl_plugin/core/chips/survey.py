@@ -14,7 +14,16 @@ from ..progress import Phase, Progress
 from . import problems
 from .folder import ChipFolder
 from .formats import Chip
-from .labels import BoxLabel, ClassLabel, InstanceLabel, Label, MaskLabel, NoLabel, PanopticLabel
+from .labels import (
+    UNLABELLED,
+    BoxLabel,
+    ClassLabel,
+    InstanceLabel,
+    Label,
+    MaskLabel,
+    NoLabel,
+    PanopticLabel,
+)
 from .problems import Kind, Problem
 from .statistics import BandStatistics, Tally
 
@@ -78,6 +87,7 @@ class Survey:
     def _count_pixels(self, label: MaskLabel) -> set[int]:
         values, counts = np.unique(label.values, return_counts=True)
         found = dict(zip(values.tolist(), counts.tolist()))
+        found.pop(UNLABELLED, None)
         self.pixels.update(found)
         return {value for value in found if value}
 

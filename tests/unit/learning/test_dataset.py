@@ -9,9 +9,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from osgeo import gdal
 from torchvision.tv_tensors import BoundingBoxes, Image, Mask
 
 from geodl_plugin.core.chips.folder import open_folder
+from geodl_plugin.core.chips.problems import Kind
+from geodl_plugin.core.chips.survey import survey
 from geodl_plugin.core.learning import chip_store
 from geodl_plugin.core.learning.augment import Turns, make_augmentation
 from geodl_plugin.core.learning.augmentation_settings import settings_of
@@ -52,6 +55,28 @@ def test_chips_arrive_normalised_with_their_labels(make_folder, bands, dtype, in
     assert abs(float(seen.mean())) < 0.01 and float(seen.std()) == pytest.approx(1, abs=0.01)
     if invalid:
         assert (images[:, :, :8, :8] == 0).all() and (masks[:, :8, :8] == IGNORED).all()
+
+
+@pytest.mark.parametrize("nodata", [255, 0])
+def test_no_data_of_a_mask_is_no_label(make_folder, nodata):
+    """It was taught as background; a no-data value of 0 is the format's own word for it."""
+    folder = make_folder("Classified_Tiles", values=(7, 42), count=1)
+    path = folder / "labels" / "000000000.tif"
+    mask = gdal.Open(str(path), gdal.GA_Update)
+    values = mask.ReadAsArray()
+    values[:5] = nodata
+    mask.GetRasterBand(1).WriteArray(values)
+    mask.GetRasterBand(1).SetNoDataValue(nodata)
+    del mask
+    opened = open_folder(folder)
+    wanted = mask_indices(np.where(values == 255, -5, values), VALUES)
+    store = ChipStore(opened, VALUES)
+    assert (store[0].mask == wanted).all() and (wanted == IGNORED).any() == (nodata == 255)
+    found = survey(opened, Phase(Progress(), "", 1, ""))
+    assert not any(each.kind is Kind.UNKNOWN_CLASS for each in found.problems)
+    assert set(found.pixels) == {0, 7, 42} and found.classes == [(7, 42)]
+    (folder / "esri_model_definition.emd").unlink()
+    assert open_folder(folder).schema.values == (7, 42)
 
 
 def test_constant_and_empty_bands_have_a_spread_of_one():
