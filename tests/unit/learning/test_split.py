@@ -65,6 +65,26 @@ def test_a_class_of_one_chip_trains(seed):
     assert 7 in split_chips(grid(20, 1, 10, 10), 10, seed, contents).training
 
 
+@pytest.mark.parametrize("overlap", [1.0, 0.5])
+@pytest.mark.parametrize("seed", range(6))
+def test_classes_that_lie_in_one_place_are_on_both_sides(seed, overlap):
+    """Stands of trees: whichever block validates holds all chips of a class or two."""
+    contents = np.zeros((72, 12))
+    contents[np.arange(72), [x // 3 + 4 * (y // 2) for y in range(6) for x in range(12)]] = 1
+    bounds = grid(12, 6, 10, 10 * overlap)
+    split = split_chips(bounds, 10, seed, contents)
+    assert split.unseen and contents[list(split.training)].any(axis=0).all()
+    assert len(split.validation) >= (3 if overlap == 1 else 1)
+    for one in split.validation:
+        assert not any(share_ground(bounds[one], bounds[other], 0.01) for other in split.training)
+
+
+@pytest.mark.parametrize("count", [2, 20])
+def test_chips_of_a_class_each_all_train(count):
+    split = split_chips(grid(count, 1, 10, 10), 10, 0, np.eye(count))
+    assert not split.unseen and split.training == tuple(range(count))
+
+
 def test_few_chips_and_none_to_spare():
     assert len(split_chips(grid(4, 1, 10, 10), 10, 0).validation) == 1
     for bounds, percentage in ((grid(1, 1, 10, 10), 10), (grid(3, 1, 10, 1), 10)):
