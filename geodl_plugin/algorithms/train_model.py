@@ -183,7 +183,8 @@ class TrainModel(GeoDLAlgorithm):
             self._number(VALIDATION_PERCENTAGE, self.tr("Validation (percent)"), _REAL, 0, 90),
             self.tr(
                 "Share of the chips that is kept from training to measure the scores, in "
-                "blocks of the map; training chips that overlap these are left out."
+                "blocks of the map; training chips that overlap these are left out. No class is "
+                "left without training chips."
             ),
         )
         self.add(
@@ -249,7 +250,7 @@ class TrainModel(GeoDLAlgorithm):
             self.tr(
                 "Side of what the network sees, a multiple of 32; larger chips are cropped "
                 "at random, chips as large as their feature are scaled to it. 0 takes the chips' "
-                "own size."
+                "own size; of several sizes the side that three of four have at least."
             ),
             advanced=True,
         )

@@ -144,7 +144,7 @@ def tinted(picture: np.ndarray, label: Label, schema: Schema, tint: float = TINT
         return tinted(tinted(picture, label.instances, schema, 0.0), label.mask, schema)
     result = picture.astype(np.float64)
     if isinstance(label, MaskLabel):
-        for value in np.unique(label.values[label.values != 0]).tolist():
+        for value in label.classes:
             _paint(result, label.values == value, _definition(value, schema).color, tint)
     elif isinstance(label, InstanceLabel) and not label.rings:
         for mask, value in zip(label.masks, label.values.tolist()):
@@ -202,7 +202,7 @@ def _classes(label: Label, schema: Schema) -> str:
     objects = label.instances if isinstance(label, PanopticLabel) else label
     if isinstance(label, (PanopticLabel, MaskLabel)):
         mask = label.mask if isinstance(label, PanopticLabel) else label
-        counts.update(dict.fromkeys(np.unique(mask.values[mask.values != 0]).tolist(), 0))
+        counts.update(dict.fromkeys(mask.classes, 0))
     if isinstance(label, ClassLabel):
         counts.update(dict.fromkeys(label.values, 0))
     if isinstance(objects, (BoxLabel, InstanceLabel)):

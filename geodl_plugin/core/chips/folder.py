@@ -84,17 +84,26 @@ class ChipFolder:
         """Whether each chip is as large as its object (CROP_MODE=BOUNDING_BOX)."""
         return str(self.definition.get("CropTileMode")).lower() == "variable_size"
 
-    def read_image(self, chip: Chip) -> Block:
+    def read_image(self, chip: Chip, bands: Sequence[int] | None = None) -> Block:
         """Read the pixels of a chip.
+
+        Args:
+            chip: of the folder.
+            bands: their positions, all by default. A place without a number in another band only
+                has data, as it has at inference.
 
         Raises:
             TrainingDataError: when the image cannot be read.
             BandCountError: when it has other bands than the rest.
         """
-        return self._read(chip.image)
+        return self._read(chip.image, bands)
 
-    def read_dates(self, chip: Chip) -> Block:
+    def read_dates(self, chip: Chip, bands: Sequence[int] | None = None) -> Block:
         """Read both images of a chip, the bands of the second after those of the first.
+
+        Args:
+            chip: of the folder.
+            bands: of each image, as of :meth:`read_image`.
 
         Raises:
             TrainingDataError: when one is missing, cannot be read, or does not fit the other.
@@ -103,7 +112,7 @@ class ChipFolder:
             raise TrainingDataError(
                 f"'{chip.image}' has no second image. Add it to 'images2' or remove the chip."
             )
-        first, second = self._read(chip.image), self._read(chip.second)
+        first, second = (self._read(image, bands) for image in (chip.image, chip.second))
         if first.valid.shape != second.valid.shape:
             raise TrainingDataError(
                 f"'{chip.image}' and its second image have different sizes. Export them again."
@@ -151,14 +160,14 @@ class ChipFolder:
         with self._open(self.chips[0].image) as raster:
             return raster.crs
 
-    def _read(self, image: Path) -> Block:
+    def _read(self, image: Path, bands: Sequence[int] | None) -> Block:
         with self._open(image) as raster:
             if raster.band_count != self.band_count:
                 raise BandCountError(
                     f"'{image}' has {raster.band_count} bands, but the other chips have "
                     f"{self.band_count}. Remove it or export the folder again."
                 )
-            return raster.read(raster.window)
+            return raster.read(raster.window, bands)
 
     def _open(self, image: Path) -> Raster:
         try:

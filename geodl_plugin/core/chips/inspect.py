@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from .. import pages
-from ..errors import InputError
+from ..errors import InputError, TrainingDataError
 from ..geo.raster import Block
 from ..progress import Phase, Progress
 from .contact_sheet import COLUMNS, Look, choose, contact_sheet
 from .folder import ChipFolder, open_folder
+from .formats import Chip
 from .inspection_report import inspection_page
-from .labels import Label
+from .labels import Label, NoLabel
 from .survey import Survey, survey
 
 _SURVEYED = 0.9  # share of the work
@@ -95,7 +96,17 @@ def as_stored(folder: ChipFolder) -> Look:
 
     def look(position: int) -> tuple[Block, Label]:
         chip = folder.chips[position]
-        read = folder.read_image if chip.second is None else folder.read_dates
-        return read(chip), folder.read_label(chip)
+        return _pixels(folder, chip), folder.read_label(chip)
 
     return look
+
+
+def _pixels(folder: ChipFolder, chip: Chip) -> Block:
+    """Read what is shown of a chip: both images, unless the second is of another kind."""
+    if chip.second is not None:
+        try:
+            return folder.read_dates(chip)
+        except TrainingDataError:
+            if folder.reader.label is not NoLabel:
+                raise
+    return folder.read_image(chip)

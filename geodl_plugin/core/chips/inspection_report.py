@@ -70,7 +70,7 @@ def _figures(found: Survey) -> str:
     folder = found.folder
     values = {
         "chips": f"{len(folder.chips):,}",
-        "pixels a chip": f"{folder.width} × {folder.height}",
+        "pixels a chip" if len(found.shapes) < 2 else "pixels, most chips": _size(found),
         f"bands, {folder.dtype}": str(folder.band_count),
     }
     if folder.reader.label is not NoLabel:
@@ -79,6 +79,13 @@ def _figures(found: Survey) -> str:
         values["objects"] = f"{sum(found.objects.values()):,}"
     values["problems"] = f"{len(found.problems):,}"
     return figures(values)
+
+
+def _size(found: Survey) -> str:
+    """Return the size that most chips have; the definition's where none can be read."""
+    usual = found.shapes.most_common(1)
+    rows, cols = usual[0][0] if usual else (found.folder.height, found.folder.width)
+    return f"{cols} × {rows}"
 
 
 def _problem_parts(found: Survey) -> list[str]:

@@ -13,6 +13,7 @@ from ..geo.grid import GeoTransform
 from ..geo.rasterize import burn
 from ..geo.shapes import polygon_of_rings
 
+UNLABELLED = int(np.iinfo(np.int64).min)  # instead of the value of a class
 Rings = tuple[np.ndarray, ...]  # of one object, each (n, 2) pixels: outer rings and holes
 
 
@@ -31,9 +32,18 @@ class BoxLabel:
 
 @dataclass(frozen=True)
 class MaskLabel:
-    """A class value for every pixel: ``(rows, cols)``, 0 = background or not labelled."""
+    """A class value for every pixel: ``(rows, cols)``.
+
+    0 is the background, or what is not labelled; :data:`UNLABELLED` is no data of the label.
+    """
 
     values: np.ndarray
+
+    @property
+    def classes(self) -> list[int]:
+        """The class values that there are, ascending."""
+        known = (self.values != 0) & (self.values != UNLABELLED)
+        return np.unique(self.values[known]).tolist()
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ Inspection lists them all; training refuses with the sentence of the first that 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -100,16 +100,36 @@ def check_classes(folder: ChipFolder, schema: Schema) -> None:
         )
 
 
-def check_size(folder: ChipFolder) -> None:
+def common_side(shapes: Iterable[tuple[int, int]]) -> int:
+    """Return the side in pixels that three of four chips have at least.
+
+    Chips are of one size as a rule, and photos of many: the first one says nothing of the rest.
+
+    Args:
+        shapes: rows and columns of the chips.
+    """
+    sides = sorted(map(min, shapes))
+    return sides[len(sides) // 4]
+
+
+def check_size(folder: ChipFolder, shapes: Sequence[tuple[int, int]]) -> None:
     """Raise :class:`TrainingDataError` when the chips are smaller than a network sees.
 
     Those that are as large as their object are enlarged.
+
+    Args:
+        folder: of the chips.
+        shapes: rows and columns of those that can be read.
     """
-    if not folder.variable_size and min(folder.width, folder.height) < LEAST_SIDE:
-        raise TrainingDataError(
-            f"The chips of '{folder.path.name}' are {folder.width} by {folder.height} pixels. "
-            f"Networks need {LEAST_SIDE} at least: export larger ones."
-        )
+    if folder.variable_size or not shapes or common_side(shapes) >= LEAST_SIDE:
+        return
+    rows, cols = min(shapes, key=min)
+    some = "The" if len(set(shapes)) == 1 else "More than a quarter of the"
+    size = f"{cols} by {rows}" if len(set(shapes)) == 1 else f"less than {LEAST_SIDE}"
+    raise TrainingDataError(
+        f"{some} chips of '{folder.path.name}' are {size} pixels. "
+        f"Networks need {LEAST_SIDE} at least: export larger ones."
+    )
 
 
 def check_fit(chip: Chip, shape: tuple[int, int], label: Label) -> None:
@@ -137,10 +157,18 @@ def teachable(folder: ChipFolder) -> Schema:
     return Schema(tuple(each for each in folder.schema.classes if each.value or not masks))
 
 
-def folder_problems(folder: ChipFolder, labelled: int) -> Iterator[Problem]:
-    """Yield what is wrong with a folder as a whole, of which so many chips have a label."""
+def folder_problems(
+    folder: ChipFolder, labelled: int, shapes: Sequence[tuple[int, int]]
+) -> Iterator[Problem]:
+    """Yield what is wrong with a folder as a whole.
+
+    Args:
+        folder: of the chips.
+        labelled: how many chips have a label.
+        shapes: rows and columns of the chips.
+    """
     try:
-        check_size(folder)
+        check_size(folder, shapes)
     except TrainingDataError as error:
         yield fatal(Kind.SIZE, str(error))
     if folder.reader.label is NoLabel:
@@ -279,10 +307,9 @@ def duplicate(folder: ChipFolder, chip: Chip, first: Chip, same_label: bool) -> 
 
 
 def _mask_problems(folder: ChipFolder, place: str, label: MaskLabel) -> Iterator[Problem]:
-    values = np.unique(label.values).tolist()
-    if values == [0]:
+    if not label.values.any():
         yield _empty(place, "pixels with a class")
-    unknown = [value for value in values if value and folder.schema.by_value(value) is None]
+    unknown = [value for value in label.classes if folder.schema.by_value(value) is None]
     if unknown:
         shown = ", ".join(map(str, unknown[:5])) + (" …" if len(unknown) > 5 else "")
         yield warning(

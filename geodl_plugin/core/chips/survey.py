@@ -14,7 +14,16 @@ from ..progress import Phase, Progress
 from . import problems
 from .folder import ChipFolder
 from .formats import Chip
-from .labels import BoxLabel, ClassLabel, InstanceLabel, Label, MaskLabel, NoLabel, PanopticLabel
+from .labels import (
+    UNLABELLED,
+    BoxLabel,
+    ClassLabel,
+    InstanceLabel,
+    Label,
+    MaskLabel,
+    NoLabel,
+    PanopticLabel,
+)
 from .problems import Kind, Problem
 from .statistics import BandStatistics, Tally
 
@@ -78,6 +87,7 @@ class Survey:
     def _count_pixels(self, label: MaskLabel) -> set[int]:
         values, counts = np.unique(label.values, return_counts=True)
         found = dict(zip(values.tolist(), counts.tolist()))
+        found.pop(UNLABELLED, None)
         self.pixels.update(found)
         return {value for value in found if value}
 
@@ -129,17 +139,18 @@ class _Surveyor:
         found += problems.odd_ones(folder, Kind.DATA_TYPE, self.by_type)
         found += problems.labels_without_image(folder)
         labelled = sum(1 for each in self.result.classes if each)
-        found[:0] = problems.folder_problems(folder, labelled)
+        shapes = list(self.result.shapes.elements())
+        found[:0] = problems.folder_problems(folder, labelled, shapes)
         if folder.reader.label is not NoLabel:
             found += problems.few_samples(folder, self.result.samples)
         return self.result
 
     def _look_at(self, chip: Chip) -> None:
         block, label = self._image(chip), self._label(chip)
-        self._second(chip)
+        whole = self._second(chip)
         if block is not None:
             self._look_at_image(chip, block, label)
-        if block is None or label is None:
+        if block is None or label is None or not whole:
             self.result.classes.append(None)
             return
         shape = block.valid.shape
@@ -168,15 +179,24 @@ class _Surveyor:
                 self.result.problems.append(problems.fatal(kind, str(error)))
             return None
 
-    def _second(self, chip: Chip) -> None:
+    def _second(self, chip: Chip) -> bool:
+        """Return whether a second image, where there is one, can be used beside the first."""
         self.result.problems += problems.partner_problems(self.folder, chip, self.paired)
         if chip.second is None:
-            return
+            return True
         try:
-            with Raster.open(chip.second) as raster:
-                raster.read(raster.window)
-        except RasterError as error:
-            self.result.problems.append(problems.fatal(Kind.IMAGE, str(error)))
+            if self.folder.reader.label is NoLabel:  # it may be of another kind
+                with Raster.open(chip.second) as raster:
+                    raster.read(raster.window)
+            else:
+                self.folder.read_dates(chip)
+        except (RasterError, TrainingDataError) as error:
+            kind = Kind.BANDS if isinstance(error, BandCountError) else Kind.IMAGE
+            # What is wrong with the first image is told already.
+            if all(str(error) != each.sentence for each in self.result.problems):
+                self.result.problems.append(problems.fatal(kind, str(error)))
+            return False
+        return True
 
     def _look_at_image(self, chip: Chip, block: Block, label: Label | None) -> None:
         rows, cols = block.valid.shape

@@ -33,7 +33,9 @@ def build_module(
     network = build_network(spec)
     if fresh and preparation.pretrained is not None:
         names = preparation.schema.names
-        progress.info(transfer(network, spec, preparation.pretrained, names))
+        progress.info(
+            transfer(network, spec, preparation.pretrained, names, preparation.band_names)
+        )
     elif fresh and preparation.arranges_bands(options.weight_init_scheme):
         scheme, colours = options.weight_init_scheme, preparation.colours
         arrange_bands(network.encoder, spec.band_count, scheme, colours)

@@ -111,11 +111,11 @@ class ChipStore:
         if position in self._kept:
             return self._kept[position]
         chip = self.folder.chips[position]
-        block = self.folder.read_dates(chip) if self.dates else self.folder.read_image(chip)
+        read = self.folder.read_dates if self.dates else self.folder.read_image
+        block = read(chip, self.bands)
         label = self.folder.read_label(chip)
         check_fit(chip, block.valid.shape, label)
-        pixels = self._extract(block.pixels)
-        sample = make_sample(pixels, block.valid, label, self.class_values, self.outlines)
+        sample = make_sample(block.pixels, block.valid, label, self.class_values, self.outlines)
         if not self.background and sample.mask is not None:
             sample.mask[sample.mask == 0] = IGNORED
         self._facts[position] = ChipFacts.of(sample)
@@ -127,14 +127,6 @@ class ChipStore:
     def __getstate__(self) -> dict[str, Any]:
         """Return what a loading process is sent: what is known of the chips, not their pixels."""
         return {**self.__dict__, "_kept": {}, "_bytes": 0}
-
-    def _extract(self, pixels: np.ndarray) -> np.ndarray:
-        """Return the bands that the network takes, of each date."""
-        count = self.folder.band_count
-        if self.bands == tuple(range(count)):
-            return pixels
-        dates = range(0, len(pixels), count)
-        return pixels[[first + band for first in dates for band in self.bands]]
 
     def facts(self, position: int) -> ChipFacts:
         """Return what is known of a chip; it is read at most once for that."""

@@ -81,6 +81,10 @@ class Clashes:
         found[self.second[chosen[self.first]]] = True
         return found
 
+    def count_beside(self, chosen: np.ndarray) -> np.ndarray:
+        """Return with how many of the ``chosen`` ``(n,)`` each chip shares ground, ``(n,)``."""
+        return np.bincount(self.second[chosen[self.first]], minlength=self.count)
+
     def least_beside(self, values: np.ndarray, none: int) -> np.ndarray:
         """Return for each chip the least of the values ``(n,)`` of those it clashes with."""
         least = np.full(self.count, none, values.dtype)

@@ -162,7 +162,8 @@ def _declared(one: ChipFolder, other: ChipFolder) -> Iterator[tuple[str, str, st
     names = [each.band_names for each in (one, other)]
     if is_reordered(*names):  # bands of other names may be the same ones
         yield "the bands", ", ".join(names[0]), ", ".join(names[1])
-    for key in ("CropTileMode", "BlackenAroundFeature"):
+    # Pictures that have an up are not turned, and found objects are placed another way.
+    for key in ("CropTileMode", "BlackenAroundFeature", "ImageSpaceUsed"):
         told = [each.definition.get(key) for each in (one, other)]
         if None not in told:
             yield key, str(told[0]), str(told[1])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -23,6 +25,7 @@ from .split import crops_per_chip
 
 _LEAST_VISIBLE = 0.3  # share of a box that a crop must keep
 _LEAST_SIDE = 2.0  # pixels
+_SMALL_REST = 0.25  # of the side of a crop
 
 
 def crop_boxes(
@@ -39,6 +42,26 @@ def crop_boxes(
     keep = (sides >= _LEAST_SIDE).all(axis=1)
     keep &= np.prod(sides, axis=1) >= _LEAST_VISIBLE * full
     return clipped[keep], keep
+
+
+def side_by_side(length: int, side: int, rest: float = _SMALL_REST) -> list[tuple[int, int]]:
+    """Return where crops begin, and how many of their pixels the one before shows, too.
+
+    The last one is moved back so that it ends at the edge. A rest that is small beside a crop is
+    not worth one that shows the same again: half of it is left out at either end.
+
+    Args:
+        length: of the chip, in pixels.
+        side: of a crop.
+        rest: that is small, as a share of a crop.
+    """
+    count = max(math.ceil(length / side - rest), 1)
+    if count * side <= length:
+        margin = (length - count * side) // 2
+        return [(margin + index * side, 0) for index in range(count)]
+    starts = positions(length, side, side)
+    ends = [0, *(start + side for start in starts)]
+    return [(start, max(end - start, 0)) for start, end in zip(starts, ends)]
 
 
 class CropDataset(Dataset):
@@ -83,6 +106,8 @@ class CropDataset(Dataset):
         self.normalization = normalization
         self.augmentation = augmentation
         self.places: list[tuple[int, tuple[int, int] | None]] = []
+        # Of crops that lie side by side: rows and columns that the crop before shows, too.
+        self._seen: dict[int, tuple[int, int]] = {}
         for position in chosen:
             rows, cols = store.facts(position).shape
             if whole:
@@ -92,16 +117,25 @@ class CropDataset(Dataset):
             elif random:
                 self.places += [(position, None)] * crops_per_chip(rows, cols, side)
             else:
-                self.places += [
-                    (position, (col, row))
-                    for row in positions(rows, side, side)
-                    for col in positions(cols, side, side)
-                ]
+                # Where labels are incomplete the only ones may lie at the edge.
+                rest = _SMALL_REST if store.background else 0.0
+                starts = itertools.product(*(side_by_side(n, side, rest) for n in (rows, cols)))
+                for (row, seen_rows), (col, seen_cols) in starts:
+                    self._seen[len(self.places)] = (seen_rows, seen_cols)
+                    self.places.append((position, (col, row)))
 
     def __len__(self) -> int:
         return len(self.places)
 
     def __getitem__(self, index: int | Draw) -> tuple[Tensor, Any]:
+        image, target = self.whole_crop(index)
+        rows, cols = self._seen.get(index, (0, 0)) if isinstance(index, int) else (0, 0)
+        if (rows or cols) and isinstance(target, Tensor):
+            target[:rows], target[:, :cols] = IGNORED, IGNORED  # each pixel counts once
+        return image, target
+
+    def whole_crop(self, index: int | Draw) -> tuple[Tensor, Any]:
+        """Return image and target of a crop, of what the one before shows, too."""
         place, seed = index if isinstance(index, tuple) else (index, None)
         position, origin = self.places[place]
         sample = self.store[position]

@@ -199,7 +199,7 @@ def _keep(heap: list[Any], entry: tuple[float, float, int, _Answer]) -> None:
 
 
 def _example(validation: Any, preparation: Preparation, place: int, answer: _Answer) -> Example:
-    image, target = validation[place]
+    image, target = validation.whole_crop(place)
     position, origin = validation.places[place]
     normalization = preparation.normalization
     spread, shift = (

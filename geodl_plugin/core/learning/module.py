@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ..models.registry import Task
 from ..samples.schema import pixel_names
-from .losses import DEFAULT_LOSS, cross_entropy, labels_loss
+from .losses import DEFAULT_LOSS, IGNORED, cross_entropy, labels_loss
 from .metrics import ConfusionScores, DetectionScores, InstanceScores, LabelScores, Scores
 
 _LEAST_SCORE = 0.05  # of a detection, for the precision–recall curve
@@ -71,6 +71,10 @@ class LearningModule(pl.LightningModule):
         """Take the predictions of a validation batch into the scores."""
         raise NotImplementedError
 
+    def weight(self, images: Tensor, targets: Any) -> Tensor | int:
+        """Return how many chips a batch counts as in the mean loss."""
+        return len(images)
+
     # What all share
 
     def step_loss(self, batch: tuple[Tensor, Any]) -> tuple[Tensor, Any]:
@@ -83,7 +87,7 @@ class LearningModule(pl.LightningModule):
     def training_step(self, batch: tuple[Tensor, Any], index: int) -> Tensor:
         """Return the loss of a training batch."""
         loss, _ = self.step_loss(batch)
-        self.training_loss.add(loss, len(batch[0]))
+        self.training_loss.add(loss, self.weight(*batch))
         return loss
 
     def on_validation_epoch_start(self) -> None:
@@ -94,7 +98,7 @@ class LearningModule(pl.LightningModule):
     def validation_step(self, batch: tuple[Tensor, Any], index: int) -> None:
         """Take loss and predictions of a validation batch into account."""
         loss, answer = self.step_loss(batch)
-        self.validation_loss.add(loss, len(batch[0]))
+        self.validation_loss.add(loss, self.weight(*batch))
         self.collect(batch[0], answer, batch[1])
 
     def on_validation_epoch_end(self) -> None:
@@ -217,6 +221,10 @@ class PixelModule(LearningModule):
         answers = answer if isinstance(answer, list) else [answer]
         return torch.stack([self.criterion(each, targets.long()) for each in answers]).mean()
 
+    def weight(self, images: Tensor, targets: Tensor) -> Tensor:
+        # Where labels are incomplete, crops without any would count as ones without loss.
+        return (targets != IGNORED).sum() / targets[0].numel()
+
     def collect(self, images: Tensor, answer: Tensor, targets: Tensor) -> None:
         self.collector.update(numpy_of(answer.argmax(1)), numpy_of(targets))
 
@@ -293,18 +301,19 @@ class LossMean:
 
     def __init__(self) -> None:
         self._sums: list[Tensor] = []
-        self._count = 0
+        self._count: Tensor | int = 0
 
-    def add(self, loss: Tensor, count: int) -> None:
+    def add(self, loss: Tensor, count: Tensor | int) -> None:
         """Take the mean loss of a batch of so many chips into account."""
         self._sums.append(loss.detach().float() * count)
-        self._count += count
+        self._count = self._count + count
 
     def compute(self) -> float:
         """Return the mean, not a number when there is nothing to compute it from."""
         if not self._sums:
             return float("nan")
-        return float(torch.stack(self._sums).cpu().double().sum()) / self._count
+        total = float(torch.stack(self._sums).cpu().double().sum())
+        return total / (float(self._count) or 1.0)
 
 
 def numpy_of(tensor: Tensor) -> np.ndarray:

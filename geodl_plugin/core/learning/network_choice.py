@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from ..arguments import parse
 from ..chips.folder import ChipFolder
-from ..chips.problems import LEAST_SIDE, check_size
+from ..chips.problems import LEAST_SIDE, check_size, common_side
 from ..errors import InputError
 from ..models.registry import ModelType, NetworkSpec, Task, default_model_type, model_type
 from .options import TrainingOptions
+from .own_sizes import Shape, usual_side
 from .pretrained import Pretrained, refuse_other
 
 _DEFAULT_BACKBONE = TrainingOptions.backbone
@@ -75,7 +77,8 @@ def choose_network(
     band_count: int,
     class_count: int,
     sizes: np.ndarray,
-    whole_side: int = 0,
+    shapes: Sequence[Shape],
+    whole: bool = False,
 ) -> tuple[NetworkSpec, list[str]]:
     """Return the network's shape, and sentences for the user.
 
@@ -86,7 +89,8 @@ def choose_network(
         pretrained: a model to go on from.
         band_count, class_count: that the network takes and tells.
         sizes: of the objects, ``(n, 2)`` in pixels.
-        whole_side: to which chips of their own sizes are brought; 0 where chips are cut.
+        shapes: rows and columns of the chips.
+        whole: whether chips of their own sizes are brought to one side, and not cut.
 
     Raises:
         InputError: when an option does not fit the data or the model to go on from.
@@ -97,8 +101,9 @@ def choose_network(
             f"RESIZE_TO={resize_to} is not for {kind.name}, whose outlines would be coarse. "
             "Export larger or smaller chips instead."
         )
-    side, notes = _side(options, folder, bool(resize_to), whole_side)
-    arguments = _arguments(options, kind, pretrained, side)
+    side, notes = _side(options, folder, bool(resize_to), shapes, whole)
+    seen = resize_to or side
+    arguments = _arguments(options, kind, pretrained, seen)
     if pretrained is not None and arguments.get("sigmoid") and class_count > 1:
         arguments["sigmoid"] = False
         notes.append(
@@ -106,7 +111,6 @@ def choose_network(
             "last layer starts anew, without it."
         )
     if kind.complete is not None:
-        seen = resize_to or side
         arguments = kind.complete(arguments, sizes * (seen / side), seen)
         for name, text in _FITTED.items():
             if name in arguments:
@@ -160,7 +164,7 @@ def _unused_scheme(options: TrainingOptions, weights: str, band_count: int) -> l
 
 
 def _arguments(
-    options: TrainingOptions, kind: ModelType, pretrained: Pretrained | None, side: int
+    options: TrainingOptions, kind: ModelType, pretrained: Pretrained | None, seen: int
 ) -> dict[str, Any]:
     """Return the model type's arguments, those of the model to go on from where there is one.
 
@@ -173,33 +177,51 @@ def _arguments(
     known = {**kind.arguments, **pretrained.arguments, **habits}
     for name, value in parse(options.model_arguments, known).items():
         refuse_other(f"MODEL_ARGUMENTS {name}", value, pretrained, known[name])
-    if known.get("grids") and side != pretrained.chip_size:
-        # Their cells stay as large as they were, but are not larger than the chip.
-        share = side / pretrained.chip_size
+    if known.get("grids") and seen != pretrained.seen:
+        # To the network their cells stay as large as they were, but not larger than what it sees.
+        share = seen / pretrained.seen
         known["grids"] = [max(round(grid * share), 1) for grid in known["grids"]]
     return known
 
 
 def _side(
-    options: TrainingOptions, folder: ChipFolder, scaled: bool, whole_side: int
+    options: TrainingOptions,
+    folder: ChipFolder,
+    scaled: bool,
+    shapes: Sequence[Shape],
+    whole: bool,
 ) -> tuple[int, list[str]]:
     """Return the side of what the network sees: a multiple of 32, the chips' own by default.
 
     Where chips are scaled afterwards, any side will do.
     """
-    check_size(folder)
-    smallest = whole_side or min(folder.width, folder.height)
-    wanted = options.chip_size or smallest
-    notes = []
-    if wanted > smallest and not whole_side:
+    if not whole:
+        check_size(folder, shapes)
+    wanted = options.chip_size or (usual_side(shapes) if whole else common_side(shapes))
+    side = wanted if scaled else wanted // LEAST_SIDE * LEAST_SIDE
+    notes = [] if whole else _filled_up(side, shapes)
+    if side != wanted:
         notes.append(
-            f"CHIP_SIZE={wanted} is larger than the chips, {folder.width} by {folder.height} "
-            "pixels: the rest of what the network sees has no data. Export larger ones."
+            f"The network sees {side} by {side} pixels, the multiple of {LEAST_SIDE} below "
+            f"{wanted}."
         )
-    side = wanted // LEAST_SIDE * LEAST_SIDE
-    if side == wanted or scaled:
-        return wanted, notes
-    notes.append(
-        f"The network sees {side} by {side} pixels, the multiple of {LEAST_SIDE} below {wanted}."
-    )
     return side, notes
+
+
+def _filled_up(side: int, shapes: Sequence[Shape]) -> list[str]:
+    """Return a sentence where chips are smaller than what the network sees."""
+    sides = sorted(map(min, shapes))
+    small = sum(each < side for each in sides)
+    if small == len(sides):
+        rows, cols = max(shapes)
+        return [
+            f"CHIP_SIZE={side} is larger than the chips, {cols} by {rows} pixels: the rest of "
+            "what the network sees has no data. Export larger ones."
+        ]
+    if small:
+        return [
+            f"{small} of {len(sides)} training chips are smaller than the {side} pixels that the "
+            f"network sees, down to {sides[0]}: the rest of theirs has no data. CHIP_SIZE sets "
+            "another size."
+        ]
+    return []

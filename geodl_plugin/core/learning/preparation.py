@@ -22,10 +22,12 @@ from .collection import Collection, open_collection
 from .network_choice import choose_kind, choose_network
 from .normalization import Normalization, measure
 from .options import TrainingOptions
-from .own_sizes import of_own_sizes, usual_side
+from .own_sizes import of_own_sizes
 from .places import Places, find_places
 from .pretrained import Pretrained, read_pretrained
 from .split import Split, split_apart, split_chips
+
+_NAMED = 10  # classes in a sentence, at most
 
 
 @dataclass(frozen=True)
@@ -65,9 +67,14 @@ class Preparation:
         return self.store.bands
 
     @property
+    def band_names(self) -> tuple[str, ...]:
+        """Names of the bands that the network takes."""
+        return tuple(self.folder.band_names[band] for band in self.bands)
+
+    @property
     def colours(self) -> tuple[int, int, int]:
         """Which of the network's bands are red, green and blue."""
-        return colour_bands([self.folder.band_names[band] for band in self.bands])
+        return colour_bands(self.band_names)
 
     @property
     def several_labels(self) -> bool:
@@ -97,6 +104,8 @@ class Preparation:
         Args:
             scheme: as of :meth:`arranges_bands`.
         """
+        if self.pretrained is not None:
+            return self.spec.band_count > self.pretrained.band_count
         new = self.spec.band_count > 3 or scheme == "ALL_RANDOM"
         return new and self.arranges_bands(scheme)
 
@@ -129,16 +138,16 @@ def prepare(options: TrainingOptions, phase: Phase) -> Preparation:
     places = _places(store, collection, phase)
     split = _split(options, kind.task, store, places, outputs, collection)
     facts = [store.facts(position) for position in split.training]
-    amounts = sum((_padded(each.counts, len(outputs)) for each in facts), np.zeros(len(outputs)))
+    amounts = _amounts(store, split.training, len(outputs))
     if not amounts[-len(schema) :].any():  # there may be background before
         raise TrainingDataError(nothing_labelled(folder, len(facts) or len(folder.chips)))
     class_weights = weights_of(options.class_weights, amounts, outputs, kind.task)
     sizes = np.concatenate([each.sizes for each in facts])
     all_shapes = [store.facts(position).shape for position in range(len(folder.chips))]
     own_sizes = of_own_sizes(folder, kind.task, all_shapes)
-    side = usual_side([each.shape for each in facts]) if own_sizes else 0
+    shapes = [each.shape for each in facts]
     spec, notes = choose_network(
-        options, folder, kind, pretrained, len(bands), len(schema), sizes, side
+        options, folder, kind, pretrained, len(bands), len(schema), sizes, shapes, own_sizes
     )
     if class_weights is not None:
         weighed = ", ".join(f"{name} {w:.3g}" for name, w in zip(outputs, class_weights))
@@ -160,7 +169,14 @@ def prepare(options: TrainingOptions, phase: Phase) -> Preparation:
         augmentation=settings_of(
             options.augmentation, options.augmentation_parameters, folder.reference_system, looks
         ),
-        notes=(split.describe(), *collection.notes, *places.notes, *notes),
+        notes=(
+            split.describe(),
+            *_unused(options, split),
+            *_missing(store, split, schema, outputs),
+            *collection.notes,
+            *places.notes,
+            *notes,
+        ),
         class_weights=class_weights,
         pretrained=pretrained,
         own_sizes=own_sizes,
@@ -235,6 +251,51 @@ def _split(
     contents = np.array([_padded(facts[place].counts, len(outputs)) for place in used])
     share, seed = options.validation_percentage, options.seed
     return split_chips(there.bounds, share, seed, contents, there.clashes).of(used)
+
+
+def _amounts(store: ChipStore, chosen: Sequence[int], length: int) -> np.ndarray:
+    """Return how many pixels, objects or chips of each output ``(length,)`` some chips show."""
+    counts = (_padded(store.facts(position).counts, length) for position in chosen)
+    return sum(counts, np.zeros(length))
+
+
+def _unused(options: TrainingOptions, split: Split) -> Iterator[str]:
+    """Yield a sentence where the share of the chips that validate says nothing."""
+    share = options.validation_percentage
+    if split.by_user and share != TrainingOptions.validation_percentage:
+        yield (
+            f"VALIDATION_PERCENTAGE={share:g} is not used: the chips of the validation folder "
+            "validate."
+        )
+
+
+def _missing(
+    store: ChipStore, split: Split, schema: Schema, outputs: Sequence[str]
+) -> Iterator[str]:
+    """Yield sentences on classes that one side lacks, and on chips that have none."""
+    unused = len(store.folder.chips) - len({*split.training, *split.validation, *split.dropped})
+    if unused:
+        number = "1 chip shows" if unused == 1 else f"{unused} chips show"
+        yield f"{number} nothing that is learned, and no side has them."
+    trained, judged = (
+        _amounts(store, chosen, len(outputs))[-len(schema) :]
+        for chosen in (split.training, split.validation)
+    )
+    unknown = [name for name, amount in zip(schema.names, trained) if not amount]
+    if unknown:
+        yield (
+            f"No training chip shows {_some(unknown)}, which the model cannot learn. Label more, "
+            "or name in IGNORE_CLASSES what is not needed."
+        )
+    unjudged = [name for name, amount in zip(schema.names, judged) if not amount]
+    if unjudged and split.unseen:
+        yield f"No validation chip shows {_some(unjudged)}, of which the scores say nothing."
+
+
+def _some(names: Sequence[str]) -> str:
+    """Return a few of the names, for a sentence."""
+    few = ", ".join(f"'{name}'" for name in names[:_NAMED])
+    return f"{few} and {len(names) - _NAMED} more" if len(names) > _NAMED else few
 
 
 def _padded(counts: np.ndarray, length: int) -> np.ndarray:

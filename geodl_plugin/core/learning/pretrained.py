@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ..chips.folder import NUMBERED
 from ..errors import InputError, ModelError
 from ..models.registry import ModelType, NetworkSpec, build_network, model_type
 from ..packages.archive import open_package, peek_definition
@@ -32,6 +33,8 @@ class Pretrained:
         classes: names in the order of the network's indices.
         chip_size: side of what it saw, in pixels.
         resize_to: side of what its network saw inside, 0 the same.
+        band_count: how many bands it takes.
+        bands: their names; empty where they are not known.
     """
 
     model: str
@@ -42,6 +45,25 @@ class Pretrained:
     classes: tuple[str, ...]
     chip_size: int
     resize_to: int = 0
+    band_count: int = 3
+    bands: tuple[str, ...] = ()
+
+    @property
+    def seen(self) -> int:
+        """Side of what its network saw inside, in pixels."""
+        return self.resize_to or self.chip_size
+
+    def sources(self, names: Sequence[str]) -> list[int | None]:
+        """Return which of its bands those of other images are, by their names, none for others.
+
+        Names that only count the bands say nothing.
+        """
+        known = [each.strip().lower() for each in self.bands]
+        wanted = [each.strip().lower() for each in names]
+        return [
+            known.index(each) if each in known and not NUMBERED.fullmatch(each) else None
+            for each in wanted
+        ]
 
 
 def read_pretrained(model: str) -> Pretrained | None:
@@ -68,25 +90,40 @@ def read_pretrained(model: str) -> Pretrained | None:
         classes=definition.schema.names,
         chip_size=int(facts.get("chip_size") or definition.tile_size),
         resize_to=int(facts.get("resize_to") or 0),
+        band_count=definition.band_count,
+        bands=_bands(facts.get("band_names"), definition.extract_bands),
     )
 
 
+def _bands(names: Any, taken: Sequence[int]) -> tuple[str, ...]:
+    """Return the names of the bands that a network takes of images with bands of these names."""
+    known = names if isinstance(names, list) else []
+    return tuple(str(known[place]) for place in taken) if max(taken, default=0) < len(known) else ()
+
+
 def transfer(
-    network: nn.Module, spec: NetworkSpec, pretrained: Pretrained, classes: Sequence[str]
+    network: nn.Module,
+    spec: NetworkSpec,
+    pretrained: Pretrained,
+    classes: Sequence[str],
+    bands: Sequence[str],
 ) -> str:
     """Give a new network the weights of a trained one; return a sentence that tells what fitted.
 
-    Outputs of classes of the same name keep their weights, those of others start anew; a
-    first convolution for other bands gets repeated, rescaled bands.
+    Outputs of classes of the same name keep their weights, those of others start anew. In a
+    first convolution bands of the same name keep theirs, and others get repeated ones; all are
+    rescaled where there are more or fewer.
 
     Raises:
         ModelError: when the weights cannot be read or none of them fits.
     """
-    from ..models.networks.weights import repeat_bands
+    from ..models.networks.weights import first_convolution, repeat_bands
 
     weights = _moved(_weights_of(pretrained), _resized(pretrained), _resized(spec))
     own = network.state_dict()
     heads = {} if tuple(classes) == pretrained.classes else _heads(spec, own)
+    first, sources = first_convolution(network.encoder), pretrained.sources(bands)
+    seeing = next((f"{name}.weight" for name, each in network.named_modules() if each is first), "")
     fitting: dict[str, Tensor] = {}
     for name, target in own.items():
         value = weights.get(name)
@@ -94,6 +131,8 @@ def transfer(
             continue
         if name in heads:
             value = _rows(value, target, heads[name], pretrained.classes, classes, name)
+        elif name == seeing and len(sources) == target.shape[1]:
+            value = repeat_bands(value, target.shape[1], sources)
         elif value.dim() == 4 and value.shape != target.shape:
             value = repeat_bands(value, target.shape[1])
         if value is not None and value.shape == target.shape:
@@ -109,7 +148,15 @@ def transfer(
     return (
         f"The training goes on from '{pretrained.name}': {len(fitting)} of {len(own)} tensors "
         f"fit; classes it knows: {', '.join(known) or 'none'}; new: {', '.join(new) or 'none'}."
+        + _moved_bands(bands, sources)
     )
+
+
+def _moved_bands(names: Sequence[str], sources: Sequence[int | None]) -> str:
+    """Return a sentence on the bands that have another place in the model."""
+    moved = [name for place, name in enumerate(names) if sources[place] not in (None, place)]
+    told = f" Bands that have another place there keep their weights: {', '.join(moved)}."
+    return told if moved else ""
 
 
 def _weights_of(pretrained: Pretrained) -> dict[str, Tensor]:

@@ -14,7 +14,7 @@ from ..chips.contact_sheet import Look
 from ..chips.folder import open_folder
 from ..chips.inspect import InspectionOptions, finish, survey_of
 from ..chips.labels import BoxLabel, ClassLabel, InstanceLabel, Label, MaskLabel
-from ..chips.problems import LEAST_SIDE, check_size, teachable
+from ..chips.problems import LEAST_SIDE, check_size, common_side, teachable
 from ..chips.survey import Survey
 from ..geo.raster import Block
 from ..models.registry import Task, default_model_type
@@ -37,11 +37,12 @@ def run(options: InspectionOptions, progress: Progress) -> dict[str, Any]:
     """
     folder = open_folder(options.folder)
     kind = default_model_type(folder.format, all(chip.second for chip in folder.chips))
-    check_size(folder)
     settings = settings_of(
         options.augmentation, options.augmentation_parameters, folder.reference_system
     )
     found = survey_of(folder, progress)
+    if not _whole(found, kind.task):
+        check_size(folder, list(found.shapes.elements()))
     look = augmented(found, kind.task, options.seed, settings)
     return finish(options, found, look, _told(options.augmentation, settings, kind.task), progress)
 
@@ -59,6 +60,11 @@ def _told(augmentation: str, settings: Mapping[str, Any], task: Task) -> str:
     return told
 
 
+def _whole(found: Survey, task: Task) -> bool:
+    """Return whether a network sees each chip as a whole."""
+    return of_own_sizes(found.folder, task, list(found.shapes.elements()))
+
+
 def augmented(found: Survey, task: Task, seed: int, settings: Mapping[str, Any]) -> Look:
     """Return a function that cuts and augments a chip as a training does.
 
@@ -72,10 +78,8 @@ def augmented(found: Survey, task: Task, seed: int, settings: Mapping[str, Any])
     values = np.array(teachable(folder).values, np.int64)
     store = ChipStore(folder, values, task is Task.INSTANCES, task is Task.CHANGE)
     shapes = list(found.shapes.elements())
-    whole = of_own_sizes(folder, task, shapes)
-    side = min(folder.width, folder.height) // LEAST_SIDE * LEAST_SIDE
-    if whole:
-        side = usual_side(shapes)
+    whole = _whole(found, task)
+    side = usual_side(shapes) if whole else common_side(shapes) // LEAST_SIDE * LEAST_SIDE
     deviation = np.where(found.bands.deviation > 0, found.bands.deviation, 1.0)
     normalization = Normalization(tuple(found.bands.mean.tolist()), tuple(deviation.tolist()))
 

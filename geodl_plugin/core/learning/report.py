@@ -96,7 +96,7 @@ def _facts(outcome: Outcome) -> list[list[str]]:
     preparation, options = outcome.preparation, outcome.options
     spec, split = preparation.spec, preparation.split
     encoder, head = outcome.rates
-    bands = ", ".join(preparation.folder.band_names[band] for band in preparation.bands)
+    bands = ", ".join(preparation.band_names)
     arguments = ", ".join(f"{name}={value}" for name, value in spec.arguments.items())
     return [
         ["Model type", _network(preparation)],
@@ -106,7 +106,7 @@ def _facts(outcome: Outcome) -> list[list[str]]:
         ["Bands", f"{spec.band_count}: {bands} ({preparation.folder.dtype})"],
         ["Classes", str(preparation.schema)],
         ["Ignored classes", options.ignore_classes or "none"],
-        ["Chip size", f"{spec.chip_size} pixels"],
+        ["Chip size", _chip_size(preparation)],
         [
             "Chips",
             f"{len(split.training)} for training, {len(split.validation)} for validation, "
@@ -120,6 +120,12 @@ def _facts(outcome: Outcome) -> list[list[str]]:
         ["Seed", str(options.seed)],
         ["Time", f"{duration(outcome.seconds)} on {outcome.hardware}"],
     ]
+
+
+def _chip_size(preparation: Preparation) -> str:
+    spec = preparation.spec
+    inside = f", scaled to {spec.resize_to} for the network" if spec.resize_to else ""
+    return f"{spec.chip_size} pixels{inside}"
 
 
 def _augmentation(options: TrainingOptions, preparation: Preparation) -> str:

@@ -69,8 +69,9 @@ def split_chips(
 
     Whole blocks of the map, about three chips wide, are drawn at random until the share is
     reached; training chips that overlap a drawn one are left out. Of several draws the one
-    counts whose chips hold most nearly what all chips do, and that leaves most to train on; but
-    first one that leaves no class without a training chip.
+    counts whose chips hold most nearly what all chips do, and that leaves most to train on. No
+    class is left without a training chip: half of its chips come back, which costs, and where
+    that leaves none to validate, all train and validate.
 
     Args:
         footprints: map bounds ``(n, 4)`` as xmin, ymin, xmax, ymax.
@@ -88,8 +89,15 @@ def split_chips(
     random = np.random.default_rng(seed)
     draws = [_draw(clashes, _in_blocks(bounds, random), wanted) for _ in range(_DRAWS)]
     held = np.zeros((count, 0)) if contents is None else np.asarray(contents, float)
-    clean = [draw for draw in draws if draw]
-    return min(clean, key=lambda each: _cost(each, held), default=_seen(count))
+    best, least = _seen(count), math.inf
+    for draw in filter(None, draws):
+        found = _with_all_classes(draw, clashes, held)
+        if found is None:
+            continue
+        cost = _cost(found, held) + 1 - len(found.validation) / len(draw.validation)
+        if cost < least:
+            best, least = found, cost
+    return best
 
 
 def split_apart(clashes: Clashes, validation: Sequence[int]) -> Split:
@@ -109,8 +117,32 @@ def split_apart(clashes: Clashes, validation: Sequence[int]) -> Split:
     return Split(training, validating, dropped, by_user=True)
 
 
-def _cost(split: Split, contents: np.ndarray) -> tuple[int, float]:
-    """Return how many classes no training chip has, and what else is bad about a split.
+def _with_all_classes(split: Split, clashes: Clashes, contents: np.ndarray) -> Split | None:
+    """Return the split with training chips of every class, none if that leaves no others.
+
+    A class may lie in one place only, as a stand of trees does, which validates as a whole.
+    """
+    holds = contents > 0
+    trains, validates = np.zeros((2, len(contents)), bool)
+    trains[list(split.training)], validates[list(split.validation)] = True, True
+    for own in holds[:, holds.any(axis=0) & ~holds[trains].any(axis=0)].T:
+        if (own & trains).any():  # since others came back
+            continue
+        had = int((own & validates).sum())
+        while not (own & trains).any() or 2 * (own & validates).sum() > had:
+            # Some only lie beside those that validate.
+            left = own & validates if had else own
+            place = np.argmin(np.where(left, clashes.count_beside(validates), len(own)))
+            back = np.arange(len(own)) == place
+            validates &= ~back & ~clashes.beside(back)
+            trains = ~validates & ~clashes.beside(validates)
+    if not validates.any():
+        return None
+    return Split(*map(_positions, (trains, validates, ~trains & ~validates)))
+
+
+def _cost(split: Split, contents: np.ndarray) -> float:
+    """Return what is bad about a split.
 
     That is how unlike the whole the validation chips are, and how many chips are lost. The first
     is the mean over the classes of the difference in their amount a chip, relative to that of
@@ -121,16 +153,16 @@ def _cost(split: Split, contents: np.ndarray) -> tuple[int, float]:
     own = contents[list(split.validation)].mean(axis=0)
     met = whole > 0
     if not met.any():
-        return 0, lost
+        return lost
     unlike = np.minimum(np.abs(own[met] - whole[met]) / whole[met], 1.0).mean()
-    taught = contents[list(split.training)].any(axis=0)
-    return int((met & ~taught).sum()), lost + float(unlike)
+    return lost + float(unlike)
 
 
 def _draw(clashes: Clashes, order: np.ndarray, wanted: int) -> Split | None:
     """Return the split that validates the first chips of ``order``, none if it is not clean.
 
-    Where chips overlap a lot, fewer validate, so that something is left to train on.
+    Where chips overlap a lot, fewer validate, so that something is left to train on: as many as
+    validate, or as the share leaves.
     """
     count = len(order)
     rank = np.empty(count, np.int64)
@@ -138,7 +170,8 @@ def _draw(clashes: Clashes, order: np.ndarray, wanted: int) -> Split | None:
     # A chip trains as long as neither it nor one that it clashes with validates.
     until = np.minimum(rank, clashes.least_beside(rank, count))
     training = count - np.searchsorted(np.sort(until), np.arange(wanted + 1))
-    clean = np.flatnonzero(training[1:] >= np.arange(1, wanted + 1))
+    needed = np.minimum(np.arange(1, wanted + 1), count - wanted)
+    clean = np.flatnonzero(training[1:] >= needed)
     if not len(clean):
         return None
     size = int(clean[-1]) + 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import lightning.pytorch as pl
@@ -79,14 +80,8 @@ def _fit(
         pl.seed_everything(options.seed, workers=True, verbose=False)
         return build_module(options, preparation, fresh, progress)
 
-    first = options.freeze_until()
-    if not preparation.encoder_knows and first != 1:
-        progress.info("The encoder starts from random weights, so all layers train from the start.")
-    elif first > options.max_epochs:
-        progress.info(
-            f"The encoder rests in all epochs, for FREEZE={first} is above "
-            f"MAX_EPOCHS={options.max_epochs}."
-        )
+    for sentence in _of_the_encoder(options, preparation):
+        progress.info(sentence)
     fitting = Fitting(options, preparation, hardware, progress, make_module, interrupted)
     try:
         fitted = fitting.run()
@@ -102,6 +97,26 @@ def _fit(
     except HopelessError:
         discard(options.output)
         raise
+
+
+def _of_the_encoder(options: TrainingOptions, preparation: Preparation) -> Iterator[str]:
+    """Yield sentences on options that do not say what the encoder does."""
+    first, rates = options.freeze_until(), options.rates()
+    if not preparation.encoder_knows:
+        if first != 1:
+            yield "The encoder starts from random weights, so all layers train from the start."
+        return
+    if first > options.max_epochs:
+        yield (
+            f"The encoder rests in all epochs, for FREEZE={first} is above "
+            f"MAX_EPOCHS={options.max_epochs}."
+        )
+    rests = not 0 < first <= options.max_epochs
+    if rests and len(rates) == 2 and not preparation.has_new_bands(options.weight_init_scheme):
+        yield (
+            f"The rate of the encoder, {rates[0]:g}, is not used, for with FREEZE={options.freeze} "
+            "it rests. Set FREEZE=false to train it."
+        )
 
 
 def _outcome(

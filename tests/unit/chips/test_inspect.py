@@ -177,6 +177,33 @@ def test_a_planted_problem_of_masks_is_found(tiles, plant):
     assert [each for each in kinds(tiles) if each[0] is not Kind.FEW] == [expected]
 
 
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [({"bands": 4}, (Kind.BANDS, True)), ({"side": 96}, (Kind.IMAGE, True)), ({}, None)],
+)
+def test_a_second_image_that_does_not_fit_the_first_is_found(tiles, tmp_path, more, expected):
+    for chip in open_folder(tiles).chips:
+        image(tiles / "images2" / f"{chip.name}.tif")
+    image(tiles / "images2" / "3.tif", **more)
+    found = [each for each in kinds(tiles) if each[0] is not Kind.FEW]
+    assert found == ([expected] if expected else [])
+    report = tmp_path / "report.html"
+    inspect(InspectionOptions(str(tiles), str(report)), Progress())
+    shown = report.read_text(encoding="utf-8").count("<figure>")
+    assert shown == len(open_folder(tiles).chips) - bool(expected)
+
+
+def test_second_images_of_another_kind_are_no_problem(tmp_path):
+    """Tiles without labels may show anything beside the image, a height for example."""
+    for number in range(3):
+        image(tmp_path / "images" / f"{number}.tif", seed=number)
+        image(tmp_path / "images2" / f"{number}.tif", seed=number, bands=1)
+    describe(tmp_path, "Export_Tiles")
+    report = tmp_path / "report.html"
+    assert inspect(InspectionOptions(str(tmp_path), str(report)), Progress())["problems"] == 0
+    assert report.read_text(encoding="utf-8").count('viewBox="0 0 64 64"') == 3
+
+
 def test_a_duplicate_says_whether_the_labels_agree(voc):
     image(voc / "images" / "3.tif", seed=5)
     assert "contradict" not in find_problems(open_folder(voc))[0].sentence

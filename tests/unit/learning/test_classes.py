@@ -162,11 +162,32 @@ def test_chips_without_a_label_that_is_learned_have_no_side(make_folder):
     assert sorted(split.training + split.validation) == list(range(8))
 
 
-def test_chips_of_ignored_classes_have_no_side(make_folder):
+def test_chips_of_ignored_classes_have_no_side_and_are_told(make_folder):
     folder = make_folder("Labeled_Tiles", values=(1, 2, 3), count=12)
-    split = prepared(folder, ignore_classes="class 2").split
+    found = prepared(folder, ignore_classes="class 2")
+    split = found.split
     used = sorted(split.training + split.validation + split.dropped)
     assert used == [place for place in range(12) if place % 3 != 1]
+    assert any(note.startswith("4 chips show nothing that is learned") for note in found.notes)
+
+
+def test_classes_that_a_side_lacks_are_told(make_folder):
+    folder = make_folder("Labeled_Tiles", values=(1, 2, 3), count=4)
+    (folder / "validation").mkdir()
+    for part in ("images", "labels"):
+        (folder / "validation" / part).mkdir()
+        (folder / part / f"{2:09d}.{'tif' if part == 'images' else 'xml'}").rename(
+            folder / "validation" / part / f"{2:09d}.{'tif' if part == 'images' else 'xml'}"
+        )
+    (folder / "validation" / "esri_model_definition.emd").write_bytes(
+        (folder / "esri_model_definition.emd").read_bytes()
+    )
+    notes = prepared(folder).notes
+    assert any(each.startswith("No training chip shows 'class 3', which") for each in notes)
+    assert any(each.startswith("No validation chip shows 'class 1', 'class 2', ") for each in notes)
+    assert not any("nothing that is learned" in each for each in notes)
+    alike = prepared(make_folder("Labeled_Tiles", values=(1, 2), name="alike", count=30)).notes
+    assert not any("chip shows" in each or "chips show" in each for each in alike)
 
 
 def test_boxes_of_ignored_classes_are_left_out(make_folder):

@@ -54,6 +54,8 @@ def test_a_validation_folder_validates(make_folder, tmp_path):
     other = make_folder("Labeled_Tiles", values=(1, 2), name="two")
     (tmp_path / "Validation").symlink_to(one / "validation")
     assert open_collection(f"{other};{tmp_path / 'Validation'}").validation == (6, 7)
+    notes = prepared(str(one), validation_percentage=30).notes
+    assert any(note.startswith("VALIDATION_PERCENTAGE=30 is not used") for note in notes)
 
 
 @pytest.mark.parametrize("data_format", ["YOLO", "COCO", "Classified_Tiles"])
@@ -200,6 +202,11 @@ def test_folders_that_do_not_fit_are_one_sentence(make_folder, more, sentence):
             {"BlackenAroundFeature": True},
             "has BlackenAroundFeature False, but '.*two' has True",
         ),
+        (
+            {"ImageSpaceUsed": "MAP_SPACE"},
+            {"ImageSpaceUsed": "PIXEL_SPACE"},
+            "has ImageSpaceUsed MAP_SPACE, but '.*two' has PIXEL_SPACE",
+        ),
     ],
 )
 def test_what_pixels_do_not_show_must_be_alike(make_folder, one, two, sentence):
@@ -275,6 +282,19 @@ def test_the_network_learns_from_the_chosen_bands(make_folder, tmp_path):
     with open_package(result["model"]) as package:
         assert package.definition.extract_bands == (4, 1)
         assert package.definition.geodl["image_bands"] == 5
+
+
+@pytest.mark.parametrize("pairs", [False, True])
+def test_a_band_that_is_left_out_takes_no_data_away(make_folder, pairs):
+    folder = make_folder("Classified_Tiles", bands=3, dtype="float32", pairs=pairs)
+    for path in folder.glob("images*/*.tif"):
+        dataset = gdal.Open(str(path), gdal.GA_Update)
+        band = dataset.GetRasterBand(3)
+        band.WriteArray(band.ReadAsArray() * float("nan"))
+        del band, dataset
+    found = prepared(folder, extract_bands="0;1")
+    assert found.store[0].valid.all() and found.store[0].pixels.any()
+    assert min(found.normalization.std) > 5 and found.split.training
 
 
 def first_weights(scheme, colours, bands=5, made_for=3):

@@ -9,9 +9,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from osgeo import gdal
 from torchvision.tv_tensors import BoundingBoxes, Image, Mask
 
 from geodl_plugin.core.chips.folder import open_folder
+from geodl_plugin.core.chips.problems import Kind
+from geodl_plugin.core.chips.survey import survey
 from geodl_plugin.core.learning import chip_store
 from geodl_plugin.core.learning.augment import Turns, make_augmentation
 from geodl_plugin.core.learning.augmentation_settings import settings_of
@@ -54,6 +57,28 @@ def test_chips_arrive_normalised_with_their_labels(make_folder, bands, dtype, in
         assert (images[:, :, :8, :8] == 0).all() and (masks[:, :8, :8] == IGNORED).all()
 
 
+@pytest.mark.parametrize("nodata", [255, 0])
+def test_no_data_of_a_mask_is_no_label(make_folder, nodata):
+    """It was taught as background; a no-data value of 0 is the format's own word for it."""
+    folder = make_folder("Classified_Tiles", values=(7, 42), count=1)
+    path = folder / "labels" / "000000000.tif"
+    mask = gdal.Open(str(path), gdal.GA_Update)
+    values = mask.ReadAsArray()
+    values[:5] = nodata
+    mask.GetRasterBand(1).WriteArray(values)
+    mask.GetRasterBand(1).SetNoDataValue(nodata)
+    del mask
+    opened = open_folder(folder)
+    wanted = mask_indices(np.where(values == 255, -5, values), VALUES)
+    store = ChipStore(opened, VALUES)
+    assert (store[0].mask == wanted).all() and (wanted == IGNORED).any() == (nodata == 255)
+    found = survey(opened, Phase(Progress(), "", 1, ""))
+    assert not any(each.kind is Kind.UNKNOWN_CLASS for each in found.problems)
+    assert set(found.pixels) == {0, 7, 42} and found.classes == [(7, 42)]
+    (folder / "esri_model_definition.emd").unlink()
+    assert open_folder(folder).schema.values == (7, 42)
+
+
 def test_constant_and_empty_bands_have_a_spread_of_one():
     flat = np.full((2, 4, 4), 9.0)
     assert measure([(flat, np.ones((4, 4), bool))]).std == (1.0, 1.0)
@@ -89,6 +114,27 @@ def test_large_chips_are_cropped_and_small_ones_filled(make_folder):
     image, target = CropDataset(store, [0], 128, plain)[0]
     assert image.shape == (3, 128, 128) and (image[:, 96:] == 0).all()
     assert target["boxes"].shape == (1, 4) and target["labels"].tolist() == [0]
+
+
+@pytest.mark.parametrize(("side", "crops"), [(64, 1), (79, 1), (80, 1), (90, 4), (128, 4), (40, 1)])
+def test_validation_counts_no_pixel_twice(make_folder, side, crops):
+    """Chips of no multiple of 32 pixels were judged four times: a little rest is left out."""
+    folder = open_folder(make_folder("Classified_Tiles", side=side, count=1))
+    store = ChipStore(folder, folder.schema.values)
+    data = CropDataset(store, [0], 64, Normalization((0.0,) * 3, (1.0,) * 3))
+    assert len(data) == crops
+    told = np.zeros((side, side), int)
+    for (_, (col, row)), (image, mask) in zip(data.places, (data[index] for index in range(crops))):
+        rows, cols = np.nonzero(mask.numpy() != IGNORED)
+        told[rows + row, cols + col] += 1
+        assert (mask.numpy()[rows, cols] == store[0].mask[rows + row, cols + col]).all()
+        assert (image[:, rows, cols] == store[0].pixels[:, rows + row, cols + col]).all()
+    incomplete = ChipStore(folder, folder.schema.values, background=False)
+    whole = CropDataset(incomplete, [0], 64, Normalization((0.0,) * 3, (1.0,) * 3))
+    known = sum(int((mask != IGNORED).sum()) for _, mask in (whole[i] for i in range(len(whole))))
+    assert known == (store[0].mask > 0).sum()
+    inner = told if crops > 1 or side < 64 else told[(side - 64) // 2 :][:64, (side - 64) // 2 :]
+    assert told.max() == 1 and inner[:, :64].all()
 
 
 @settings(max_examples=40, deadline=None)

@@ -132,6 +132,8 @@ def test_the_order_is_that_of_the_epoch_and_shared_by_processes():
 class OneChip:
     """A store of one chip with a bright square that is its object and its class."""
 
+    background = True
+
     def __init__(self, kind: str) -> None:
         pixels = np.zeros((2, 64, 64), np.float32)
         pixels[:, 24:40, 20:44] = 1

@@ -9,6 +9,7 @@ import torch
 
 from geodl_plugin.core.learning.batches import make_datasets
 from geodl_plugin.core.learning.dataset import collate
+from geodl_plugin.core.learning.losses import IGNORED
 from geodl_plugin.core.learning.module import MODULES, LossMean, PixelModule, freeze
 from geodl_plugin.core.learning.options import TrainingOptions
 from geodl_plugin.core.learning.preparation import prepare
@@ -58,6 +59,22 @@ def test_a_last_batch_of_one_chip_weighs_as_one():
     assert module.validation_loss.compute() == pytest.approx(wanted, rel=1e-5)
     assert module.training_loss.compute() == pytest.approx(wanted, rel=1e-5)
     assert math.isnan(LossMean().compute())
+
+
+def test_chips_without_a_label_do_not_lower_the_loss():
+    """Where labels are incomplete, most crops of large chips have none."""
+    torch.manual_seed(1)
+    module = PixelModule(torch.nn.Conv2d(2, 3, 1), ["a", "b"], (1e-3, 1e-3))
+    images, targets = torch.randn(6, 2, 4, 4), torch.randint(0, 3, (6, 4, 4))
+    targets[1:] = IGNORED
+    targets[0, 1:] = IGNORED
+    module.on_validation_epoch_start()
+    for part in (slice(0, 2), slice(2, 4), slice(4, 6)):
+        module.validation_step((images[part], targets[part]), 0)
+    wanted = float(module.step_loss((images[:1], targets[:1]))[0].detach())
+    assert module.validation_loss.compute() == pytest.approx(wanted, rel=1e-5)
+    module.training_step((images[2:], targets[2:]), 0)
+    assert module.training_loss.compute() == 0
 
 
 def test_a_frozen_encoder_rests_with_its_statistics():

@@ -14,7 +14,7 @@ from geodl_plugin.core.chips.export import export_chips
 from geodl_plugin.core.chips.folder import open_folder
 from geodl_plugin.core.chips.inspect import InspectionOptions
 from geodl_plugin.core.chips.options import ExportOptions
-from geodl_plugin.core.chips.survey import find_problems
+from geodl_plugin.core.chips.survey import find_problems, survey
 from geodl_plugin.core.geo.crs import spatial_reference
 from geodl_plugin.core.geo.grid import GeoTransform
 from geodl_plugin.core.geo.raster import Raster
@@ -25,8 +25,10 @@ from geodl_plugin.core.geo.vector_writer import VectorWriter
 from geodl_plugin.core.inference.crops import CropReader, WholeReader, subjects, whole_subjects
 from geodl_plugin.core.inference.model import BOUNDING_BOX, read_model
 from geodl_plugin.core.inference.object_answers import fit
+from geodl_plugin.core.learning.augmentation_settings import settings_of
 from geodl_plugin.core.learning.batches import make_datasets
 from geodl_plugin.core.learning.preparation import Preparation, prepare
+from geodl_plugin.core.learning.preview import augmented
 from geodl_plugin.core.learning.preview import run as inspect
 from geodl_plugin.core.learning.train import train
 from geodl_plugin.core.models.registry import Task
@@ -154,6 +156,33 @@ def test_an_object_is_zoomed_in_its_middle(objects):
     part = np.s_[..., top : top + rows // 2, left : left + cols // 2]
     middle = preparation.normalization.apply(sample.pixels[part], sample.valid[part])
     assert np.array_equal(training[0][0].numpy(), fit(middle, 96))
+
+
+@pytest.mark.parametrize(
+    ("sides", "seen", "note"),
+    [
+        ([40, 256, 256, 320], 256, "1 of 4 training chips are smaller than the 256 pixels"),
+        ([256, 40, 40, 40], 32, "the multiple of 32 below 40"),
+        ([20, 128, 128, 128, 128], 128, "down to 20"),
+    ],
+)
+def test_the_first_photo_says_nothing_of_the_others(tmp_path, sides, seen, note):
+    """The side that the network sees is that of most of them, and what lacks is told."""
+    folder = tmp_path / "photos"
+    (folder / "images").mkdir(parents=True)
+    (folder / "labels").mkdir()
+    (folder / "data.yaml").write_text("names: [car, bus]")
+    for place, side in enumerate(sides):
+        pixels = np.full((side, side + 9, 3), 100, np.uint8)
+        Image.fromarray(pixels).save(folder / "images" / f"{place}.png")
+        (folder / "labels" / f"{place}.txt").write_text("0 0.5 0.5 0.4 0.4\n")
+    preparation = prepared(folder, validation_percentage=0)
+    assert preparation.spec.chip_size == seen
+    assert note in " ".join(preparation.notes)
+    found = survey(open_folder(folder), Phase(Progress(), "", 1, ""))
+    assert not found.fatal
+    block, _ = augmented(found, Task.DETECTION, 0, settings_of("NONE", "", "MAP_SPACE"))(3)
+    assert block.valid.shape == (seen, seen)
 
 
 def test_chips_of_a_fixed_size_are_still_cut(make_folder):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,7 @@ from geodl_plugin.core.learning.pretrained import (
 )
 from geodl_plugin.core.learning.train import train
 from geodl_plugin.core.models.networks.backbones import build_pyramid
+from geodl_plugin.core.models.networks.weights import first_convolution
 from geodl_plugin.core.models.registry import Task, model_type
 from geodl_plugin.core.packages.archive import open_package, write_package
 from geodl_plugin.core.packages.definition import ModelDefinition
@@ -119,6 +121,40 @@ def test_other_bands_are_adapted(make_folder, tmp_path):
     assert torch.allclose(new[name][:, 3], old[name][:, 0] * 3 / 4, atol=1e-5)
 
 
+def named(folder, names):
+    """Return a folder whose bands have names."""
+    file = folder / "esri_model_definition.emd"
+    content = json.loads(file.read_text(encoding="utf-8"))
+    content["InputRastersProps"] = {"BandNames": list(names)}
+    file.write_text(json.dumps(content), encoding="utf-8")
+    return folder
+
+
+@pytest.mark.usefixtures("no_report")
+@pytest.mark.parametrize(
+    ("names", "sources", "told"),
+    [
+        (("Blue", "GREEN", "Red"), (2, 1, 0), "keep their weights: Blue, Red."),
+        (("NIR", "Red", "Green", "Blue"), (0, 0, 1, 2), "keep their weights: Red, Green, Blue."),
+        (("Blue", "Green"), (2, 1), "keep their weights: Blue."),
+        (("Band_3", "Band_2", "Band_1"), (0, 1, 2), ""),
+    ],
+)
+def test_bands_keep_their_weights_by_their_names(make_folder, tmp_path, names, sources, told):
+    first = named(
+        make_folder("Labeled_Tiles", values=(1, 2), name="first"), ("red", "green", "blue")
+    )
+    model = train(options(first, tmp_path / "first_model", **TINY), Progress())["model"]
+    more = {"bands": len(names), "name": "second", "values": (1, 2)}
+    second = named(make_folder("Labeled_Tiles", **more), names)
+    module, said = begun(second, tmp_path / "x", pretrained_model=model)
+    old = next(v for n, v in weights_of(model, tmp_path / "o").items() if "conv_stem.weight" in n)
+    new = first_convolution(module.network.encoder).weight
+    assert torch.allclose(new, old[:, list(sources)] * 3 / len(names))
+    assert bool(module.restless) == (len(names) > 3)
+    assert any(text.endswith(told or "new: none.") for text in said if "goes on from" in text)
+
+
 def begun(folder, output, **more):
     """Return the module that a training starts from, and what was said."""
     wanted, progress = (
@@ -173,6 +209,21 @@ def test_a_grid_keeps_a_cell_on_smaller_chips(make_folder, tmp_path, grids):
     assert answer["scores"].shape[1] == len(grids)
 
 
+@pytest.mark.parametrize(
+    ("before", "side", "resize_to", "grid"), [(64, 32, 0, 4), (0, 64, 128, 8), (64, 64, 128, 8)]
+)
+def test_a_cell_is_as_large_inside_as_it_was(make_folder, tmp_path, before, side, resize_to, grid):
+    wanted = {"model_type": "SSD", "model_arguments": "grids=[4]", "resize_to": before}
+    first = trained(make_folder, tmp_path, "PASCAL_VOC_rectangles", **wanted)["model"]
+    old = weights_of(first, tmp_path / "o")
+    other = make_folder("PASCAL_VOC_rectangles", count=4, side=side, values=(1, 2, 3), name="other")
+    more = {"pretrained_model": first, "resize_to": resize_to}
+    module, _ = begun(other, tmp_path / "x", **more)
+    inner = getattr(module.network, "network", module.network)
+    assert inner.grids == [grid] and inner.strides == [16]
+    assert all(torch.equal(value, old[name]) for name, value in inner.state_dict().items())
+
+
 def test_weights_for_four_bands_start_a_network_of_four(make_folder, tmp_path):
     made = build_pyramid(TINY["backbone"], 4, 64, "none").network
     path = tmp_path / "four.safetensors"
@@ -192,7 +243,9 @@ def test_habits_of_the_training_are_not_those_of_the_model(make_folder, tmp_path
     opened = open_folder(folder)
     for text, wanted in (("", (False, False)), ("oversample=true", (False, True))):
         chosen = options(folder, tmp_path / "x", backbone="resnet34", model_arguments=text)
-        spec, _ = choose_network(chosen, opened, first.kind, first, 3, 2, np.zeros((0, 2)))
+        spec, _ = choose_network(
+            chosen, opened, first.kind, first, 3, 2, np.zeros((0, 2)), [(64, 64)]
+        )
         assert (spec.arguments["mixup"], spec.arguments["oversample"]) == wanted
 
 
@@ -227,6 +280,8 @@ def test_chips_are_resized_inside_the_network(make_folder, tmp_path, data_format
         model = read_model(package.definition, task)
         network = load_network(model, package).eval()
     assert model.chip_size == 48 and network.fixed_tile == 48
+    report = Path(result["report"]).read_text(encoding="utf-8")
+    assert "48 pixels, scaled to 96 for the network" in report
     with torch.no_grad():
         answer = network(torch.zeros(1, 3, 48, 48))
     if task is Task.PIXELS:

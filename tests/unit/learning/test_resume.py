@@ -168,6 +168,23 @@ def test_an_encoder_that_would_train_after_the_last_epoch_is_told(make_folder, t
     assert (told in recorder.notes) == (freeze == "2")
 
 
+@pytest.mark.usefixtures("no_report")
+@pytest.mark.parametrize(
+    ("freeze", "rate", "told"),
+    [("true", "1e-5,1e-3", True), ("2", "1e-5,1e-3", True), ("1", "1e-5,1e-3", False)]
+    + [("true", "1e-3", False)],
+)
+def test_a_rate_of_an_encoder_that_rests_is_told(make_folder, tmp_path, freeze, rate, told):
+    made = build_pyramid(TINY["backbone"], 3, 32, "none").network.state_dict()
+    save_file(made, tmp_path / "made.safetensors")
+    folder = make_folder("Labeled_Tiles", values=(1, 2), side=32, count=4)
+    more = {**TINY, "weights": str(tmp_path / "made.safetensors"), "freeze": freeze}
+    recorder = Recorder()
+    chosen = {**more, "max_epochs": 1, "learning_rate": rate}
+    train(options(folder, tmp_path / "out", **chosen), recorder)
+    assert any("rate of the encoder, 1e-05, is not used" in each for each in recorder.notes) == told
+
+
 RCNN = "rpn_batch_size_per_image=16;box_batch_size_per_image=8;box_detections_per_img=10"
 CLASSIFIER = {"model_type": "FEATURE_CLASSIFIER"}
 DRAWN = {

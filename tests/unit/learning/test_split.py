@@ -26,7 +26,7 @@ def share_ground(one: np.ndarray, other: np.ndarray, tolerance: float) -> bool:
     columns=st.integers(1, 9),
     rows=st.integers(1, 9),
     overlap=st.sampled_from([1.0, 0.5, 0.75, 0.1]),
-    percentage=st.sampled_from([5, 10, 20, 50]),
+    percentage=st.sampled_from([5, 10, 20, 50, 80]),
     scale=st.sampled_from([25.6, 5.4e-4, 3000.0]),
     seed=st.integers(0, 99),
 )
@@ -44,10 +44,12 @@ def test_no_place_is_on_both_sides(columns, rows, overlap, percentage, scale, se
             assert not share_ground(bounds[one], bounds[other], scale * 1e-3)
 
 
-def test_the_share_is_kept_where_nothing_overlaps():
-    split = split_chips(grid(10, 10, 10, 10), 20, 1)
-    assert (len(split.training), len(split.validation), split.dropped) == (80, 20, ())
-    assert "80 chips train and 20 validate" in split.describe()
+@pytest.mark.parametrize("percentage", [20, 60, 90])
+def test_the_share_is_kept_where_nothing_overlaps(percentage):
+    split = split_chips(grid(10, 10, 10, 10), percentage, 1)
+    train = 100 - percentage
+    assert (len(split.training), len(split.validation), split.dropped) == (train, percentage, ())
+    assert f"{train} chips train and {percentage} validate" in split.describe()
 
 
 def test_the_seed_decides():
@@ -61,6 +63,26 @@ def test_a_class_of_one_chip_trains(seed):
     contents = np.zeros((20, 2))
     contents[:, 0], contents[7, 1] = 5, 3
     assert 7 in split_chips(grid(20, 1, 10, 10), 10, seed, contents).training
+
+
+@pytest.mark.parametrize("overlap", [1.0, 0.5])
+@pytest.mark.parametrize("seed", range(6))
+def test_classes_that_lie_in_one_place_are_on_both_sides(seed, overlap):
+    """Stands of trees: whichever block validates holds all chips of a class or two."""
+    contents = np.zeros((72, 12))
+    contents[np.arange(72), [x // 3 + 4 * (y // 2) for y in range(6) for x in range(12)]] = 1
+    bounds = grid(12, 6, 10, 10 * overlap)
+    split = split_chips(bounds, 10, seed, contents)
+    assert split.unseen and contents[list(split.training)].any(axis=0).all()
+    assert len(split.validation) >= (3 if overlap == 1 else 1)
+    for one in split.validation:
+        assert not any(share_ground(bounds[one], bounds[other], 0.01) for other in split.training)
+
+
+@pytest.mark.parametrize("count", [2, 20])
+def test_chips_of_a_class_each_all_train(count):
+    split = split_chips(grid(count, 1, 10, 10), 10, 0, np.eye(count))
+    assert not split.unseen and split.training == tuple(range(count))
 
 
 def test_few_chips_and_none_to_spare():

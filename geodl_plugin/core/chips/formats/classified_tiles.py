@@ -10,14 +10,14 @@ import numpy as np
 from ...errors import RasterError, TrainingDataError
 from ...geo.raster import Raster
 from ...geo.raster_writer import write_chip
-from ..labels import MaskLabel
+from ..labels import UNLABELLED, MaskLabel
 from . import Chip, ChipFormat, WrittenChip, files, folders, label_of
 
 MASK_SUFFIXES = (".tiff", ".png", ".mrf")
 
 
 class ClassifiedTiles(ChipFormat):
-    """Masks of class values; 0 is background or no data. A second raster makes pairs."""
+    """Masks of class values; 0 is background or no label. A second raster makes pairs."""
 
     keyword = "Classified_Tiles"
     label = MaskLabel
@@ -45,8 +45,8 @@ class ClassifiedTiles(ChipFormat):
         found: set[int] = set()
         for path in self.label_files():
             with contextlib.suppress(RasterError):  # told where the chip is read
-                found.update(np.unique(read_classes(path)).tolist())
-        return {str(value) for value in found if value}
+                found.update(MaskLabel(read_classes(path)).classes)
+        return {str(value) for value in found}
 
 
 def write_mask(path: Path, values: np.ndarray, chip: WrittenChip) -> None:
@@ -59,15 +59,22 @@ def write_mask(path: Path, values: np.ndarray, chip: WrittenChip) -> None:
 def read_classes(path: Path) -> np.ndarray:
     """Read the class values ``(rows, cols)`` of a mask.
 
+    Where it has a no-data value, these pixels are :data:`.labels.UNLABELLED`: taken for 0 they
+    would be taught as background.
+
     Raises:
         TrainingDataError: when it is a picture of colours.
     """
-    bands = read_mask(path)
+    with Raster.open(path) as raster:
+        block, nodata = raster.read(raster.window), raster.nodata
+    bands = block.pixels.astype(np.int64)
     if len(bands) > 1:
         raise TrainingDataError(
             f"The label '{path}' has {len(bands)} bands. Give it one, whose pixels are the values "
             "of the classes."
         )
+    if nodata:
+        bands[:, ~block.valid] = UNLABELLED
     return bands[0]
 
 

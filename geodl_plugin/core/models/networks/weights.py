@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -89,16 +89,25 @@ def adapt_first_convolution(
             break
 
 
-def repeat_bands(weight: Tensor, band_count: int) -> Tensor:
+def repeat_bands(
+    weight: Tensor, band_count: int, sources: Sequence[int | None] | None = None
+) -> Tensor:
     """Return a convolution's weight ``(o, bands, k, k)`` for another number of bands.
 
     The bands are repeated in turn and scaled so that the sum of the answers stays the same;
     a single band gets the sum of all, as if it were in each of them.
+
+    Args:
+        weight: of a convolution.
+        band_count: wanted.
+        sources: for each wanted band the one that it is, none where it is a new one.
     """
     if band_count == 1:
         return weight.sum(1, keepdim=True)
     old = weight.shape[1]
     order = [index % old for index in range(band_count)]
+    for place, source in enumerate(sources or ()):
+        order[place] = order[place] if source is None else source
     return weight[:, order] * (old / band_count)
 
 
