@@ -183,9 +183,15 @@ class TrainingOptions:
 
     def loss_of(self, task: Task) -> str:
         """Return the loss; raise :class:`InputError` if there is none such for the task."""
+        wanted = terms(self.loss)
         known = {Task.PIXELS: LOSSES, Task.CHANGE: LOSSES, Task.OBJECTS: OF_SINGLE_ANSWERS}
+        if task not in known and wanted != terms(DEFAULT_LOSS):
+            raise InputError(
+                f"LOSS={self.loss} is not for models that find objects, which have losses of their "
+                "own. Leave it out."
+            )
         allowed = tuple(known.get(task, (DEFAULT_LOSS,)))
-        for each in terms(self.loss):
+        for each in wanted:
             if each.name not in allowed:
                 raise InputError(
                     f"LOSS={self.loss} is for models that classify pixels. "

@@ -211,7 +211,8 @@ def test_a_model_of_weights_and_ignored_classes_knows_the_rest(make_folder, tmp_
     ("data_format", "more", "sentence"),
     [
         ("Labeled_Tiles", {"loss": "dice"}, "Use cross_entropy or focal"),
-        ("PASCAL_VOC_rectangles", {"loss": "focal"}, "Use cross_entropy."),
+        ("PASCAL_VOC_rectangles", {"loss": "focal"}, "which have losses of their own"),
+        ("PASCAL_VOC_rectangles", {"loss": "2*cross_entropy"}, "which have losses of their own"),
         ("PASCAL_VOC_rectangles", {"class_weights": "balanced"}, "CLASS_WEIGHTS=balanced is for"),
         ("Classified_Tiles", {"class_weights": "many"}, "CLASS_WEIGHTS=many must be none"),
     ],
