@@ -250,7 +250,8 @@ class TrainModel(GeoDLAlgorithm):
             self.tr(
                 "Side of what the network sees, a multiple of 32; larger chips are cropped "
                 "at random, chips as large as their feature are scaled to it. 0 takes the chips' "
-                "own size; of several sizes the side that three of four have at least."
+                "own size; of several sizes the side that three of four have at least, but at "
+                "most 1,024 (512 where each chip is one object or photo, seen as a whole)."
             ),
             advanced=True,
         )

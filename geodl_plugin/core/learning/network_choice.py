@@ -9,11 +9,11 @@ import numpy as np
 
 from ..arguments import parse
 from ..chips.folder import ChipFolder
-from ..chips.problems import LEAST_SIDE, check_size, common_side
+from ..chips.problems import LEAST_SIDE, check_size
 from ..errors import InputError
 from ..models.registry import ModelType, NetworkSpec, Task, default_model_type, model_type
 from .options import TrainingOptions
-from .own_sizes import Shape, usual_side
+from .own_sizes import LARGEST_CROP, LARGEST_OBJECT, Shape, default_side
 from .pretrained import Pretrained, refuse_other
 
 _DEFAULT_BACKBONE = TrainingOptions.backbone
@@ -101,7 +101,7 @@ def choose_network(
             f"RESIZE_TO={resize_to} is not for {kind.name}, whose outlines would be coarse. "
             "Export larger or smaller chips instead."
         )
-    side, notes = _side(options, folder, bool(resize_to), shapes, whole)
+    side, notes = _side(options, folder, kind.task, bool(resize_to), shapes, whole)
     seen = resize_to or side
     arguments = _arguments(options, kind, pretrained, seen)
     if pretrained is not None and arguments.get("sigmoid") and class_count > 1:
@@ -187,6 +187,7 @@ def _arguments(
 def _side(
     options: TrainingOptions,
     folder: ChipFolder,
+    task: Task,
     scaled: bool,
     shapes: Sequence[Shape],
     whole: bool,
@@ -197,9 +198,15 @@ def _side(
     """
     if not whole:
         check_size(folder, shapes)
-    wanted = options.chip_size or (usual_side(shapes) if whole else common_side(shapes))
+    wanted = options.chip_size or default_side(shapes, task, whole, scaled)
     side = wanted if scaled else wanted // LEAST_SIDE * LEAST_SIDE
     notes = [] if whole else _filled_up(side, shapes)
+    largest = LARGEST_OBJECT if whole else LARGEST_CROP
+    if not options.chip_size and side == largest < int(np.median(list(map(min, shapes)))):
+        notes.append(
+            f"The chips are larger than {largest} by {largest} pixels, which is what the network "
+            f"sees of them{', scaled' if whole else ''}: CHIP_SIZE sets another size."
+        )
     if side != wanted:
         notes.append(
             f"The network sees {side} by {side} pixels, the multiple of {LEAST_SIDE} below "

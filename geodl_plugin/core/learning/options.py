@@ -60,7 +60,7 @@ class TrainingOptions:
         augmentation: ``DEFAULT``, ``NONE`` or ``CUSTOM``.
         augmentation_parameters: what a custom one changes, ``name=value;…``.
         chip_size: side of what the network sees, in pixels; 0 takes the chips' own, of several
-            sizes the one that three of four have at least.
+            sizes the one that three of four have at least, within limits of :mod:`.own_sizes`.
         resize_to: side to which these are scaled for the network, in pixels; 0 leaves them.
         weight_init_scheme: what the bands besides red, green and blue start from: ``RANDOM``,
             ``RED_BAND``, or ``ALL_RANDOM`` for all bands.

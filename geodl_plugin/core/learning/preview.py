@@ -14,7 +14,7 @@ from ..chips.contact_sheet import Look
 from ..chips.folder import open_folder
 from ..chips.inspect import InspectionOptions, finish, survey_of
 from ..chips.labels import BoxLabel, ClassLabel, InstanceLabel, Label, MaskLabel
-from ..chips.problems import LEAST_SIDE, check_size, common_side, teachable
+from ..chips.problems import LEAST_SIDE, check_size, teachable
 from ..chips.survey import Survey
 from ..geo.raster import Block
 from ..models.registry import Task, default_model_type
@@ -25,7 +25,7 @@ from .chip_store import ChipStore
 from .classes import SEVERAL_LABELS
 from .dataset import CropDataset
 from .normalization import Normalization
-from .own_sizes import of_own_sizes, usual_side
+from .own_sizes import default_side, of_own_sizes
 
 
 def run(options: InspectionOptions, progress: Progress) -> dict[str, Any]:
@@ -79,7 +79,7 @@ def augmented(found: Survey, task: Task, seed: int, settings: Mapping[str, Any])
     store = ChipStore(folder, values, task is Task.INSTANCES, task is Task.CHANGE)
     shapes = list(found.shapes.elements())
     whole = _whole(found, task)
-    side = usual_side(shapes) if whole else common_side(shapes) // LEAST_SIDE * LEAST_SIDE
+    side = default_side(shapes, task, whole) // LEAST_SIDE * LEAST_SIDE
     deviation = np.where(found.bands.deviation > 0, found.bands.deviation, 1.0)
     normalization = Normalization(tuple(found.bands.mean.tolist()), tuple(deviation.tolist()))
 

@@ -25,8 +25,10 @@ from geodl_plugin.core.geo.vector_writer import VectorWriter
 from geodl_plugin.core.inference.crops import CropReader, WholeReader, subjects, whole_subjects
 from geodl_plugin.core.inference.model import BOUNDING_BOX, read_model
 from geodl_plugin.core.inference.object_answers import fit
+from geodl_plugin.core.learning import network_choice, own_sizes
 from geodl_plugin.core.learning.augmentation_settings import settings_of
 from geodl_plugin.core.learning.batches import make_datasets
+from geodl_plugin.core.learning.own_sizes import default_side
 from geodl_plugin.core.learning.preparation import Preparation, prepare
 from geodl_plugin.core.learning.preview import augmented
 from geodl_plugin.core.learning.preview import run as inspect
@@ -201,3 +203,26 @@ def test_chips_of_a_fixed_size_are_still_cut(make_folder):
 def test_inspection_shows_whole_objects(objects, tmp_path):
     result = inspect(InspectionOptions(str(objects), str(tmp_path / "report.html")), Progress())
     assert result["chips"] == len(BOXES)
+
+
+@pytest.mark.parametrize(
+    ("task", "whole", "scaled", "side"),
+    [
+        (Task.DETECTION, False, False, 1024),
+        (Task.PIXELS, False, True, 3000),
+        (Task.OBJECTS, True, True, 512),
+        (Task.OBJECTS, False, False, 3000),
+    ],
+)
+def test_photos_of_many_megapixels_need_no_such_network(task, whole, scaled, side):
+    assert default_side([(3000, 4000), (3000, 3000)], task, whole, scaled) == side
+
+
+def test_chips_that_are_seen_in_part_by_default_are_told(make_folder, monkeypatch):
+    monkeypatch.setattr(own_sizes, "LARGEST_CROP", 32)
+    monkeypatch.setattr(network_choice, "LARGEST_CROP", 32)
+    folder = make_folder("PASCAL_VOC_rectangles", count=4)
+    told = "larger than 32 by 32 pixels, which is what the network sees of them: CHIP_SIZE sets"
+    found, chosen = prepared(folder), prepared(folder, chip_size=64)
+    assert (found.spec.chip_size, chosen.spec.chip_size) == (32, 64)
+    assert [any(told in note for note in each.notes) for each in (found, chosen)] == [True, False]
