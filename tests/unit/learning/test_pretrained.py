@@ -148,7 +148,7 @@ def test_bands_keep_their_weights_by_their_names(make_folder, tmp_path, names, s
     more = {"bands": len(names), "name": "second", "values": (1, 2)}
     second = named(make_folder("Labeled_Tiles", **more), names)
     module, said = begun(second, tmp_path / "x", pretrained_model=model)
-    old = next(v for n, v in weights_of(model, tmp_path / "o").items() if "conv_stem.weight" in n)
+    old = next(v for n, v in weights_of(model, tmp_path / "o").items() if "conv1.0.weight" in n)
     new = first_convolution(module.network.encoder).weight
     assert torch.allclose(new, old[:, list(sources)] * 3 / len(names))
     assert bool(module.restless) == (len(names) > 3)
