@@ -15,7 +15,7 @@ from geodl_plugin.core.models.registry import (
     model_type,
 )
 
-TINY = "timm:mobilenetv3_small_050"
+TINY = "timm:test_resnet"
 
 
 def network_of(bands: int = 3, classes: int = 2, attention: str = "none", backbone: str = TINY):

@@ -23,7 +23,7 @@ pytest.importorskip("openvino")
 
 from geodl_plugin.core.inference.openvino_network import ReadNetwork
 
-TINY = "timm:mobilenetv3_small_050"
+TINY = "timm:test_resnet"
 SMALL = {"channels": [4, 6, 8, 10, 12], "decoder_atrous_rates": [2, 4, 6], "psp_out_channels": 16}
 
 

@@ -32,7 +32,7 @@ SMALL = {  # narrower decoders than the default ones: quick to compute
     "SEGFORMER": {"decoder_segmentation_channels": 16},
 }
 STEPS = {"PAN": 128, "PSPNET": 8, "DEEPLAB": 16}  # others: 32
-TINY = "timm:mobilenetv3_small_050"
+TINY = "timm:test_resnet"
 
 
 def spec_of(

@@ -10,7 +10,7 @@ from geodl_plugin.core.errors import InputError
 from geodl_plugin.core.models.networks.unet_id import separate, truth_of
 from geodl_plugin.core.models.registry import NetworkSpec, build_network, model_type
 
-TINY = "timm:mobilenetv3_small_050"
+TINY = "timm:test_resnet"
 
 
 def network_of(bands: int = 3, classes: int = 2):
