@@ -226,11 +226,11 @@ def write_package(
             strict_timestamps=False,  # a file may be dated 1970, where nobody kept its date
         ) as archive:
             archive.writestr(f"{name or path.stem}.emd", definition.to_json())
-            for name, content in files.items():
+            for inside, content in files.items():
                 if isinstance(content, bytes):
-                    archive.writestr(name, content)
+                    archive.writestr(inside, content)
                 else:
-                    archive.write(content, name)
+                    archive.write(content, inside)
         replace(temporary, path)
     except OSError as error:
         raise ModelError(f"The package '{path}' cannot be written: {error}.") from error
