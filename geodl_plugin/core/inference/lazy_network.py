@@ -47,8 +47,8 @@ class LazyNetwork(nn.Module):
             return super().__getattr__(name)
         except AttributeError:
             if name not in TOLD:
-                has = self._answers is not None and hasattr(self._answers, name)
-                return getattr(self._answers if has else self._network(), name)
+                reads = hasattr(self._answers, name)
+                return getattr(self._answers if reads else self._network(), name)
             value = self._facts.get(name)
             if value is None:
                 raise

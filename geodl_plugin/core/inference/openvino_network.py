@@ -44,10 +44,15 @@ class ReadNetwork:
             Exception: whatever it raises when it does not take the network.
         """
         openvino = library()
-        flat = _Flat(network.requires_grad_(False))
+        network.requires_grad_(False)  # a function's constants have no gradient
+        structures: list[_pytree.TreeSpec] = []
 
         def answer(images: Tensor) -> tuple[Tensor, ...]:
-            return flat(images)
+            leaves, structure = _pytree.tree_flatten(network(images))
+            if not all(isinstance(leaf, Tensor) and leaf.is_floating_point() for leaf in leaves):
+                raise ValueError("The network's answer is not made of floating tensors alone.")
+            structures.append(structure)
+            return tuple(leaves)
 
         with torch.inference_mode(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -57,7 +62,7 @@ class ReadNetwork:
             model = openvino.convert_model(traced, example_input=example)
         if not getattr(network, "fixed_tile", None):
             model.reshape([-1, example.shape[1], -1, -1])
-        return cls(model, flat.structure)
+        return cls(model, structures[-1])
 
     @classmethod
     def open(cls, path: Path, structure: str) -> ReadNetwork:
@@ -114,18 +119,3 @@ class CompiledNetwork:
 def processor() -> str:
     """Return the processor's name, as OpenVINO knows it."""
     return str(library().Core().get_property("CPU", "FULL_DEVICE_NAME"))
-
-
-class _Flat(nn.Module):
-    """Gives a network's answer as a flat tuple, and keeps its structure."""
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
-        self.structure: _pytree.TreeSpec
-
-    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        leaves, self.structure = _pytree.tree_flatten(self.network(images))
-        if not all(isinstance(leaf, Tensor) and leaf.is_floating_point() for leaf in leaves):
-            raise ValueError("The network's answer is not made of floating tensors alone.")
-        return tuple(leaves)

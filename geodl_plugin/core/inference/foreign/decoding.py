@@ -196,7 +196,9 @@ class Decoder:
         self, rows: Tensor, prototypes: Tensor | None, size: tuple[int, int], threshold: float
     ) -> Found:
         if self.form == DETR or _are_shares(rows):
-            rows = torch.cat([rows[:, :BOX] * torch.tensor([*size, *size][::-1]), rows[:, BOX:]], 1)
+            height, width = size
+            pixels = rows[:, :BOX] * torch.tensor([width, height, width, height])
+            rows = torch.cat([pixels, rows[:, BOX:]], 1)
         if self.form == END_TO_END:
             return self._end_to_end(rows, prototypes, size, threshold)
         first = BOX + 1 if self.form in (YOLO_V5, YOLO_V6) else BOX
