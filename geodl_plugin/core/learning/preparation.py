@@ -124,16 +124,7 @@ def prepare(options: TrainingOptions, phase: Phase) -> Preparation:
     kind = choose_kind(options, folder, pretrained)
     options.monitor_of(kind.task)
     options.loss_of(kind.task)
-    schema, ignores = learned(_schema(folder), options.ignore_classes, kind.task)
-    bands = chosen_bands(options.extract_bands, folder.band_names)
-    store = ChipStore(
-        folder,
-        schema.values,
-        outlines=kind.task is Task.INSTANCES,
-        dates=kind.task is Task.CHANGE,
-        background=not ignores,
-        bands=bands,
-    )
+    schema, store = _open_store(options, folder, kind.task)
     outputs = output_names(schema, kind.task)
     places = _places(store, collection, phase)
     split = _split(options, kind.task, store, places, outputs, collection)
@@ -147,17 +138,9 @@ def prepare(options: TrainingOptions, phase: Phase) -> Preparation:
     own_sizes = of_own_sizes(folder, kind.task, all_shapes)
     shapes = [each.shape for each in facts]
     spec, notes = choose_network(
-        options, folder, kind, pretrained, len(bands), len(schema), sizes, shapes, own_sizes
+        options, folder, kind, pretrained, len(store.bands), len(schema), sizes, shapes, own_sizes
     )
-    if class_weights is not None:
-        weighed = ", ".join(f"{name} {w:.3g}" for name, w in zip(outputs, class_weights))
-        notes.append(f"Class weights: {weighed}.")
     looks = not kind.task.finds_objects or _knows(spec, pretrained)
-    if options.augmentation == "DEFAULT" and not looks:
-        notes.append(
-            f"Chips are turned and mirrored only, for {kind.name} starts from random weights; "
-            "AUGMENTATION=CUSTOM changes their looks too."
-        )
     return Preparation(
         folder=folder,
         store=store,
@@ -176,11 +159,29 @@ def prepare(options: TrainingOptions, phase: Phase) -> Preparation:
             *collection.notes,
             *places.notes,
             *notes,
+            *_weighed(outputs, class_weights),
+            *_turned_only(options, kind, looks),
         ),
         class_weights=class_weights,
         pretrained=pretrained,
         own_sizes=own_sizes,
     )
+
+
+def _open_store(
+    options: TrainingOptions, folder: ChipFolder, task: Task
+) -> tuple[Schema, ChipStore]:
+    """Return the classes that are trained, and the chips as a network of this task reads them."""
+    schema, ignores = learned(_schema(folder), options.ignore_classes, task)
+    store = ChipStore(
+        folder,
+        schema.values,
+        outlines=task is Task.INSTANCES,
+        dates=task is Task.CHANGE,
+        background=not ignores,
+        bands=chosen_bands(options.extract_bands, folder.band_names),
+    )
+    return schema, store
 
 
 def _knows(spec: NetworkSpec, pretrained: Pretrained | None) -> bool:
@@ -266,6 +267,22 @@ def _unused(options: TrainingOptions, split: Split) -> Iterator[str]:
         yield (
             f"VALIDATION_PERCENTAGE={share:g} is not used: the chips of the validation folder "
             "validate."
+        )
+
+
+def _weighed(outputs: Sequence[str], class_weights: tuple[float, ...] | None) -> Iterator[str]:
+    """Yield a sentence that tells the classes' weights, where they have any."""
+    if class_weights is not None:
+        told = ", ".join(f"{name} {weight:.3g}" for name, weight in zip(outputs, class_weights))
+        yield f"Class weights: {told}."
+
+
+def _turned_only(options: TrainingOptions, kind: ModelType, looks: bool) -> Iterator[str]:
+    """Yield a sentence where augmentation by default leaves the chips' looks as they are."""
+    if options.augmentation == "DEFAULT" and not looks:
+        yield (
+            f"Chips are turned and mirrored only, for {kind.name} starts from random weights; "
+            "AUGMENTATION=CUSTOM changes their looks too."
         )
 
 
