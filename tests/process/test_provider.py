@@ -36,6 +36,10 @@ provider = QgsApplication.processingRegistry().providerById("geodl")
 print(json.dumps({
     "calls": calls["call"],
     "tools": {tool.name(): tool.shortHelpString() for tool in provider.algorithms()},
+    "parameters": {
+        tool.name(): {each.name(): each.help() for each in tool.parameterDefinitions()}
+        for tool in provider.algorithms()
+    },
     "modules": sorted(set(sys.modules) - before),
 }))
 plugin.unload()
@@ -79,8 +83,10 @@ def test_loading_does_little(loaded):
 def test_every_tool_says_what_it_does(loaded):
     assert set(loaded["tools"]) >= TOOLS
     for name in TOOLS:
-        told = loaded["tools"][name]
-        assert "<p>" not in told and len(told) > 150, name
+        told, parameters = loaded["tools"][name], loaded["parameters"][name]
+        assert not [each for each, text in parameters.items() if not text], name
+        whole = " ".join([told, *parameters.values()])
+        assert "<p>" not in whole and len(told) > 150, name
 
 
 def test_the_program_tells_what_a_tool_does(qgis_process, loaded):

@@ -89,6 +89,7 @@ def test_a_model_is_trained(run: Any, chips: Path, tmp_path: Path) -> None:
     [
         ({"LEARNING_RATE": "fast"}, "'fast' is no learning rate"),
         ({"MODEL_TYPE": "UNET"}, "UNET learns from Classified_Tiles"),
+        ({"BACKBONE": "resnot"}, "There is no backbone 'resnot'"),
     ],
 )
 def test_wrong_input_is_one_sentence(
