@@ -32,6 +32,7 @@ from tests.unit.inference.support import (
     write_raster,
 )
 
+pytestmark = pytest.mark.usefixtures("narrow_heads")
 HOST = Path(__file__).with_name("arcgis_host.py")
 SIDE = 64
 EDGE = 8  # columns without data

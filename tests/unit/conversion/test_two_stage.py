@@ -28,6 +28,7 @@ from geodl_plugin.core.progress import Progress
 
 from .two_stage_models import write_detector
 
+pytestmark = pytest.mark.usefixtures("narrow_heads")
 SIDE = 64
 NAMES = ("FASTERRCNN", "MASKRCNN")
 

@@ -150,7 +150,7 @@ def no_report(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def small_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+def small_networks(monkeypatch: pytest.MonkeyPatch, narrow_heads: None) -> None:
     """Make small what no argument of a model type makes small."""
     from geodl_plugin.core.models.networks.segmentation import build_library
 
@@ -159,6 +159,5 @@ def small_networks(monkeypatch: pytest.MonkeyPatch) -> None:
         return build_library(architecture, encoder, spec, little)
 
     networks = "geodl_plugin.core.models.networks"
-    monkeypatch.setattr(f"{networks}.two_stage.BOX_WIDTH", 32)
     for each in ("change", "unet_id"):
         monkeypatch.setattr(f"{networks}.{each}.build_library", build)

@@ -19,6 +19,15 @@ from ..support import read_features, write_polygons, write_raster
 from .graphs import level_weights, save_onnx
 
 
+def write_scene(folder: Path) -> tuple[str, str]:
+    """Write an image whose right half is brighter, and a point on each half; return their paths."""
+    pixels = np.full((1, 40, 80), 10, np.uint8)
+    pixels[:, :, 40:] = 20
+    source = write_raster(folder / "image.tif", pixels)
+    points = ["POINT(500005 4099990)", "POINT(500035 4099990)"]
+    return source, write_polygons(folder / "in.gpkg", points, 32616, Name=["a", "b"])
+
+
 @pytest.mark.parametrize("softmax", [True, False])
 def test_objects(softmax: bool, tmp_path: Path) -> None:
     """The mean of the first band tells the class."""
@@ -33,11 +42,7 @@ def test_objects(softmax: bool, tmp_path: Path) -> None:
     names = {"class_names": ["Tree", "Car"], "model_type": "Classifier", "tiles_size": 16}
     shape: list[Any] = ["b", 1, "h", "w"]
     model = save_onnx(tmp_path / "net.onnx", nodes, values, shape, {"out": ["b", 2]}, **names)
-    pixels = np.full((1, 40, 80), 10, np.uint8)
-    pixels[:, :, 40:] = 20
-    source = write_raster(tmp_path / "image.tif", pixels)
-    points = ["POINT(500005 4099990)", "POINT(500035 4099990)"]
-    features = write_polygons(tmp_path / "in.gpkg", points, 32616, Name=["a", "b"])
+    source, features = write_scene(tmp_path)
     output = str(tmp_path / "out.gpkg")
     options = ObjectOptions([source], model, output, device="cpu", features=[features, "in"])
     classify_objects(options, Progress())
@@ -60,11 +65,7 @@ def test_the_only_class_may_not_be_there(answer: str, tmp_path: Path) -> None:
     outputs = {"out": ["b", 2 - first]}
     names = {"class_names": ["Tree"], "model_type": "Classifier", "tiles_size": 16}
     model = save_onnx(tmp_path / "net.onnx", nodes, values, shape, outputs, **names)
-    pixels = np.full((1, 40, 80), 10, np.uint8)
-    pixels[:, :, 40:] = 20
-    source = write_raster(tmp_path / "image.tif", pixels)
-    points = ["POINT(500005 4099990)", "POINT(500035 4099990)"]
-    features = write_polygons(tmp_path / "in.gpkg", points, 32616, Name=["a", "b"])
+    source, features = write_scene(tmp_path)
     output = str(tmp_path / "out.gpkg")
     told = {"features": [features, "in"], "arguments": {"answer": "logits"}}
     told = told if answer in ("Identity", "two") else {**told, "arguments": {}}

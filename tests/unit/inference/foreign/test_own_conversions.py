@@ -21,6 +21,8 @@ from tests.unit.conversion.two_stage_models import write_detector
 
 from ..support import read_features, write_model, write_polygons, write_raster
 
+pytestmark = pytest.mark.usefixtures("narrow_heads")
+
 
 @pytest.mark.parametrize(
     ("kind", "name", "code"),
