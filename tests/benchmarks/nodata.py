@@ -1,7 +1,8 @@
 """Measures that areas without data cost nothing: 84 % of the raster has none.
 
-A real U-Net on two rasters of one size: full, and with data in scattered patches, as an
-orthomosaic has them. Both run in this process in turns, after loading; the best of two counts.
+A real U-Net and a real SSD on two rasters of one size: full, and with data in scattered patches,
+as an orthomosaic has them. Both run in this process in turns, after loading; the best of two
+counts.
 
 Usage: python tests/benchmarks/nodata.py [RASTER]
     With a raster of 8 bits the sparse one is that, and the full one has noise where it has no data.
@@ -45,41 +46,54 @@ def pictures(path: str | None) -> tuple[np.ndarray, np.ndarray]:
     return np.where(block.valid, block.pixels.clip(1), noise).astype(np.uint8), block.valid
 
 
-def main() -> None:
-    """Print the seconds of both rasters, their ratio and the share of data."""
-    from geodl_plugin.core.inference import pixels
-    from geodl_plugin.core.inference.checks import open_pixels
+def measure(task: str, sources: dict[str, str], folder: Path) -> dict[str, float]:
+    """Return the seconds that a task takes with each of some rasters."""
+    from geodl_plugin.core.inference import checks, detect, pixels
     from geodl_plugin.core.inference.loading import open_engine
-    from geodl_plugin.core.inference.options import PixelOptions
+    from geodl_plugin.core.inference.options import DetectionOptions, PixelOptions
     from geodl_plugin.core.progress import Progress
     from tests.qgis.models import write_untrained
+
+    name, kind, options_of, open_job, work = {
+        "Classify pixels": ("UNET", "tif", PixelOptions, checks.open_pixels, pixels.classify),
+        "Detect objects": ("SSD", "gpkg", DetectionOptions, checks.open_detection, detect.detect),
+    }[task]
+    model = write_untrained(folder / f"{name}.dlpk", name, chip_size=256, backbone="resnet18")
+    seconds = {raster: float("inf") for raster in sources}
+    engine = None
+    for turn in range(ROUNDS + 1):  # the first one loads and compiles the network
+        for raster, source in sources.items():
+            options = options_of([source], model, str(folder / f"{raster}-out.{kind}"))
+            with open_job(options, Progress()) as job:
+                engine = engine or open_engine(job.model, options, Progress())
+                began = time.perf_counter()
+                work(job, engine, options, Progress())
+                if turn:
+                    seconds[raster] = min(seconds[raster], time.perf_counter() - began)
+    return seconds
+
+
+def main() -> None:
+    """Print for each task the seconds of both rasters, their ratio and the share of data."""
     from tests.unit.inference.support import write_raster
 
     path = sys.argv[1] if len(sys.argv) > 1 else None
     full, where = pictures(path)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        model = write_untrained(folder / "unet.dlpk", "UNET", chip_size=256, backbone="resnet18")
         options = ("TILED=YES", "COMPRESS=LZW")
         sources = {
             "full": write_raster(folder / "full.tif", full, nodata=0, options=options),
             "sparse": path
             or write_raster(folder / "some.tif", full * where, nodata=0, options=options),
         }
-        seconds = {kind: float("inf") for kind in sources}
-        engine = None
-        for turn in range(ROUNDS + 1):  # the first one loads and compiles the network
-            for kind, source in sources.items():
-                options = PixelOptions([source], model, str(folder / f"{kind}-out.tif"))
-                with open_pixels(options, Progress()) as job:
-                    engine = engine or open_engine(job.model, options, Progress())
-                    began = time.perf_counter()
-                    pixels.classify(job, engine, options, Progress())
-                    if turn:
-                        seconds[kind] = min(seconds[kind], time.perf_counter() - began)
-    print(f"full {seconds['full']:.1f} s, sparse {seconds['sparse']:.1f} s")
-    ratio = seconds["sparse"] / seconds["full"]
-    print(f"data {where.mean():.3f} of the raster, time {ratio:.3f} of the full one")
+        print(f"data {where.mean():.3f} of the raster")
+        for task in ("Classify pixels", "Detect objects"):
+            seconds = measure(task, sources, folder)
+            print(
+                f"{task}: full {seconds['full']:.1f} s, sparse {seconds['sparse']:.1f} s, "
+                f"{seconds['sparse'] / seconds['full']:.3f} of the full one"
+            )
 
 
 if __name__ == "__main__":

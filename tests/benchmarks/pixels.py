@@ -142,16 +142,16 @@ def bare(engine: Any, source: str, **sizes: int) -> float:
     from geodl_plugin.core.inference.options import PixelOptions
     from geodl_plugin.core.inference.pipeline import answer_ahead
     from geodl_plugin.core.inference.pixels import PADDING_SHARE, USUAL_TILE, first_best
-    from geodl_plugin.core.inference.tiles import TileReader, plan
+    from geodl_plugin.core.inference.tiles import TileReader, plan, to_wanted
 
-    def decode(_: Any, answer: Any) -> np.ndarray:
+    def decode(_network: Any, answer: Any, _size: Any) -> np.ndarray:
         return first_best(answer).numpy()
 
     with Raster.open(source) as raster:
         job = Job(model(), raster, raster.window)
         options = PixelOptions([source], "", "", **sizes)
         tiles = plan(job, options, engine.network, USUAL_TILE, PADDING_SHARE)
-        reader = TileReader(RasterPool(raster, 1), job.model, None, tiles)
+        reader = TileReader(RasterPool(raster, 1), job.model, None, to_wanted(tiles))
         images = [reader(tile).image for tile in tiles]
     began = time.perf_counter()
     groups = ([image] for image in images)

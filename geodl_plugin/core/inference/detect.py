@@ -23,7 +23,7 @@ from .merge import Merger, inside, place, rim_tolerance, suppress
 from .object_writer import ObjectWriter
 from .options import DetectionOptions
 from .pipeline import open_pool
-from .tiles import Damaged, TileImage, TilePlan, TileReader, plan
+from .tiles import Damaged, TileImage, TilePlan, TileReader, plan, to_data
 
 USUAL_TILE, WIDEST_TILE = 512, 1024  # pixels a side
 PADDING_SHARE = 4  # the default padding is a quarter of the tile
@@ -81,17 +81,21 @@ def answering(job: Job, engine: Engine, options: DetectionOptions, progress: Pro
     if options.test_time_augmentation and not viewed:
         engine.network = DetectionViews(engine.network, job.model.map_space, options.nms_overlap)
     # What others have made may find so many objects in a tile, however wide.
-    widest = WIDEST_TILE if job.model.foreign is None else 0
+    own = job.model.foreign is None
+    widest = WIDEST_TILE if own else 0
     tiles = plan(job, options, engine.network, USUAL_TILE, PADDING_SHARE, widest)
     pool = open_pool(job.raster, engine.device.type, tiles.size)
     engine.expect(len(tiles), tiles.size, tiles.size)
     damaged = Damaged(progress, "Nothing is found there.") if options.skip_unreadable else None
+    # Some networks take whole tiles only, and views are turned: they must be square.
+    free = own and not getattr(engine.network, "fixed_tile", None)
+    trim = to_data(tiles) if free and not options.test_time_augmentation else None
     return Answering(
         options,
         tiles,
         engine,
-        lambda: TileReader(pool, job.model, options.mask, damaged=damaged),
-        lambda net, answer: net.detect(answer, (tiles.size, tiles.size), options.threshold),
+        lambda: TileReader(pool, job.model, options.mask, trim, damaged),
+        lambda network, answer, size: network.detect(answer, size, options.threshold),
     )
 
 
@@ -142,7 +146,8 @@ class _Collector:
         image, answer = result
         found = answer if isinstance(answer, Detections) else as_arrays(answer)
         found = suppress(found.take(np.isin(found.labels, self._labels)), self._options.nms_overlap)
-        found = self._limit(place(found, image.tile, self._job.raster.window), image)
+        found = place(found, image.tile, self._job.raster.window, image.seen)
+        found = self._limit(found, image)
         self._fresh.append((tile_number(image.tile), found))
         self._merge(image.tile.outer.row, found)
 
@@ -191,11 +196,11 @@ class _Collector:
             # compared afterwards, both may have it, so that none loses it.
             margin = self._tiles.rim / 2 if self._merger is not None else 0.0
             keep &= inside(found.centres, image.tile.inner, margin)
-        outer = image.tile.outer
-        local = found.boxes - np.tile([outer.col, outer.row], 2)
+        seen = image.seen
+        local = found.boxes - np.tile([seen.col, seen.row], 2)
         if image.inside is not None:
             cells = np.floor((local[:, :2] + local[:, 2:]) / 2).astype(int)
-            cells = np.clip(cells, 0, [outer.width - 1, outer.height - 1])
+            cells = np.clip(cells, 0, [seen.width - 1, seen.height - 1])
             keep &= image.inside[cells[:, 1], cells[:, 0]]
         if not image.valid.all():
             keep &= _has_data(local, image.valid)

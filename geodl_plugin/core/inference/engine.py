@@ -35,7 +35,8 @@ LEAST_WORK = 4_000_000  # pixels below which trying a precision costs more than 
 LEAST_SECONDS = 2.0  # of work left, below which compiling costs more than it gains
 TORCH, OPENVINO = "torch", "openvino"
 
-Decode = Callable[[nn.Module, Any], Sequence[Any]]
+# Makes answers of the network, what it says of some images, and their height and width.
+Decode = Callable[[nn.Module, Any, tuple[int, int]], Sequence[Any]]
 
 
 class Engine:
@@ -165,7 +166,7 @@ class Engine:
             with self._computing:
                 answer = self._forward(batch, self.precision)
             with self._decoding:
-                return decode(self.network, answer)
+                return decode(self.network, answer, images[0].shape[-2:])
 
     def _tensor(self, images: Sequence[np.ndarray]) -> torch.Tensor:
         batch = torch.from_numpy(images[0][None] if len(images) == 1 else np.stack(images))

@@ -25,14 +25,21 @@ def suppress(found: Detections, overlap: float) -> Detections:
     return merger.settle()
 
 
-def place(found: Detections, tile: Tile, raster: Window) -> Detections:
+def place(found: Detections, tile: Tile, raster: Window, seen: Window | None = None) -> Detections:
     """Return a tile's detections in the raster's pixels, with what the tile's rim does to them.
 
     A piece that is cut in the padding is left out: the tile in whose inner part it lies sees
     where the object ends.
+
+    Args:
+        found: in pixels of the image.
+        tile: its windows.
+        raster: the window of all of it.
+        seen: what the image shows of the tile, if not all: where it was trimmed nothing is cut,
+            for there are no data beyond.
     """
-    outer, inner = tile.outer, tile.inner
-    boxes = found.boxes + np.array([outer.col, outer.row, outer.col, outer.row], float)
+    outer, inner, seen = tile.outer, tile.inner, seen or tile.outer
+    boxes = found.boxes + np.array([seen.col, seen.row, seen.col, seen.row], float)
     near = rim_tolerance(min(outer.width, outer.height))
     cut = np.zeros(len(found), np.int64)
     # The raster's own edges cut nothing that another tile could see whole.
@@ -50,7 +57,7 @@ def place(found: Detections, tile: Tile, raster: Window) -> Detections:
     number = np.full(len(found), tile_number(tile))
     masks = found.masks
     if found.outlined:
-        masks = as_objects([each.moved(outer.col, outer.row) for each in masks])
+        masks = as_objects([each.moved(seen.col, seen.row) for each in masks])
     placed = Detections(boxes, found.scores, found.labels, cut, beyond > 0, number, masks)
     return placed.take((cut & beyond) == 0)
 

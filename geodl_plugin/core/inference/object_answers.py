@@ -175,13 +175,13 @@ def unpacked(arrays: dict[str, np.ndarray]) -> Answers:
     return [next(known) if seen else None for seen in arrays["seen"].tolist()]
 
 
-def best(_: Any, logits: torch.Tensor) -> list[Answer]:
+def best(_network: Any, logits: torch.Tensor, _size: Any) -> list[Answer]:
     """Return the index of the most probable class and its probability, for each image."""
     probability, index = logits.softmax(1).max(1)
     return [((place,), chance) for place, chance in zip(index.tolist(), probability.tolist())]
 
 
-def surest(_: Any, logits: torch.Tensor) -> list[Answer]:
+def surest(_network: Any, logits: torch.Tensor, _size: Any) -> list[Answer]:
     """Return as :func:`best`, of chances that need not come to 1: a function tells one alone."""
     chance, index = logits.sigmoid().max(1)
     return [((place,), sure) for place, sure in zip(index.tolist(), chance.tolist())]
@@ -190,7 +190,7 @@ def surest(_: Any, logits: torch.Tensor) -> list[Answer]:
 def several_above(threshold: float) -> Decode:
     """Return what gives each image all labels of a least probability, and the largest one."""
 
-    def decode(_: Any, logits: torch.Tensor) -> list[Answer]:
+    def decode(_network: Any, logits: torch.Tensor, _size: Any) -> list[Answer]:
         answers = []
         for chances in logits.sigmoid().tolist():
             found = tuple(place for place, chance in enumerate(chances) if chance >= threshold)

@@ -34,7 +34,7 @@ from .mosaic import Blender, Cell, Cells
 from .options import PixelOptions
 from .pipeline import open_pool
 from .pixel_items import run_each
-from .tiles import Damaged, TileImage, TilePlan, TileReader, plan
+from .tiles import Damaged, TileImage, TilePlan, TileReader, plan, to_wanted
 from .views import Views
 
 # Large tiles have few borders: for the same work, their padding can be wide.
@@ -106,12 +106,13 @@ def answering(job: Job, engine: Engine, options: PixelOptions, progress: Progres
     engine.expect(len(tiles), tiles.size, tiles.size)
     # Some networks take whole tiles only; weights are those of whole tiles.
     fixed = whole or bool(getattr(network, "fixed_tile", None)) or tiles.blended
+    trim = None if fixed else to_wanted(tiles)
     damaged = Damaged(progress, "It is left without data.") if options.skip_unreadable else None
     return Answering(
         options,
         tiles,
         engine,
-        lambda: TileReader(pool, job.model, options.mask, None if fixed else tiles, damaged),
+        lambda: TileReader(pool, job.model, options.mask, trim, damaged),
         _decoder(_first(options), tiles.blended or bool(options.probabilities)),
     )
 
@@ -124,7 +125,7 @@ def _first(options: PixelOptions) -> int:
 def _decoder(first: int, chances: bool) -> Decode:
     """Return what makes classes ``(b, rows, cols)``, or probabilities where they are needed."""
 
-    def decode(_: Any, logits: Any) -> np.ndarray:
+    def decode(_network: Any, logits: Any, _size: Any) -> np.ndarray:
         wanted = logits[:, first:]
         if chances:
             return wanted.softmax(1).cpu().numpy()
@@ -295,10 +296,9 @@ class _Collector:
                 self._waiting.append(image.tile)
             self._drop_settled(self._blender)
             return
-        inner = image.tile.inner.slices(image.tile.outer)
         (cell,) = self._cells.of(image.tile)
-        answer = answer[(..., *inner)]
-        self._write(image.tile.inner, answer, image.wanted, cell.number)
+        answer = answer[(..., *image.inner.slices(image.seen))]
+        self._write(image.inner, answer, image.wanted, cell.number)
 
     def skip(self, tile: Tile) -> None:
         """Take note that a tile has no data."""

@@ -104,11 +104,12 @@ class Answered:
     """A tile's answer on its way: where all is valid, nobody needs to be told where.
 
     Attributes:
-        tile, valid, inside: as of :class:`.tiles.TileImage`.
+        tile, seen, valid, inside: as of :class:`.tiles.TileImage`.
         answer: of the network.
     """
 
     tile: Tile
+    seen: Window
     valid: np.ndarray | None
     inside: np.ndarray | None
     answer: Any
@@ -119,14 +120,14 @@ class Answered:
         if isinstance(answer, dict):
             answer = {name: _on_cpu(value) for name, value in answer.items()}
         valid = None if image.valid.all() else image.valid
-        return cls(image.tile, valid, image.inside, _on_cpu(answer))
+        return cls(image.tile, image.seen, valid, image.inside, _on_cpu(answer))
 
     def opened(self) -> tuple[TileImage, Any]:
         """Return the tile without its pixels, and its answer."""
-        outer = self.tile.outer
-        valid = np.ones((outer.height, outer.width), bool) if self.valid is None else self.valid
-        nothing = np.zeros((0, outer.height, outer.width), np.float32)
-        return TileImage(self.tile, nothing, valid, self.inside), self.answer
+        size = (self.seen.height, self.seen.width)
+        valid = np.ones(size, bool) if self.valid is None else self.valid
+        nothing = np.zeros((0, *size), np.float32)
+        return TileImage(self.tile, self.seen, nothing, valid, self.inside), self.answer
 
 
 def _on_cpu(value: Any) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,8 @@ from .model import Model
 from .options import DetectionOptions, PixelOptions
 
 Span = tuple[int, int, int]
+# Takes a tile, where all of it has data and where of its inner part a result is wanted.
+Trim = Callable[[Tile, np.ndarray, np.ndarray], Window]
 
 
 @dataclass(frozen=True)
@@ -159,45 +161,68 @@ class TileImage:
 
     Attributes:
         tile: its windows.
+        seen: the window of the raster that the image shows: the outer one, or a part of it.
         image: array ``(bands, rows, cols)`` as of :meth:`.model.Model.prepare`.
-        valid: array ``(rows, cols)`` of the outer window: where the raster has data.
+        valid: array ``(rows, cols)`` of what is seen: where the raster has data.
         inside: as ``valid``: where a result is wanted; ``None`` for everywhere.
     """
 
     tile: Tile
+    seen: Window
     image: np.ndarray
     valid: np.ndarray
     inside: np.ndarray | None
 
     @property
+    def inner(self) -> Window:
+        """The part of the tile's inner window that is seen; all that is wanted lies there."""
+        return self.tile.inner.intersection(self.seen) or self.tile.inner
+
+    @property
     def wanted(self) -> np.ndarray:
-        """Where the inner part has data and is wanted, as array ``(rows, cols)``."""
-        inner = self.tile.inner.slices(self.tile.outer)
+        """Where :attr:`inner` has data and is wanted, as array ``(rows, cols)``."""
+        inner = self.inner.slices(self.seen)
         return self.valid[inner] if self.inside is None else (self.valid & self.inside)[inner]
 
 
-def trimmed(tile: Tile, wanted: np.ndarray, plan: TilePlan) -> Tile:
-    """Return the part of a tile that is needed for what is wanted of it.
+def to_wanted(plan: TilePlan) -> Trim:
+    """Return what trims a tile to what is wanted of it, and the padding around."""
 
-    Around the wanted pixels stays the padding; the part starts at the network's grid.
+    def trim(tile: Tile, _: np.ndarray, wanted: np.ndarray) -> Window:
+        return _part(tile.outer, tile.inner, wanted, plan.rim, plan.step)
+
+    return trim
+
+
+def to_data(plan: TilePlan) -> Trim:
+    """Return what trims a tile to where it has data: whatever it shows is seen as before."""
+
+    def trim(tile: Tile, valid: np.ndarray, _: np.ndarray) -> Window:
+        return _part(tile.outer, tile.outer, valid, 0, plan.step)
+
+    return trim
+
+
+def _part(outer: Window, window: Window, where: np.ndarray, rim: int, step: int) -> Window:
+    """Return the part of a tile around some pixels, which starts at the network's grid.
 
     Args:
-        tile: its windows.
-        wanted: array ``(rows, cols)`` of the inner window, of which some are true.
-        plan: says padding and grid.
+        outer: window of the tile.
+        window: of it, in which the pixels lie.
+        where: array ``(rows, cols)`` of that window, true at the pixels; some are.
+        rim: pixels that stay around them.
+        step: of the grid.
     """
-    rows, cols = (np.flatnonzero(wanted.any(axis=axis)) for axis in (1, 0))
-    inner, outer = tile.inner, tile.outer
-    left, right = _needed(inner.col + cols[[0, -1]], outer.col, outer.right, plan)
-    top, bottom = _needed(inner.row + rows[[0, -1]], outer.row, outer.bottom, plan)
-    part = Window(left, top, right - left, bottom - top)
-    return Tile(inner.intersection(part) or inner, part)
+    rows, cols = (np.flatnonzero(where.any(axis=axis)) for axis in (1, 0))
+    left, right = _needed(window.col + cols[[0, -1]], outer.col, outer.right, rim, step)
+    top, bottom = _needed(window.row + rows[[0, -1]], outer.row, outer.bottom, rim, step)
+    return Window(left, top, right - left, bottom - top)
 
 
-def _needed(ends: np.ndarray, first: int, last: int, plan: TilePlan) -> tuple[int, int]:
-    """Return the pixels needed along one axis for wanted ones from end to end."""
-    start = first + max(int(ends[0]) - plan.rim - first, 0) // plan.step * plan.step
-    stop = start + _round_up(int(ends[1]) + 1 + plan.rim - start, plan.step)
+def _needed(ends: np.ndarray, first: int, last: int, rim: int, step: int) -> tuple[int, int]:
+    """Return the pixels needed along one axis for those from end to end."""
+    start = first + max(int(ends[0]) - rim - first, 0) // step * step
+    stop = start + _round_up(int(ends[1]) + 1 + rim - start, step)
     return start, min(stop, last)
 
 
@@ -207,7 +232,7 @@ class TileReader:
     Args:
         raster, model: what to read for which network.
         mask: path and layer of the polygons inside which results are wanted.
-        trim: the plan by which tiles are trimmed to what is wanted of them.
+        trim: tells which part of a tile is needed; default is all of it.
         damaged: is told why a block cannot be read, which then has no data; default is to raise.
     """
 
@@ -216,7 +241,7 @@ class TileReader:
         raster: RasterPool,
         model: Model,
         mask: list[str] | None = None,
-        trim: TilePlan | None = None,
+        trim: Trim | None = None,
         damaged: Damaged | None = None,
     ) -> None:
         self._raster = raster
@@ -237,12 +262,13 @@ class TileReader:
         wanted = block.valid[inner] if inside is None else (block.valid & inside)[inner]
         if not wanted.any():
             return None
+        seen = tile.outer
         if self._trim is not None:
-            tile, whole = trimmed(tile, wanted, self._trim), tile.outer
-            place = tile.outer.slices(whole)
+            seen = self._trim(tile, block.valid, wanted)
+            place = seen.slices(tile.outer)
             block = Block(block.pixels[(slice(None), *place)], block.valid[place])
             inside = None if inside is None else inside[place]
-        return TileImage(tile, self._model.prepare(block), block.valid, inside)
+        return TileImage(tile, seen, self._model.prepare(block), block.valid, inside)
 
     def _is_blank(self, window: Window) -> bool:
         try:

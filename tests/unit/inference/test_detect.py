@@ -28,6 +28,7 @@ from .support import (
     NORTH_UP,
     TURNED,
     FindNumbers,
+    OutlineNumbers,
     make_job,
     make_model,
     read_features,
@@ -98,15 +99,16 @@ def scenes(draw: Any) -> tuple[np.ndarray, int, int]:
     return pixels, size, rim
 
 
-@given(scenes(), st.sampled_from([0.0, 0.8]), st.booleans())
-@settings(max_examples=40, deadline=None)
+@given(scenes(), st.sampled_from([0.0, 0.8]), st.booleans(), st.sampled_from([None, 0]))
+@settings(max_examples=60, deadline=None)
 def test_every_object_is_found_once(
-    scene: tuple[np.ndarray, int, int], noise: float, exclude: bool
+    scene: tuple[np.ndarray, int, int], noise: float, exclude: bool, nodata: float | None
 ) -> None:
+    """Where there are no data between the objects, tiles are trimmed."""
     pixels, size, rim = scene
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        source = write_raster(folder / "a.tif", pixels)
+        source = write_raster(folder / "a.tif", pixels, nodata=nodata)
         found = find(
             source,
             folder,
@@ -142,6 +144,45 @@ def test_objects_that_touch_stay_apart_where_wide_tiles_meet(tmp_path: Path) -> 
     found = find(write_raster(tmp_path / "a.tif", pixels), tmp_path, padding=16, tile_size=1024)
     boxes = sorted(pixel_box(each, NORTH_UP) for each in found)
     assert boxes == [[col, 16, col + 28, 44] for col in range(0, 2972, 28)]
+
+
+@pytest.mark.parametrize("outlines", [False, True])
+def test_tiles_are_trimmed_to_where_there_are_data(tmp_path: Path, outlines: bool) -> None:
+    """Objects are then where they are in whole tiles, also those that reach across a mask."""
+    draw = np.random.default_rng(1)
+    pixels = np.zeros((1, 320, 352), np.uint16)
+    for number in range(1, 16):
+        col, row = draw.integers(0, (340, 308))
+        pixels[0, row : row + 12, col : col + 12] = number
+    pixels[0, 100:112, 20:120] = 16
+    source = write_raster(tmp_path / "a.tif", pixels, nodata=0)
+    x, y = NORTH_UP[0], NORTH_UP[3]
+    shape = f"POLYGON(({x} {y},{x + 44} {y},{x + 44} {y - 160},{x} {y - 160},{x} {y}))"
+    mask = write_polygons(tmp_path / "mask.gpkg", [shape], 32616)
+    seen: list[int] = []
+
+    class Watch(OutlineNumbers if outlines else FindNumbers):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            seen.append(images.shape[-1] * images.shape[-2])
+            return super().forward(images)
+
+    answers = []
+    for kept in (None, [mask, "mask"]):
+        for fixed in (None, 96):
+            seen.append(0)
+            network = Watch()
+            network.fixed_tile = fixed
+            output = str(tmp_path / "found.gpkg")
+            values = DetectionOptions([source], "", output, tile_size=96, mask=kept)
+            with make_job(source, make_model()) as job:
+                detect(job, Engine(network, "cpu", "float32", 1), values, Progress())
+            found = read_features(output)
+            answers.append(sorted(each["geometry"].ExportToWkt() for each in found))
+    assert answers[0] == answers[1] and answers[2] == answers[3]
+    assert 0 < len(answers[2]) < len(answers[0])
+    starts = [place for place, pixels_seen in enumerate(seen) if not pixels_seen]
+    trimmed, whole, *_ = (sum(part) for part in np.split(seen, starts[1:]))
+    assert trimmed < 0.8 * whole
 
 
 def test_a_detector_of_the_project_looks_at_wide_tiles(tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ def images(count: int) -> list[np.ndarray]:
     return [np.full((1, 8, 8), value, np.float32) for value in range(count)]
 
 
-def values(_: Any, answer: torch.Tensor) -> list[float]:
+def values(_network: Any, answer: torch.Tensor, _size: Any) -> list[float]:
     return answer.tolist()
 
 
@@ -93,7 +93,7 @@ def test_one_thread_computes_while_another_decodes() -> None:
             alone("computing")
             return images.mean((1, 2, 3))
 
-    def decode(_: Any, answer: torch.Tensor) -> list[float]:
+    def decode(_network: Any, answer: torch.Tensor, _size: Any) -> list[float]:
         alone("decoding")
         following = begun.index(int(answer)) + 1
         with more:  # what follows does not wait for this; nothing follows the last one
@@ -123,7 +123,7 @@ def test_other_errors_are_not_taken_for_memory() -> None:
 def test_the_device_is_named() -> None:
     heard = Heard()
     Engine(SmallPixels(1, 2), "auto", "float32", 2, heard).infer(
-        images(2), lambda _, answer: answer
+        images(2), lambda _, answer, __: answer
     )
     assert len(heard.infos) == 1
     assert "with float32, in batches of 2 images of 8 × 8 pixels" in heard.infos[0]
@@ -162,7 +162,7 @@ def test_a_faster_precision_is_taken_only_when_it_agrees(monkeypatch: pytest.Mon
         monkeypatch.setattr(f"{Engine.__module__}.has_fast_bfloat16", lambda known=known: known)
         engine = Engine(Sensitive(exact), "cpu", "auto", 1)
         engine.expect(100, 512, 512)
-        engine.infer([np.zeros((1, 8, 8), np.float32)], lambda _, answer: answer)
+        engine.infer([np.zeros((1, 8, 8), np.float32)], lambda _, answer, __: answer)
         assert engine.precision == expected
 
 
@@ -181,7 +181,7 @@ def test_a_precision_is_timed_until_it_is_clear(
     torch.manual_seed(0)  # weights of which bfloat16 agrees with float32
     engine = Engine(SmallPixels(1, 2), "cpu", "auto", 1)
     engine.expect(100, 512, 512)
-    engine.infer(images(1), lambda _, answer: answer)
+    engine.infer(images(1), lambda _, answer, __: answer)
     assert engine.precision == "float32" and calls.count("bfloat16") == rounds
 
 
@@ -200,14 +200,14 @@ def test_what_float16_cannot_hold_is_computed_again() -> None:
 
     engine = Engine(Loud(), "cpu", "float16", 1)
     dark, bright = (np.full((1, 8, 8), value, np.float32) for value in (1.0, 100.0))
-    found = engine.infer([dark, bright], lambda _, answer: answer.mean((1, 2)).tolist())
+    found = engine.infer([dark, bright], lambda _, answer, __: answer.mean((1, 2)).tolist())
     assert found == [1.0, 100.0] and engine.precision == "float16"
 
 
 def test_few_images_are_computed_in_full_precision() -> None:
     engine = Engine(SmallPixels(1, 2), "cpu", "auto", 1)
     engine.expect(2, 8, 8)
-    engine.infer(images(1), lambda _, answer: answer)
+    engine.infer(images(1), lambda _, answer, __: answer)
     assert engine.precision == "float32"
 
 
@@ -261,11 +261,11 @@ def test_each_thread_gets_the_answer_to_its_own_images(monkeypatch: pytest.Monke
     assert engine.lanes == 1
     images = list(np.random.default_rng(0).random((40, 1, 64, 64), np.float32))
     engine.expect(1000, 64, 64)
-    engine.infer(images[:1], lambda _, answer: answer.numpy())
+    engine.infer(images[:1], lambda _, answer, __: answer.numpy())
     assert engine.lanes == 3
     groups = ([each] for each in images)
     road = answer_ahead(
-        groups, lambda group: engine.infer(group, lambda _, answer: answer.numpy()), engine
+        groups, lambda group: engine.infer(group, lambda _, answer, __: answer.numpy()), engine
     )
     found = np.concatenate([answers for _, answers in road])
     with torch.inference_mode():
@@ -283,7 +283,7 @@ def test_long_work_is_compiled(monkeypatch: pytest.MonkeyPatch, seconds: float) 
     engine = Engine(network, "cpu", "float32", 1, heard)
     engine.expect(1000, 64, 64)
     batch = np.random.default_rng(0).random((1, 64, 64)).astype(np.float32)
-    (found,) = engine.infer([batch], lambda _, answer: answer.numpy())
+    (found,) = engine.infer([batch], lambda _, answer, __: answer.numpy())
     assert any("by OpenVINO" in each for each in heard.infos) == (seconds == 0.0)
     with torch.inference_mode():
         exact = network(torch.from_numpy(batch)[None])[0].numpy()
@@ -299,4 +299,4 @@ def test_what_openvino_does_not_take_is_computed_by_torch(monkeypatch: pytest.Mo
     engine = Engine(Odd(1, 2), "cpu", "float32", 1)
     engine.expect(1000, 64, 64)
     image = np.zeros((1, 64, 64), np.float32)
-    assert engine.infer([image], lambda _, answer: [answer["size"]]) == [64]
+    assert engine.infer([image], lambda _, answer, __: [answer["size"]]) == [64]

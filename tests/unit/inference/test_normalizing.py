@@ -83,7 +83,7 @@ def test_an_engine_takes_rasters_of_several_types(
     engine.expect(1000, 64, 64)
     for kind in (np.uint8, np.float32, np.uint8):
         block = block_of(2, 1, kind)
-        (found,) = engine.infer([model.prepare(block)], lambda _, answer: answer.numpy())
+        (found,) = engine.infer([model.prepare(block)], lambda _, answer, __: answer.numpy())
         with torch.inference_mode():
             exact = network(torch.from_numpy(model.normalise(block))[None])[0].numpy()
         assert np.allclose(found, exact, atol=1e-4)

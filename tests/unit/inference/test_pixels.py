@@ -87,7 +87,7 @@ def test_the_tile_grid_does_not_show(tmp_path: Path, rows: int, cols: int) -> No
             tiles,
             lambda: TileReader(pool, job.model),
             Engine(network, "cpu", "float32", 4),
-            lambda _, logits: logits.softmax(1).numpy(),
+            lambda _, logits, __: logits.softmax(1).numpy(),
             consume,
             Phase(Progress(), "", len(tiles), ""),
         )

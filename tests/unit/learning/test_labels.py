@@ -82,10 +82,10 @@ def test_label_scores_count_each_label():
 
 def test_inference_tells_all_labels_above_the_threshold():
     logits = torch.tensor([[2.0, 1.0, -3.0], [-1.0, -2.0, -3.0]])
-    both, none = several_above(0.5)(None, logits)
+    both, none = several_above(0.5)(None, logits, None)
     assert both[0] == (0, 1) and none[0] == ()
     assert none[1] == pytest.approx(float(torch.tensor(-1.0).sigmoid()))
-    assert best(None, logits)[0][0] == (0,)
+    assert best(None, logits, None)[0][0] == (0,)
 
 
 def test_rare_classes_are_drawn_more_often(make_folder):
