@@ -51,6 +51,7 @@ class LabelSources(QWidget):
         project.layersAdded.connect(self._leave_others_out)
         project.layersWillBeRemoved.connect(self._let_go)
         project.layersRemoved.connect(self._take_what_is_left)
+        project.readProject.connect(self._take_up)
         row = QHBoxLayout()
         row.setContentsMargins(0, 0, 0, 0)
         row.addWidget(self.samples_field, 1)
@@ -97,6 +98,14 @@ class LabelSources(QWidget):
             self._tell_samples(None)  # the field was empty already
         if self._told["raster"] in leaving:
             self._tell_raster(None)
+
+    def _take_up(self) -> None:
+        """Go on with the samples of a project that was opened, if only one layer has any."""
+        layers = [
+            each for each in QgsProject.instance().mapLayers().values() if is_sample_layer(each)
+        ]
+        if self.samples() is None and len(layers) == 1:
+            self.choose(layers[0])
 
     def _take_what_is_left(self) -> None:
         if self._told["raster"] != _identifier(self.raster()):

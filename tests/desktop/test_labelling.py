@@ -132,6 +132,12 @@ def test_closing_ends_the_editing_and_the_file_keeps_the_classes(window: Window)
     assert window.found["again_nested"] == [1, 0, 0]
 
 
+def test_a_project_opened_again_goes_on_with_its_samples(window: Window) -> None:
+    """The only layer of samples in it is chosen."""
+    assert window.found["cleared"]
+    assert str(window.folder / "samples.gpkg") in window.found["read"]
+
+
 def test_the_chips_lead_to_a_training(window: Window) -> None:
     """The dock says what was exported, and opens the training with it."""
     assert window.found["led_on"].endswith(f"are in {window.folder / 'chips'}.")

@@ -218,6 +218,14 @@ def leave(dock: Any, found: dict[str, Any]) -> None:
     pause(0.2)
     found["again_nested"] = [len(node.children) for node in dock.editor.document.nodes]
     found["again"] = [(node.name, node.value) for node in dock.editor.document.walk()]
+    project, path = QgsProject.instance(), str(FOLDER / "labelled.qgs")
+    project.write(path)
+    project.clear()
+    pause(0.2)
+    found["cleared"] = dock.samples is None
+    project.read(path)
+    pause(0.2)
+    found["read"] = dock.samples is not None and dock.samples.layer.source()
 
 
 def visit(dock: Any, found: dict[str, Any]) -> None:
