@@ -23,6 +23,7 @@ from qgis.PyQt.QtGui import QIcon
 from .. import paths
 from ..core.errors import CancelledError, FileError, GeoDLError, InputError
 from ..core.overwriting import refuse_inputs
+from ..core.places import unquoted
 from ..core.progress import Progress
 from ..worker.client import run_task
 from .named_files import named_files
@@ -199,8 +200,8 @@ class GeoDLAlgorithm(QgsProcessingAlgorithm):
     # Values of parameters
 
     def text(self, parameters: dict[str, Any], name: str, context: QgsProcessingContext) -> str:
-        """Return a text parameter without blanks around it."""
-        return (self.parameterAsString(parameters, name, context) or "").strip()
+        """Return a text parameter without blanks and quotes around it."""
+        return unquoted(self.parameterAsString(parameters, name, context) or "")
 
     def output_path(
         self, parameters: dict[str, Any], name: str, context: QgsProcessingContext

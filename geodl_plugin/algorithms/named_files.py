@@ -17,6 +17,8 @@ from qgis.core import (
     QgsProviderRegistry,
 )
 
+from ..core.places import unquoted
+
 # The types of parameters that may name what is read.
 _READ = {"file", "layer", "multilayer", "raster", "source", "string", "vector"}
 _FOLDER = "folderDestination"  # what is in it stays
@@ -51,7 +53,7 @@ def _texts(value: Any, context: QgsProcessingContext) -> Iterator[str]:
         yield _path(value)
     elif isinstance(value, str) and value.strip():
         layer = QgsProcessingUtils.mapLayerFromString(value, context, False)
-        yield value.strip() if layer is None else _path(layer)
+        yield unquoted(value) if layer is None else _path(layer)
 
 
 def _path(layer: QgsMapLayer) -> str:

@@ -19,6 +19,13 @@ def is_reserved(name: str) -> bool:
     return name.partition(".")[0].strip().lower() in DEVICES
 
 
+def unquoted(text: str) -> str:
+    """Return a text without blanks around it, and without quotes: Windows copies paths in them."""
+    text = text.strip()
+    whole = len(text) > 1 and text[0] == text[-1] == '"' and '"' not in text[1:-1]
+    return text[1:-1].strip() if whole else text
+
+
 def user_folder(name: str, variable: str) -> Path:
     """Return the folder ``name`` among GeoDL's own; an environment variable may say another.
 

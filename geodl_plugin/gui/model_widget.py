@@ -29,6 +29,7 @@ from ..core.packages.archive import peek_definition
 from ..core.packages.definition import ModelDefinition, understood
 from ..core.packages.store import installed
 from ..core.packages.summary import facts, fixed_arguments, summary
+from ..core.places import unquoted
 
 ALLOW_CODE = "ALLOW_CODE"  # the parameter that the field follows
 FOLDER_SETTING = "geodl/model_folder"
@@ -116,7 +117,7 @@ class ModelField(QWidget):
 
     def text(self) -> str:
         """Return the path or JSON text."""
-        return self.line.text().strip()
+        return unquoted(self.line.text())
 
     def set_text(self, text: str) -> None:
         """Show a path or JSON text and look at the model at once."""

@@ -25,6 +25,7 @@ from qgis.PyQt.QtWidgets import (
 from ..core.arguments import compose, entries, parse_entries
 from ..core.learning.options import TrainingOptions
 from ..core.models.registry import model_types
+from ..core.places import unquoted
 
 SETTINGS = "geodl/training"
 AUGMENTATION = "AUGMENTATION_PARAMETERS"
@@ -180,7 +181,7 @@ class TrainingForm(QWidget):
 
     def _own_parameters(self) -> dict[str, Any]:
         return {
-            "INPUT": self.input.filePath().strip(),
+            "INPUT": unquoted(self.input.filePath()),
             "MODEL_TYPE": self.model_type.currentData() or "",
             "BACKBONE": self.backbone.currentText().strip(),
             "WEIGHTS": self.weights.currentText().strip(),
@@ -191,7 +192,7 @@ class TrainingForm(QWidget):
             "VALIDATION_PERCENTAGE": self.validation.value(),
             "DEVICE": self.device.currentText().strip(),
             "RESUME": self.resume.isChecked(),
-            "OUTPUT": self.output.filePath().strip(),
+            "OUTPUT": unquoted(self.output.filePath()),
         }
 
     def inspection(self) -> dict[str, Any]:

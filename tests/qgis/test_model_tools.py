@@ -51,7 +51,7 @@ def test_install_list_use_uninstall(
 
 def test_model_information(run: Callable[..., Any], package: str, tmp_path: Path) -> None:
     output = str(tmp_path / "new" / "info.html")
-    result = run("modelinfo", MODEL=package, OUTPUT=output)
+    result = run("modelinfo", MODEL=f'"{package}"', OUTPUT=output)  # as Windows copies a path
     assert json.loads(result["INFO"])["summary"].startswith("Detects objects: Tree, Car")
     assert "Car" in Path(output).read_text(encoding="utf-8")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from geodl_plugin.core.errors import InputError
-from geodl_plugin.core.places import temporary_folder
+from geodl_plugin.core.places import temporary_folder, unquoted
 
 
 @pytest.fixture
@@ -19,6 +19,21 @@ def held(monkeypatch: pytest.MonkeyPatch) -> None:
         raise PermissionError(13, "The process cannot access the file")
 
     monkeypatch.setattr(os, "unlink", refuse)
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        (' "C:\\my chips\\map" ', "C:\\my chips\\map"),
+        ("/a b/c", "/a b/c"),
+        ('"a";"b"', '"a";"b"'),
+        ('{"Framework": "PyTorch"}', '{"Framework": "PyTorch"}'),
+        ('"', '"'),
+        ('""', ""),
+    ],
+)
+def test_quotes_around_a_path_are_not_of_it(typed: str, meant: str) -> None:
+    assert unquoted(typed) == meant
 
 
 def test_a_temporary_folder_is_removed() -> None:

@@ -14,6 +14,7 @@ from ..chips.formats import Chip, ChipFormat, recognise
 from ..chips.formats import folders as subfolders
 from ..chips.labels import ClassLabel, Label
 from ..errors import InputError, TrainingDataError
+from ..places import unquoted
 from ..samples.schema import ClassDefinition, Schema
 
 VALIDATION = "validation"
@@ -67,7 +68,8 @@ def open_collection(text: str) -> Collection:
         InputError: when the folders do not fit each other.
         TrainingDataError: when one cannot be used.
     """
-    paths = [Path(part.strip()).expanduser() for part in text.split(";") if part.strip()]
+    parts = filter(None, map(unquoted, text.split(";")))
+    paths = [Path(part).expanduser() for part in parts]
     training = [path for path in paths if path.name.lower() != VALIDATION or len(paths) == 1]
     apart = [path for path in paths if path not in training]
     inside = {path: _inside(path) for path in training}

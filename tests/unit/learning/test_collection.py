@@ -36,7 +36,7 @@ def prepared(text, **more):
 def test_folders_are_joined_with_all_their_classes(make_folder):
     one = make_folder("Classified_Tiles", values=(1, 2), name="one")
     two = make_folder("Classified_Tiles", values=(2, 3), name="two", count=4)
-    found = prepared(f"{one} ; {two}")
+    found = prepared(f'{one} ; "{two}"')
     assert len(found.folder.chips) == 10 and found.schema.values == (1, 2, 3)
     assert found.store[0].mask.max() == 2 and found.store[9].mask.max() == 3
     assert found.folder.path.name == "one, two"
