@@ -87,6 +87,8 @@ class VectorReference:
         """Return the pixels that features cover."""
         bounds = window_bounds(window, self._result.geotransform)
         found = self._layer.features(bounds, self._result.crs, [self._field], around=bounds)
+        # A GeoPackage answers in the order of its index: what lies on top would be by chance.
+        found = sorted(found, key=lambda feature: feature.fid)
         features = [
             (feature.geometry, self._values[feature.attributes[self._field]])
             for feature in found

@@ -200,6 +200,20 @@ def test_ground_below_crowns_makes_everything_known(tmp_path: Path) -> None:
     assert rows[1]["Producers_Accuracy"] == 1.0
 
 
+def test_later_polygons_lie_on_top_whatever_the_order_of_the_index(tmp_path: Path) -> None:
+    corners = np.random.default_rng(0).integers(0, 90, (1000, 2)).tolist()
+    boxes = [((x, y, x + 10, y + 10), place % 2) for place, (x, y) in enumerate(corners)]
+    values = np.full((100, 100), 255, np.uint8)
+    for (left, top, right, bottom), value in boxes:
+        values[top:bottom, left:right] = value
+    reference = polygons(tmp_path / "r.gpkg", boxes)
+    path = raster(tmp_path / "a.tif", values[:40, :60])
+
+    figures = assess(PixelAssessment(path, reference, ""), Progress())
+
+    assert figures["OVERALL_ACCURACY"] == 1
+
+
 def test_polygons_in_another_system_by_name(tmp_path: Path) -> None:
     result = raster(tmp_path / "a.tif", half())
     truth = polygons(
