@@ -9,7 +9,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..geo.crs import transform_points
-from ..geo.shapes import point
+from ..geo.shapes import point, repaired
 from ..geo.vector import Geometry, VectorReader
 from ..progress import Progress
 from .overlaps import Shapes
@@ -98,8 +98,10 @@ def read_objects(
                 f"'{layer.name}' holds {layer.geometry_type} features. Objects are compared by "
                 "their areas: choose a polygon layer."
             )
-        if not geometry.IsValid():
-            geometry = geometry.MakeValid() or geometry
+        mended = repaired(geometry)
+        # Of a polygon without an area only a line would be left, which no layer of polygons takes.
+        if mended is not None and mended.GetDimension() == 2:
+            geometry = mended
         geometries.append(geometry)
         classes.append(class_text(feature.attributes[field]) if field else "")
         confidences.append(_number(feature.attributes[confidence]) if confidence else 1.0)

@@ -28,6 +28,7 @@ from .reference import Known, RasterReference, Reference, VectorReference, whole
 BLOCK = 1024  # pixels a side read at once
 DENSE_PAIRS = 1_000_000
 CLASS_LIMIT = 500  # more values than this are no classes
+WAYS_OUT = ("Choose a class raster.", "Choose a class raster, or the field with the class.")
 Layer = tuple[str, str]  # path, and name of the layer in it ("" for the first)
 
 
@@ -134,7 +135,7 @@ def compare(
             block = result.read(window, [0])
             wanted = np.ones_like(block.valid) if polygons is None else polygons.inside(window)
             known = known.only(wanted[known.rows, known.cols])
-            unanswered += _count(block, result.name, known, pairs)
+            unanswered += _count(block, known, pairs, (result.name, reference.name))
             if areas is not None:
                 areas.add(window, block, wanted)
         phase.step()
@@ -151,19 +152,29 @@ def compare(
     return Confusion.of(pairs, {**reference.class_names, **result.class_names()})
 
 
-def _count(block: Block, name: str, known: Known, pairs: Counter[tuple[int, int]]) -> int:
-    """Count the known pixels of a block by their two classes; return how many have no result."""
+def _count(
+    block: Block, known: Known, pairs: Counter[tuple[int, int]], names: tuple[str, str]
+) -> int:
+    """Count the known pixels of a block by their two classes; return how many have no result.
+
+    Args:
+        block: of the class raster.
+        known: what the reference knows of it.
+        pairs: gets the counts.
+        names: of class raster and reference.
+    """
     answered = block.valid[known.rows, known.cols]
     kept = known.only(answered)
     pixels = block.pixels[0][kept.rows, kept.cols]
-    values = whole_numbers(pixels, np.ones(len(kept), bool), name)
+    values = whole_numbers(pixels, np.ones(len(kept), bool), names[0])
     for pair, count in _pair_counts(values, kept.values):
         pairs[pair] += count
-    if len({value for value, _ in pairs}) > CLASS_LIMIT:
-        raise InputError(
-            f"'{name}' has more than {CLASS_LIMIT} different values, so it shows no "
-            "classes. Choose a class raster."
-        )
+    for name, side, way_out in zip(names, zip(*pairs), WAYS_OUT):
+        if len(set(side)) > CLASS_LIMIT:
+            raise InputError(
+                f"'{name}' has more than {CLASS_LIMIT} different values, so it shows no "
+                f"classes. {way_out}"
+            )
     return len(known) - len(kept)
 
 

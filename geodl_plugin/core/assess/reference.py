@@ -19,6 +19,8 @@ from ..geo.vector import VectorReader
 CLASS_FIELDS = ("classvalue", "value", "classname")  # used when no field is named
 SAMPLED_PIXELS = 4_000_000  # of a reference raster read at once
 LEAST_VALUE = -(2**31)  # of a class
+LARGEST_VALUE = 2**53  # longer numbers, of parcels for example, are names
+MOST_VALUES = 65_535  # of polygons, which are burnt as numbers of 16 bits
 LATTICE = 9  # points a side between which a transformation is taken as straight
 
 
@@ -81,12 +83,19 @@ class VectorReference:
             value: str(content) for content, value in self._values.items() if value <= unknown
         }
         self._codes = np.array(sorted(set(self._values.values())), dtype=np.int64)
+        if len(self._codes) > MOST_VALUES:
+            raise InputError(
+                f"The field '{self._field}' of '{self.name}' has {len(self._codes):,} different "
+                "values, so it tells no classes. Choose the field with the class."
+            )
         self.is_sample = "Point" in layer.geometry_type
 
     def known(self, window: Window) -> Known:
         """Return the pixels that features cover."""
         bounds = window_bounds(window, self._result.geotransform)
         found = self._layer.features(bounds, self._result.crs, [self._field], around=bounds)
+        # A GeoPackage answers in the order of its index: what lies on top would be by chance.
+        found = sorted(found, key=lambda feature: feature.fid)
         features = [
             (feature.geometry, self._values[feature.attributes[self._field]])
             for feature in found
@@ -281,9 +290,10 @@ def _class_field(layer: VectorReader) -> str:
 
 def _is_whole(text: str) -> bool:
     try:
-        return float(text).is_integer()
+        number = float(text)
     except ValueError:
         return False
+    return number.is_integer() and abs(number) < LARGEST_VALUE
 
 
 def _nothing() -> Known:

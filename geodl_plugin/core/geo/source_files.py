@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from osgeo import gdal
 
@@ -10,10 +11,11 @@ from .gdal_calls import attempt
 
 _STATISTICS = ".aux.xml"  # which programs write while they show a raster
 _VIRTUAL = ".vrt"
+_ARCHIVES = ("/vsizip/", "/vsitar/", "/vsigzip/", "/vsi7z/", "/vsirar/")
 
 
 def files_of(sources: Sequence[str]) -> list[str]:
-    """Return the files of rasters or layers, those behind virtual rasters too.
+    """Return the files of rasters or layers, those behind virtual rasters and archives too.
 
     What GDAL cannot open has none.
     """
@@ -25,6 +27,9 @@ def files_of(sources: Sequence[str]) -> list[str]:
             if each in found or each.lower().endswith(_STATISTICS):
                 continue
             found[each] = None
+            archive = _archive_of(each)
+            if archive is not None:
+                found[str(archive)] = None
             if each != source and each.lower().endswith(_VIRTUAL):
                 waiting.append(each)
     return list(found)
@@ -33,3 +38,15 @@ def files_of(sources: Sequence[str]) -> list[str]:
 def _listed(source: str) -> list[str]:
     dataset = attempt(gdal.OpenEx, source, gdal.OF_RASTER | gdal.OF_VECTOR)
     return [] if dataset is None else dataset.GetFileList() or []
+
+
+def _archive_of(name: str) -> Path | None:
+    """Return the file on disk in which GDAL finds what it calls ``/vsizip/a.zip/b.tif``, say."""
+    path = name
+    while path.startswith(_ARCHIVES):
+        path = path[path.index("/", 1) + 1 :]
+        if path.startswith("{"):  # as an archive without a suffix is written
+            path = path[1:].replace("}", "", 1)
+    if path == name:
+        return None
+    return next((each for each in (Path(path), *Path(path).parents) if each.is_file()), None)

@@ -93,7 +93,7 @@ class VectorReader:
         for index in range(definition.GetFieldCount()):
             field = definition.GetFieldDefn(index)
             self.fields[field.GetName()] = FIELD_KINDS.get(field.GetType(), "other")
-            self.definitions[field.GetName()] = _copy(field)
+            self.definitions[field.GetName()] = copied_field(field)
 
     @property
     def count(self) -> int:
@@ -247,7 +247,7 @@ def _within(geometry: ogr.Geometry, bounds: Bounds) -> bool:
     return xmin >= bounds[0] and ymin >= bounds[1] and xmax <= bounds[2] and ymax <= bounds[3]
 
 
-def _copy(field: ogr.FieldDefn) -> ogr.FieldDefn:
+def copied_field(field: ogr.FieldDefn) -> ogr.FieldDefn:
     """Return a definition that outlives its layer."""
     copy = ogr.FieldDefn(field.GetName(), field.GetType())
     copy.SetSubType(field.GetSubType())

@@ -15,7 +15,7 @@ from ..errors import VectorError
 from ..replacing import discard, replace
 from .crs import spatial_reference
 from .gdal_calls import attempt, last_error, quiet
-from .vector import GEOMETRIES
+from .vector import GEOMETRIES, LISTS, copied_field
 from .wkb import polygon_wkb, ring_wkbs
 
 DRIVERS = {
@@ -38,6 +38,8 @@ CSV_SHAPES = ["GEOMETRY=AS_WKT", "CREATE_CSVT=YES"]  # the latter writes a .prj 
 # What SQLite keeps beside a GeoPackage: of an earlier one it would be played into the new one.
 JOURNALS = ("-wal", "-shm", "-journal")
 SHAPEFILE_NAME = 10  # bytes of a field's name
+SHAPEFILE_TEXT = 254  # bytes of a text
+ANY_CASE = ("GPKG", "CSV")  # to which names in small and capital letters are one
 FIELD_TYPES = {int: ogr.OFTInteger64, float: ogr.OFTReal, str: ogr.OFTString}
 TRANSACTION = 20_000  # features between two commits
 _writers = itertools.count(1)
@@ -52,6 +54,9 @@ class VectorWriter:
         fields: names and types (``int``, ``float`` or ``str``), or another layer's definitions.
         geometry: a key of :data:`GEOMETRIES`, or the type of another layer; "MultiPolygon" takes
             polygons too.
+
+    Attributes:
+        count: of features that are written.
 
     Raises:
         VectorError: when the file cannot be written.
@@ -95,8 +100,10 @@ class VectorWriter:
             self._fail(last_error())
         self._definition = self._layer.GetLayerDefn()
         self._fields: list[str] = []
+        self._losses: dict[str, None] = {}
         for name, kind in fields.items():
             self._add_field(name, kind)
+        self._texts = self._limited_texts(fields) if driver == "ESRI Shapefile" else []
         self._shape = self._layer.GetGeomType()
         # Those without one would be left out without a word.
         self._needs_shapes = driver == "FlatGeobuf" and shape != ogr.wkbNone
@@ -122,15 +129,56 @@ class VectorWriter:
     def _add_field(self, name: str, kind: type | ogr.FieldDefn) -> None:
         """Add a field; another layer's is left out where the format does not take its type."""
         own = isinstance(kind, type)
-        field = ogr.FieldDefn(name, FIELD_TYPES[kind]) if own else kind
+        field = ogr.FieldDefn(name, FIELD_TYPES[kind]) if own else self._writable(kind)
         added = attempt(self._layer.CreateField, field) == 0
         if added:
             self._fields.append(name)
+        made = self._definition.GetFieldDefn(len(self._fields) - 1) if added else None
         # A shapefile gives another name to what is called like the first letters of a longer one.
-        if own and not (
-            added and self._definition.GetFieldDefn(len(self._fields) - 1).name == name
-        ):
+        if own and not (made is not None and made.name == name):
             self._fail(f"it cannot have a field '{name}' too; choose another name or format")
+        if made is None:
+            self._losses[f"the field '{name}' is left out"] = None
+        elif made.name != name:
+            self._losses[f"the field '{name}' is called '{made.name}'"] = None
+        if made is not None and (field.GetType(), made.GetType()) == (ogr.OFTDateTime, ogr.OFTDate):
+            self._losses[f"the field '{name}' has no time of day"] = None
+
+    def _writable(self, field: ogr.FieldDefn) -> ogr.FieldDefn:
+        """Return another layer's field as the format can have it."""
+        driver = self._driver.GetName()
+        lists = driver == "FlatGeobuf" and field.GetType() in LISTS
+        taken: set[str] = set()
+        if driver in ANY_CASE:
+            made = map(self._definition.GetFieldDefn, range(len(self._fields)))
+            taken = {each.name.lower() for each in made}
+        if not lists and field.name.lower() not in taken:
+            return field
+        field = copied_field(field)
+        if lists:
+            field.SetType(ogr.OFTString)
+            field.SetSubType(ogr.OFSTJSON)
+        names = (f"{field.name}_{number}" for number in itertools.count(2))
+        if field.name.lower() in taken:
+            field.SetName(next(name for name in names if name.lower() not in taken))
+        return field
+
+    def _limited_texts(self, fields: Mapping[str, type | ogr.FieldDefn]) -> list[tuple[int, str]]:
+        """Return places and names of the fields of another layer whose texts may be cut."""
+        kinds = [self._definition.GetFieldDefn(i).GetType() for i in range(len(self._fields))]
+        return [
+            (place, name)
+            for place, name in enumerate(self._fields)
+            if kinds[place] == ogr.OFTString and not isinstance(fields[name], type)
+        ]
+
+    @property
+    def losses(self) -> str:
+        """A sentence on what the format has not kept of another layer's fields, "" for nothing."""
+        if not self._losses:
+            return ""
+        better = "" if self._driver.GetName() == "GPKG" else " A GeoPackage keeps more."
+        return f"'{self.path.name}' differs from its layer: {', '.join(self._losses)}.{better}"
 
     def write_polygon(self, rings: Sequence[np.ndarray], attributes: Mapping[str, Any]) -> None:
         """Write a polygon from rings of map coordinates ``(n, 2)``; the first is the outer one."""
@@ -164,6 +212,9 @@ class VectorWriter:
         feature.SetFromWithMap(row, True, places)
         if row.GetGeometryRef() is not None:
             feature.SetGeometryDirectly(self._fitted(row.GetGeometryRef().Clone()))
+        for place, name in self._texts:
+            if len(feature.GetFieldAsString(place).encode()) > SHAPEFILE_TEXT:
+                self._losses[f"texts of '{name}' end after {SHAPEFILE_TEXT} letters"] = None
         self._create(feature, values, len(self._fields) - len(values))
 
     def _add(self, geometry: ogr.Geometry | None, values: Sequence[Any]) -> None:

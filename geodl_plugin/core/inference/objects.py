@@ -54,6 +54,8 @@ def classify(
             else:
                 left = subjects(features, reader.crs, job.raster)
             work.run(left, _Results(journal, writer).take, phase)
+    if writer.losses:
+        progress.warn(writer.losses)
     missing = writer.count - writer.classified
     if missing:
         progress.warn(f"{missing} of {writer.count} {_why_missing(options, job)}")
@@ -121,6 +123,11 @@ class FeatureWriter:
     def count(self) -> int:
         """How many features were written."""
         return self._writer.count
+
+    @property
+    def losses(self) -> str:
+        """What the format has not kept of the features' fields, "" for nothing."""
+        return self._writer.losses
 
     def write(self, feature: Feature, answer: Answer | None) -> None:
         """Write a feature with the answer for it, if there is one."""

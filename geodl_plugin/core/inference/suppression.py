@@ -74,6 +74,8 @@ def suppress_layer(options: SuppressionOptions, progress: Progress) -> int:
             if feature.fid not in removed and feature.row is not None:
                 writer.write_like(feature.row, places, ())
             phase.step()
+    if writer.losses:
+        progress.warn(writer.losses)
     return len(removed)
 
 

@@ -245,6 +245,26 @@ def test_invalid_polygons_are_mended(tmp_path: Path) -> None:
     assert assess(DetectionAssessment(layer, layer), Progress())["F1_SCORE"] == 1.0
 
 
+@pytest.mark.parametrize("suffix", [".gpkg", ".shp", ".fgb"])
+def test_matches_are_polygons_where_the_layers_have_spikes_and_lines(
+    tmp_path: Path, suffix: str
+) -> None:
+    spike = "POLYGON((0 0,10 0,10 10,20 10,10 10,0 10,0 0))"
+    flat = "POLYGON((50 0,60 0,50 0))"
+    for name in ("found", "truth"):
+        with VectorWriter(tmp_path / f"{name}.gpkg", "EPSG:32612", FIELDS) as writer:
+            for text in (spike, flat):
+                writer.write(ogr.CreateGeometryFromWkt(text), {"Class": "Tree"})
+    matches = tmp_path / f"matches{suffix}"
+    found, truth = ((str(tmp_path / f"{name}.gpkg"), "") for name in ("found", "truth"))
+    assess(DetectionAssessment(found, truth, matches=str(matches)), Progress())
+    shapes = [
+        (each.attributes["Match"], each.geometry.GetDimension(), each.area)
+        for each in VectorReader(matches).features()
+    ]
+    assert sorted(shapes) == [(FALSE_ALARM, 2, 0.0), (HIT, 2, 100.0), (MISS, 2, 0.0)]
+
+
 def test_wrong_input_is_one_sentence(tmp_path: Path) -> None:
     found = write(tmp_path / "found.gpkg", TREES)
     empty = write(tmp_path / "empty.gpkg", [])

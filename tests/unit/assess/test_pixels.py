@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from osgeo import gdal, ogr, osr
 
-from geodl_plugin.core.assess import pixels
+from geodl_plugin.core.assess import pixels, reference
 from geodl_plugin.core.assess.pixels import PixelAssessment, assess
 from geodl_plugin.core.assess.reference import class_values, own_values
 from geodl_plugin.core.errors import InputError, VectorError
@@ -200,6 +200,20 @@ def test_ground_below_crowns_makes_everything_known(tmp_path: Path) -> None:
     assert rows[1]["Producers_Accuracy"] == 1.0
 
 
+def test_later_polygons_lie_on_top_whatever_the_order_of_the_index(tmp_path: Path) -> None:
+    corners = np.random.default_rng(0).integers(0, 90, (1000, 2)).tolist()
+    boxes = [((x, y, x + 10, y + 10), place % 2) for place, (x, y) in enumerate(corners)]
+    values = np.full((100, 100), 255, np.uint8)
+    for (left, top, right, bottom), value in boxes:
+        values[top:bottom, left:right] = value
+    reference = polygons(tmp_path / "r.gpkg", boxes)
+    path = raster(tmp_path / "a.tif", values[:40, :60])
+
+    figures = assess(PixelAssessment(path, reference, ""), Progress())
+
+    assert figures["OVERALL_ACCURACY"] == 1
+
+
 def test_polygons_in_another_system_by_name(tmp_path: Path) -> None:
     result = raster(tmp_path / "a.tif", half())
     truth = polygons(
@@ -289,6 +303,15 @@ def test_names_in_small_and_capital_letters_are_one_class(tmp_path: Path) -> Non
     assert (int(ground["C_Water"]), int(ground["C_1"])) == (45, 5)
 
 
+def test_more_values_than_can_be_burnt_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reference, "MOST_VALUES", 8)
+    labels = polygons(tmp_path / "p.gpkg", [((0, 0, 9, 9), value) for value in range(9)])
+    with pytest.raises(InputError, match="'Classvalue' of 'p' has 9 different values"):
+        assess(PixelAssessment(raster(tmp_path / "a.tif", half()), labels, ""), Progress())
+
+
 def test_a_field_of_lists_is_refused(tmp_path: Path) -> None:
     labels = tmp_path / "truth.geojson"
     labels.write_text(
@@ -311,6 +334,10 @@ def test_wrong_input_is_one_sentence(tmp_path: Path) -> None:
     )
     words = polygons(tmp_path / "w.gpkg", [((0, 0, 9, 9), "House")], str)
     far = polygons(tmp_path / "far.gpkg", [((900, 0, 990, 9), 1)])
+    numbers = [((at % 20, at // 20, at % 20 + 1, at // 20 + 1), at) for at in range(600)]
+    numbered = polygons(tmp_path / "numbered.gpkg", numbers)
+    parcels = [(each, str(10**24 + value)) for each, value in numbers[:9]]
+    large = raster(tmp_path / "large.tif", np.zeros((30, 20), np.uint8))
     with VectorWriter(tmp_path / "none.gpkg", "EPSG:32612", {"name": str}) as writer:
         writer.write_polygon([np.array([[0, 0], [1, 0], [1, 1]])], {})
     wrong = [
@@ -318,7 +345,13 @@ def test_wrong_input_is_one_sentence(tmp_path: Path) -> None:
         (PixelAssessment(plain, words, ""), "its values have no names"),
         (PixelAssessment(result, far, ""), "No pixel of 'a.tif' has a known class in 'far'"),
         (PixelAssessment(floats, result), "0.37, which is no class value"),
-        (PixelAssessment(many, many), "shows no classes"),
+        (PixelAssessment(many, many), "'m.tif' has .*shows no classes"),
+        (PixelAssessment(large, many), "'m.tif' has .*shows no classes"),
+        (PixelAssessment(large, numbered, ""), "'numbered' has .*or the field with the class"),
+        (
+            PixelAssessment(result, polygons(tmp_path / "p.gpkg", parcels, str), ""),
+            "'1000000000000000000000000', .*0 Ground",
+        ),
         (PixelAssessment(result, str(tmp_path / "none.gpkg"), ""), "no field 'Classvalue'"),
         (PixelAssessment(result, result, mask=(far, "")), "lies outside"),
     ]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
+import zipfile
 from pathlib import Path
 
 import numpy as np
+import pytest
 from osgeo import gdal
 
 from geodl_plugin.core.geo.source_files import files_of
@@ -18,6 +21,22 @@ def test_a_virtual_raster_is_made_of_others(tmp_path: Path) -> None:
     gdal.BuildVRT(inner, [source])
     gdal.BuildVRT(outer, [inner])
     assert set(files_of([outer])) == {outer, inner, source}
+
+
+@pytest.mark.parametrize("form", ["/vsizip/{}/a.tif", "/vsizip/{}", "/vsizip/{{{}}}/a.tif"])
+def test_an_archive_is_one_of_the_files_of_what_lies_in_it(tmp_path: Path, form: str) -> None:
+    source = write_raster(tmp_path / "a.tif", np.zeros((1, 20, 20), np.uint8))
+    archive = tmp_path / "blank and ü.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        file.write(source, "a.tif")
+    assert str(archive) in files_of([form.format(archive)])
+
+
+def test_a_packed_file_is_one_of_its_files(tmp_path: Path) -> None:
+    source = write_raster(tmp_path / "a.tif", np.zeros((1, 20, 20), np.uint8))
+    packed = tmp_path / "a.tif.gz"
+    packed.write_bytes(gzip.compress(Path(source).read_bytes()))
+    assert str(packed) in files_of([f"/vsigzip/{packed}"])
 
 
 def test_statistics_do_not_count(tmp_path: Path) -> None:

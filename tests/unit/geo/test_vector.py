@@ -69,6 +69,54 @@ def test_a_shapefile_is_refused_what_it_would_lose(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def definitions(**kinds):
+    found = {}
+    for name, kind in kinds.items():
+        found[name] = ogr.FieldDefn(name, kind)
+    return found
+
+
+def test_what_a_shapefile_does_not_keep_of_another_layer_is_told(tmp_path):
+    fields = definitions(
+        description=ogr.OFTString, seen=ogr.OFTDateTime, tags=ogr.OFTStringList, n=ogr.OFTInteger
+    )
+    source = tmp_path / "in.geojson"
+    with VectorWriter(source, UTM12, fields) as writer:
+        values = {"description": "ä" * 150, "seen": "2026/03/01 12:30:00", "tags": "oak", "n": 3}
+        writer.write(rectangle(0, 0, 1, 1), values)
+    reader = VectorReader(source)
+    told = {}
+    for suffix in (".shp", ".gpkg"):
+        with VectorWriter(tmp_path / f"out{suffix}", UTM12, reader.definitions) as writer:
+            places = writer.places(list(reader.definitions))
+            for feature in reader.features():
+                writer.write_like(feature.row, places, ())
+        told[suffix] = writer.losses
+    assert told == {
+        ".shp": "'out.shp' differs from its layer: the field 'description' is called 'descriptio', "
+        "the field 'seen' has no time of day, the field 'tags' is left out, texts of 'description' "
+        "end after 254 letters. A GeoPackage keeps more.",
+        ".gpkg": "",
+    }
+
+
+@pytest.mark.parametrize("suffix", [".gpkg", ".csv", ".shp", ".fgb", ".geojson"])
+def test_fields_whose_names_differ_in_capital_letters_are_all_kept(tmp_path, suffix):
+    fields = definitions(name=ogr.OFTString, NAME=ogr.OFTString, NAME_2=ogr.OFTString)
+    with VectorWriter(tmp_path / f"a{suffix}", UTM12, fields) as writer:
+        writer.write(rectangle(0, 0, 1, 1), {"name": "a", "NAME": "b", "NAME_2": "c"})
+    (found,) = VectorReader(tmp_path / f"a{suffix}").features()
+    assert [value for value in found.attributes.values() if value in tuple("abc")] == list("abc")
+    assert ("NAME" in writer.losses) == (suffix not in (".fgb", ".geojson"))
+
+
+def test_a_flatgeobuf_has_lists_as_text(tmp_path):
+    with VectorWriter(tmp_path / "a.fgb", UTM12, definitions(tags=ogr.OFTStringList)) as writer:
+        writer.write(rectangle(0, 0, 1, 1), {"tags": "oak"})
+    (found,) = VectorReader(tmp_path / "a.fgb").features()
+    assert found.attributes == {"tags": "oak"}
+
+
 def test_a_field_that_a_format_cannot_have_is_refused(tmp_path):
     """Else its values would be missing, or lie in another field."""
     with pytest.raises(VectorError, match=r"'.*a\.gpkg' cannot be written: .* a field 'fid'"):

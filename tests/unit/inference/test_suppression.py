@@ -49,6 +49,14 @@ def kept(tmp_path: Path, rows: list[tuple[np.ndarray, str, Any]], **options: Any
     return notes
 
 
+class Told(Progress):
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+
+    def warn(self, message: str) -> None:
+        self.warnings.append(message)
+
+
 def test_the_most_certain_of_a_class_stays_in_its_place(tmp_path: Path) -> None:
     rows = [
         (square(0, 0), "tree", 60.0),
@@ -123,6 +131,29 @@ def test_fields_and_their_types_are_kept(tmp_path: Path) -> None:
     found = result.GetLayer(0).GetNextFeature()
     assert found.GetField("seen") == "2026/03/01"
     assert bytes(found.GetFieldAsBinary("stamp")) == b"\x00\xff\x01"
+
+
+def test_it_is_told_what_the_format_does_not_keep(tmp_path: Path) -> None:
+    rows = [("A", "a", 50), ("B", "b", 90)]
+    features = [
+        {
+            "type": "Feature",
+            "properties": {"name": lower, "NAME": upper, "tags": [lower], "Confidence": confidence},
+            "geometry": {"type": "Polygon", "coordinates": [[[0, 0], [9, 0], [0, 9], [0, 0]]]},
+        }
+        for upper, lower, confidence in rows
+    ]
+    source = tmp_path / "in.geojson"
+    source.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
+    for name, told in (("a.gpkg", "'NAME' is called 'NAME_2'"), ("a.shp", "'tags' is left out")):
+        progress = Told()
+        output = tmp_path / name
+        suppress_layer(SuppressionOptions((str(source), ""), str(output)), progress)
+        (found,) = VectorReader(output).features()
+        assert told in progress.warnings[0]
+        assert list(found.attributes.values())[:2] == ["b", "B"]
+    suppress_layer(SuppressionOptions((str(source), ""), str(tmp_path / "a.fgb")), Told())
+    assert (tmp_path / "a.fgb").exists()
 
 
 def test_a_missing_field_is_named(tmp_path: Path) -> None:
