@@ -40,6 +40,7 @@ class Cut:
     label: Label
     bands: BandStatistics
     second: Block | None
+    second_bands: BandStatistics
     fids: tuple[int, ...]
 
 
@@ -145,6 +146,7 @@ class Cutter:
             self.format.stored(scene.label(self.format.label)),
             BandStatistics.of(block.valid_pixels()),
             other,
+            BandStatistics() if other is None else BandStatistics.of(other.valid_pixels()),
             tuple(shape.fid for shape in shapes),
         )
 

@@ -306,6 +306,33 @@ def test_two_looks_of_one_place_explain_themselves(scene, export):
         assert (second.read(second.window).pixels == 77).all()
 
 
+def test_second_images_are_described_by_their_own_bands(scene, export):
+    scene.paint(shape=(3, 128, 192))
+    infrared = str(scene.folder / "infrared.tif")
+    pixels = np.random.default_rng(3).integers(300, 9000, (2, 128, 192)).astype(np.uint16)
+    write_chip(infrared, pixels, scene.geotransform, scene_crs(scene), band_names=("NIR", "SWIR"))
+    folder = export(format="CycleGAN", labels="", second=(infrared,))
+    with Raster.open(folder.chips[0].second) as chip:
+        assert chip.band_names == ("NIR", "SWIR")
+    for side, names in (("A", ["Red", "Green", "Blue"]), ("B", ["NIR", "SWIR"])):
+        about = json.loads((folder.path / side / "esri_model_definition.emd").read_text())
+        assert about["InputRastersProps"]["BandNames"] == names
+        assert about["ExtractBands"] == list(range(len(names)))
+        own = pixels if side == "B" else scene.pixels
+        assert [each["Mean"] for each in about["AllTilesStats"]] == pytest.approx(
+            own.mean(axis=(1, 2))
+        )
+
+
+@pytest.mark.parametrize(("kind", "bands"), [(np.uint8, 4), (np.uint16, 1)])
+def test_a_second_raster_that_an_image_format_cannot_hold_is_refused(scene, export, kind, bands):
+    scene.paint(shape=(3, 128, 192))
+    other = str(scene.folder / "other.tif")
+    write_chip(other, np.full((bands, 128, 192), 9, kind), scene.geotransform, scene_crs(scene))
+    with pytest.raises(GeoDLError, match=r"'other\.tif' has .* which JPEG cannot hold"):
+        export(format="Export_Tiles", labels="", second=(other,), image_format="JPEG")
+
+
 def test_a_class_raster_is_a_label_pixel_by_pixel(scene, export):
     scene.paint(shape=(3, 128, 192))
     classes = np.random.default_rng(2).choice([0, 3, 7], (16, 24)).repeat(8, 0).repeat(8, 1)
