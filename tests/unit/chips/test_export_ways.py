@@ -306,6 +306,17 @@ def test_two_looks_of_one_place_explain_themselves(scene, export):
         assert (second.read(second.window).pixels == 77).all()
 
 
+def test_a_chip_larger_than_the_extent_keeps_within_the_raster(scene, export):
+    scene.paint(shape=(3, 128, 192))
+    corner = (1000 + 90.0, 5000 - 64.0, 1000 + 96.0, 5000 - 60.0)  # at the bottom right
+    folder = export(format="Export_Tiles", labels="", extent=corner)
+    assert len(folder.chips) == 1
+    with Raster.open(folder.chips[0].image) as chip:
+        block = chip.read(chip.window)
+    assert block.valid.all()
+    assert np.array_equal(block.pixels, scene.pixels[:, 64:, 128:])
+
+
 def test_second_images_are_described_by_their_own_bands(scene, export):
     scene.paint(shape=(3, 128, 192))
     infrared = str(scene.folder / "infrared.tif")
