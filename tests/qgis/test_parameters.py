@@ -101,6 +101,42 @@ def test_virtual_fields_are_fields(run: Any, tmp_path: Path, qgis_new_project: N
     assert names == {"big oak"}
 
 
+def write_cyrillic(path: Path) -> None:
+    """Write a shapefile of one feature, as programs of another day in Russia do."""
+    before = gdal.GetConfigOption("SHAPE_ENCODING")
+    gdal.SetConfigOption("SHAPE_ENCODING", None)
+    dataset = ogr.GetDriverByName("ESRI Shapefile").CreateDataSource(str(path))
+    table = dataset.CreateLayer("old", None, ogr.wkbPolygon, options=["ENCODING=CP1251"])
+    table.CreateField(ogr.FieldDefn("имя", ogr.OFTString))
+    feature = ogr.Feature(table.GetLayerDefn())
+    feature.SetField(0, "Дерево")
+    feature.SetGeometry(rectangle(500000, 10, 500005, 15))
+    table.CreateFeature(feature)
+    table = dataset = None
+    gdal.SetConfigOption("SHAPE_ENCODING", before)
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["told by the file", "chosen in QGIS"])
+def test_letters_of_a_shapefile_are_those_that_qgis_shows(
+    run: Any, tmp_path: Path, qgis_new_project: None, known: bool
+) -> None:
+    path = tmp_path / "old.shp"
+    write_cyrillic(path)
+    if not known:
+        path.with_suffix(".cpg").unlink(missing_ok=True)
+        content = bytearray(path.with_suffix(".dbf").read_bytes())
+        content[29] = 0  # the code of the encoding
+        path.with_suffix(".dbf").write_bytes(content)
+    layer = QgsVectorLayer(str(path), "old", "ogr")
+    if not known:
+        layer.setProviderEncoding("windows-1251")
+    layer.setCrs(QgsCoordinateReferenceSystem(UTM))
+    QgsProject.instance().addMapLayer(layer)
+    samples = str(tmp_path / "out.gpkg")
+    run("labelobjects", FEATURES=layer, CLASS_FIELD="имя", OUTPUT=samples)
+    assert [each["Classname"] for each in QgsVectorLayer(samples).getFeatures()] == ["Дерево"]
+
+
 def test_a_table_is_chosen_by_its_number(run: Any, tmp_path: Path, qgis_new_project: None) -> None:
     write_squares(tmp_path / "two.gpkg", first=3, second=1)
     source = f"{tmp_path / 'two.gpkg'}|layerid=1"

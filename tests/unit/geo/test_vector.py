@@ -9,7 +9,7 @@ import sqlite3
 
 import numpy as np
 import pytest
-from osgeo import ogr
+from osgeo import gdal, ogr
 
 from geodl_plugin.core.errors import VectorError
 from geodl_plugin.core.geo import vector_writer
@@ -214,6 +214,26 @@ def test_a_buffer_is_in_units_of_the_layer(tmp_path):
     layer = VectorReader(fill(tmp_path / "a.gpkg", 1))
     (found,) = layer.features((5.5, 0, 6, 1), buffer=2.0)
     assert found.area > 16 + 4 * 4 * 2
+
+
+@pytest.mark.parametrize("told", [None, ""], ids=["GDAL decodes", "QGIS decodes"])
+def test_letters_of_a_shapefile_are_read_as_it_tells(tmp_path, told):
+    dataset = ogr.GetDriverByName("ESRI Shapefile").CreateDataSource(str(tmp_path / "in.shp"))
+    reference = spatial_reference(UTM12)
+    layer = dataset.CreateLayer("in", reference, ogr.wkbPolygon, options=["ENCODING=CP1252"])
+    layer.CreateField(ogr.FieldDefn("größe", ogr.OFTString))
+    feature = ogr.Feature(layer.GetLayerDefn())
+    feature.SetField(0, "Ölbaum")
+    feature.SetGeometry(rectangle(0, 0, 5, 5))
+    layer.CreateFeature(feature)
+    layer = dataset = None
+    gdal.SetConfigOption("SHAPE_ENCODING", told)
+    try:
+        reader = VectorReader(tmp_path / "in.shp")
+        assert [each.attributes for each in reader.features()] == [{"größe": "Ölbaum"}]
+        assert reader.unique_values("größe") == ["Ölbaum"]
+    finally:
+        gdal.SetConfigOption("SHAPE_ENCODING", None)
 
 
 def test_a_missing_field_names_those_there_are(tmp_path):
