@@ -27,6 +27,8 @@ from .plan import Place, Plan
 from .source import LabelledShape, LabelSource, share_classes
 from .statistics import BandStatistics
 
+MENDED = "had invalid geometries, which were repaired."
+SKIPPED = "have no class or no usable geometry and were left out."
 RASTER_LABELS = {".tif", ".tiff", ".vrt", ".img", ".jp2", ".png", ".mrf"}
 
 
@@ -99,6 +101,13 @@ class Cutter:
         classes = {each.value: each for schema in found for each in schema.classes}
         return Schema.of(classes.values())
 
+    @property
+    def is_small(self) -> bool:
+        """Whether the raster does not fill a chip."""
+        options, raster = self.options, self.raster
+        short = raster.width < options.width or raster.height < options.height
+        return short and not options.bounding_box
+
     def close(self) -> None:
         self.raster.close()
 
@@ -150,24 +159,6 @@ class Cutter:
             tuple(shape.fid for shape in shapes),
         )
 
-    def tell(self, progress: Progress) -> None:
-        """Warn of what was mended or left out."""
-        for source in (self.source, self.instances):
-            if source is not None and source.mended:
-                progress.warn(
-                    f"{len(source.mended)} features of '{source.layer.name}' had invalid "
-                    "geometries, which were repaired."
-                )
-            if source is not None and source.skipped:
-                progress.warn(
-                    f"{len(source.skipped)} features of '{source.layer.name}' have no class or "
-                    "no usable geometry and were left out."
-                )
-        if self.raster.width < self.options.width or self.raster.height < self.options.height:
-            progress.warn(
-                f"'{self.raster.name}' is smaller than a chip: the rest is filled with no data."
-            )
-
     def _counts(self, shape: LabelledShape, place: Place) -> bool:
         """Return whether enough of a feature lies on a chip, which its own always does."""
         return shape.fid == place.fid or shape.share >= self.options.min_overlap
@@ -196,6 +187,27 @@ class Cutter:
             return second
         grid = (self.raster.geotransform, self.raster.width, self.raster.height)
         return second.on_grid(*grid, bounded=True)
+
+
+def tell_cut(cutters: Sequence[Cutter], progress: Progress) -> None:
+    """Warn of what was mended or left out, once for all rasters that have the same labels."""
+    for several in zip(*((cutter.source, cutter.instances) for cutter in cutters)):
+        sources = [source for source in several if source is not None]
+        for found, fate in (
+            (set().union(*(each.mended for each in sources)), MENDED),
+            (set().union(*(each.skipped for each in sources)), SKIPPED),
+        ):
+            if found:
+                progress.warn(f"{len(found)} features of '{sources[0].layer.name}' {fate}")
+    small = [cutter.raster.name for cutter in cutters if cutter.is_small]
+    if len(small) == 1:
+        progress.warn(f"'{small[0]}' is smaller than a chip: the rest is filled with no data.")
+    elif small:
+        names = ", ".join(small[:3]) + (" …" if len(small) > 3 else "")
+        progress.warn(
+            f"{len(small)} rasters are smaller than a chip ({names}): the rest is filled with no "
+            "data."
+        )
 
 
 def _open(rasters: tuple[str, ...], cell_size: float) -> Raster:

@@ -29,7 +29,7 @@ from ..progress import Phase, Progress
 from ..replacing import replace
 from ..samples.prelabel import warn_of_drafts
 from .checks import check_folder, check_image, check_options, tell_unused, unlike
-from .cutting import Cut, Cutter
+from .cutting import Cut, Cutter, tell_cut
 from .description import MAP, describe
 from .formats import ChipFormat, WrittenChip, chip_format
 from .groups import cutters_of, tell
@@ -107,14 +107,14 @@ class _Export:
         for raster in filter(None, (self.raster, self.cutters[0].second)):
             check_image(options, raster, raster)
         self.schema = self.cutters[0].schema
-        self.used = [IdentifierSet() for _ in self.cutters]
+        self.used = IdentifierSet()  # a feature may lie on several rasters
         self.by_pixel = self.format.label in (MaskLabel, PanopticLabel)
         self._folders: set[Path] = set()  # that exist
 
     @property
     def features(self) -> int:
         """How many different features are on the chips."""
-        return sum(len(each) for each in self.used)
+        return len(self.used)
 
     def stop(self) -> None:
         """Let the threads end before their next chip."""
@@ -159,7 +159,7 @@ class _Export:
                 stack.callback(pool.shutdown, cancel_futures=True)
             stack.callback(self.stop)
             images = _Waiting(writers, ahead, progress)
-            for cutter, used in zip(self.cutters, self.used):
+            for cutter in self.cutters:
                 for cuts in _in_order(
                     readers, cutter.cut, cutter.plan.runs(length), ahead, progress
                 ):
@@ -168,7 +168,7 @@ class _Export:
                     for cut in cuts:
                         if cut is None:
                             continue
-                        used.update(cut.fids)
+                        self.used.update(cut.fids)
                         chip = self._chip(writer, f"{statistics.chips:09d}", cut, cutter)
                         label = writer.write(chip)
                         rows.write(_row(folder, chip.image, label))
@@ -225,8 +225,7 @@ class _Export:
                 "another mask or extent, or write empty tiles too."
             )
         writer.finish()
-        for cutter in self.cutters:
-            cutter.tell(progress)
+        tell_cut(self.cutters, progress)
         rasters = [cutter.raster for cutter in self.cutters]
         describe(folder, self.options, rasters, statistics)
         seconds = [cutter.second or cutter.raster for cutter in self.cutters]

@@ -395,6 +395,21 @@ def test_several_rasters_one_by_one(scene, export):
     assert (folder.read_image(first).pixels == folder.read_image(again).pixels).all()
 
 
+def test_a_feature_on_several_rasters_counts_once(scene):
+    scene.paint(shape=(3, 48, 128)).label([[40, 10, 100, 40], [5, 5, 9, 9]], ["oak", ""])
+    second = str(scene.folder / "second.tif")
+    write_chip(second, scene.pixels, scene.geotransform, scene_crs(scene))
+    told, chips = Told(), str(scene.folder / "chips")
+    options = ExportOptions(
+        (scene.raster, second), scene.labels, chips, class_field="kind", separate=True
+    )
+    result = export_chips(dataclasses.replace(options, width=64, height=64), told)
+    assert (result.features, result.chips) == (1, 4)
+    unlabelled, small = told.warnings
+    assert unlabelled.startswith("1 features of 'labels' have no class")
+    assert small.startswith("2 rasters are smaller than a chip (ortho ü.tif, second.tif)")
+
+
 def test_the_cells_of_all_rasters_are_told(scene, export):
     scene.paint(shape=(3, 128, 128)).label([[40, 60, 100, 120]], ["oak"])
     coarse = str(scene.folder / "coarse.tif")
