@@ -130,6 +130,16 @@ def unlike(raster: Raster, first: Raster) -> Iterator[str]:
         )
 
 
+def by_palette(raster: Raster) -> Iterator[str]:
+    """Yield that the pixels of a raster are numbers of colours, if they are."""
+    if raster.has_palette:
+        yield (
+            f"The pixels of '{raster.name}' are numbers in a table of colours, and a network "
+            "sees these, not the colours. Convert it first, for instance with the tool 'PCT to "
+            "RGB'."
+        )
+
+
 def is_reordered(names: Sequence[str], others: Sequence[str]) -> bool:
     """Return whether bands have the same names, whatever their case, in another order."""
     one, other = ([name.strip().lower() for name in each] for each in (names, others))

@@ -28,7 +28,7 @@ from ..places import temporary_folder
 from ..progress import Phase, Progress
 from ..replacing import replace
 from ..samples.prelabel import warn_of_drafts
-from .checks import check_folder, check_image, check_options, tell_unused, unlike
+from .checks import by_palette, check_folder, check_image, check_options, tell_unused, unlike
 from .cutting import Cut, Cutter, tell_cut
 from .description import MAP, describe
 from .formats import ChipFormat, WrittenChip, chip_format
@@ -129,8 +129,11 @@ class _Export:
         """Tell what may be wrong with rasters, labels and options, before they are used."""
         tell_unused(self.options, progress)
         tell(self.left_out, progress)
-        others = (cutter.raster for cutter in self.cutters[1:])
-        odd = (sentence for each in others for sentence in unlike(each, self.raster))
+        rasters = [cutter.raster for cutter in self.cutters]
+        odd = itertools.chain(
+            *(by_palette(each) for each in rasters),
+            *(unlike(each, self.raster) for each in rasters[1:]),
+        )
         for sentence in itertools.islice(odd, MOST_WARNINGS):
             progress.warn(sentence)
         zero = self.schema.by_value(0) if self.by_pixel else None

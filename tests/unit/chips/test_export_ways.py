@@ -395,6 +395,22 @@ def test_several_rasters_one_by_one(scene, export):
     assert (folder.read_image(first).pixels == folder.read_image(again).pixels).all()
 
 
+def test_a_raster_of_a_table_of_colours_is_told(scene):
+    scene.paint(shape=(1, 128, 128)).label([[40, 10, 100, 40]], ["oak"])
+    told = [Told(), Told()]
+    for number, each in enumerate(told):
+        if number:
+            raster = gdal.Open(scene.raster, gdal.GA_Update)
+            table = gdal.ColorTable()
+            table.SetColorEntry(7, (255, 0, 0, 255))
+            raster.GetRasterBand(1).SetColorTable(table)
+            raster = None
+        chips = str(scene.folder / f"chips{number}")
+        export_chips(ExportOptions((scene.raster,), scene.labels, chips, width=64, height=64), each)
+    assert told[0].warnings == []
+    assert "are numbers in a table of colours" in told[1].warnings[0]
+
+
 def test_a_feature_on_several_rasters_counts_once(scene):
     scene.paint(shape=(3, 48, 128)).label([[40, 10, 100, 40], [5, 5, 9, 9]], ["oak", ""])
     second = str(scene.folder / "second.tif")
