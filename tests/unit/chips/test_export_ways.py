@@ -432,8 +432,20 @@ def test_the_cells_of_all_rasters_are_told(scene, export):
     wider = GeoTransform(1000.0, 1.0, 0.0, 5000.0, 0.0, -2.0)
     write_chip(coarse, scene.pixels, wider, scene_crs(scene))
     folder = export(rasters=(scene.raster, coarse), separate=True)
-    assert folder.definition["MinCellSize"] == {"x": 0.5, "y": 0.5}
-    assert folder.definition["MaxCellSize"] == {"x": 1.0, "y": 2.0}
+    system = {"spatialReference": {"wkid": 32612, "latestWkid": 32612}}
+    assert folder.definition["MinCellSize"] == {"x": 0.5, "y": 0.5, **system}
+    assert folder.definition["MaxCellSize"] == {"x": 1.0, "y": 2.0, **system}
+
+
+def test_the_cells_of_rasters_in_several_systems_are_told_with_their_units(scene, export):
+    scene.paint(shape=(3, 128, 128)).label([[40, 60, 100, 120]], ["oak"])
+    degrees = str(scene.folder / "degrees.tif")
+    gdal.Warp(degrees, scene.raster, dstSRS="EPSG:4326", width=64, height=64)
+    folder = export(rasters=(degrees, scene.raster), separate=True, empty_tiles=True)
+    least, most = (folder.definition[f"{end}CellSize"] for end in ("Min", "Max"))
+    assert (least["x"], least["spatialReference"]["wkid"]) == (0.5, 32612)
+    assert most["x"] < 1e-4
+    assert most["spatialReference"]["wkid"] == 4326
 
 
 class Told(Progress):
