@@ -145,9 +145,11 @@ class Cutter:
         if handles.instances is not None:
             found = handles.instances.shapes(frame)
             objects = _with_data([each for each in found if self._counts(each, place)], block.valid)
-        scene = ChipScene(shapes, frame, block.valid, objects, place.value)
         if self.options.blacken:
-            block = _blackened(block, scene, place.fid)
+            block, seen = _blackened(block, shapes, place)
+            # What is black now is no longer on the chip.
+            shapes = [each for each in shapes if _is_own(each, place) or _shows(each, seen)]
+        scene = ChipScene(shapes, frame, block.valid, objects, place.value)
         return Cut(
             frame,
             block,
@@ -248,8 +250,16 @@ def _shows(shape: LabelledShape, valid: np.ndarray) -> bool:
     return bool(valid[pixels].any()) or not pixels.any()
 
 
-def _blackened(block: Block, scene: ChipScene, fid: int | None) -> Block:
-    """Return a block whose pixels outside of the chip's own feature are 0."""
-    own = [(shape.outline, 1) for shape in scene.shapes if fid is None or shape.fid == fid]
-    inside = burn(own, block.valid.shape, scene.frame.geotransform) > 0
-    return Block(np.where(inside, block.pixels, 0).astype(block.pixels.dtype), block.valid)
+def _is_own(shape: LabelledShape, place: Place) -> bool:
+    """Return whether a chip is made for a feature; one of a grid is made for all."""
+    return place.fid in (None, shape.fid)
+
+
+def _blackened(
+    block: Block, shapes: Sequence[LabelledShape], place: Place
+) -> tuple[Block, np.ndarray]:
+    """Return a block whose pixels outside of the chip's own feature are 0, and which are inside."""
+    own = [(each.outline, 1) for each in shapes if _is_own(each, place)]
+    inside = burn(own, block.valid.shape, place.frame.geotransform) > 0
+    pixels = np.where(inside, block.pixels, 0).astype(block.pixels.dtype)
+    return Block(pixels, block.valid), inside

@@ -395,6 +395,15 @@ def test_several_rasters_one_by_one(scene, export):
     assert (folder.read_image(first).pixels == folder.read_image(again).pixels).all()
 
 
+@pytest.mark.parametrize(("blacken", "classes"), [(False, (5, 7, 9)), (True, (5, 7))])
+def test_a_chip_has_no_class_of_what_is_blackened(scene, export, blacken, classes):
+    boxes = [[100, 100, 140, 140], [100, 100, 110, 110], [150, 100, 190, 140]]
+    scene.paint().label(boxes, [5, 7, 9])
+    crop = {"format": "MultiLabeled_Tiles", "stride_x": 0, "stride_y": 0}
+    folder = export(**crop, width=120, height=120, blacken=blacken)
+    assert sorted(folder.read_label(folder.chips[0]).values) == list(classes)
+
+
 def test_a_raster_of_a_table_of_colours_is_told(scene):
     scene.paint(shape=(1, 128, 128)).label([[40, 10, 100, 40]], ["oak"])
     told = [Told(), Told()]
