@@ -395,6 +395,14 @@ def test_several_rasters_one_by_one(scene, export):
     assert (folder.read_image(first).pixels == folder.read_image(again).pixels).all()
 
 
+def test_a_picture_is_no_class_raster(scene, export):
+    scene.paint(shape=(3, 128, 192))
+    picture = str(scene.folder / "picture.tif")
+    write_chip(picture, scene.pixels, scene.geotransform, scene_crs(scene))
+    with pytest.raises(GeoDLError, match="has several bands, as a picture has"):
+        export(format="Classified_Tiles", labels=picture, class_field="")
+
+
 @pytest.mark.parametrize(("blacken", "classes"), [(False, (5, 7, 9)), (True, (5, 7))])
 def test_a_chip_has_no_class_of_what_is_blackened(scene, export, blacken, classes):
     boxes = [[100, 100, 140, 140], [100, 100, 110, 110], [150, 100, 190, 140]]
