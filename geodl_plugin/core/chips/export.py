@@ -28,7 +28,15 @@ from ..places import temporary_folder
 from ..progress import Phase, Progress
 from ..replacing import replace
 from ..samples.prelabel import warn_of_drafts
-from .checks import by_palette, check_folder, check_image, check_options, tell_unused, unlike
+from .checks import (
+    by_palette,
+    check_folder,
+    check_image,
+    check_options,
+    tell_unused,
+    unlike,
+    vast_buffer,
+)
 from .cutting import Cut, Cutter, tell_cut
 from .description import MAP, describe
 from .formats import ChipFormat, WrittenChip, chip_format
@@ -144,6 +152,8 @@ class _Export:
             )
         source = self.cutters[0].source
         if source is not None:
+            for sentence in vast_buffer(source):
+                progress.warn(sentence)
             warn_of_drafts(source.layer, progress)
 
     def write(self, folder: Path, progress: Progress) -> ChipStatistics:

@@ -395,6 +395,18 @@ def test_several_rasters_one_by_one(scene, export):
     assert (folder.read_image(first).pixels == folder.read_image(again).pixels).all()
 
 
+@pytest.mark.parametrize(("radius", "told"), [(0.0001, False), (2.0, True)])
+def test_a_buffer_of_metres_for_degrees_is_told(scene, radius, told):
+    scene.paint(shape=(3, 128, 128)).label([[40, 10, 100, 40]], ["oak"], crs="EPSG:4326")
+    listener = Told()
+    options = ExportOptions(
+        (scene.raster,), scene.labels, str(scene.folder / "chips"), buffer=radius
+    )
+    export_chips(dataclasses.replace(options, width=64, height=64), listener)
+    found = [each for each in listener.warnings if "units of 'labels', degree" in each]
+    assert bool(found) is told
+
+
 def test_a_picture_is_no_class_raster(scene, export):
     scene.paint(shape=(3, 128, 192))
     picture = str(scene.folder / "picture.tif")
