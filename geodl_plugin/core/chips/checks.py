@@ -158,6 +158,18 @@ def by_palette(raster: Raster) -> Iterator[str]:
         )
 
 
+def of_dates(second: Raster | None, first: Raster) -> Iterator[str]:
+    """Yield why a network for changes cannot compare two dates, of which the second may lack."""
+    if second is None:
+        return
+    if second.band_count != first.band_count:
+        yield (
+            f"'{first.name}' has {first.band_count} bands and '{second.name}' has "
+            f"{second.band_count}: a network for changes compares the same bands."
+        )
+    yield from unlike(second, first)
+
+
 def is_reordered(names: Sequence[str], others: Sequence[str]) -> bool:
     """Return whether bands have the same names, whatever their case, in another order."""
     one, other = ([name.strip().lower() for name in each] for each in (names, others))

@@ -33,6 +33,7 @@ from .checks import (
     check_folder,
     check_image,
     check_options,
+    of_dates,
     tell_unused,
     unlike,
     vast_buffer,
@@ -141,6 +142,7 @@ class _Export:
         odd = itertools.chain(
             *(by_palette(each) for each in rasters),
             *(unlike(each, self.raster) for each in rasters[1:]),
+            of_dates(self.cutters[0].second, self.raster) if self.by_pixel else (),
         )
         for sentence in itertools.islice(odd, MOST_WARNINGS):
             progress.warn(sentence)

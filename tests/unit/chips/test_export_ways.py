@@ -407,6 +407,20 @@ def test_a_buffer_of_metres_for_degrees_is_told(scene, radius, told):
     assert bool(found) is told
 
 
+@pytest.mark.parametrize(("keyword", "count"), [("Classified_Tiles", 2), ("Export_Tiles", 0)])
+def test_dates_that_cannot_be_compared_are_told(scene, keyword, count):
+    scene.paint(shape=(3, 128, 128)).label([[40, 10, 100, 40]], ["oak"])
+    later = str(scene.folder / "later.tif")
+    write_chip(later, np.ones((4, 128, 128), np.uint16), scene.geotransform, scene_crs(scene))
+    told, chips = Told(), str(scene.folder / "chips")
+    labels = scene.labels if count else ""
+    options = ExportOptions((scene.raster,), labels, chips, format=keyword, second=(later,))
+    export_chips(dataclasses.replace(options, width=64, height=64), told)
+    assert len(told.warnings) == count
+    expected = ("has 4: a network for changes compares the same bands", "'later.tif' uint16")
+    assert all(part in text for part, text in zip(expected, told.warnings))
+
+
 def test_a_picture_is_no_class_raster(scene, export):
     scene.paint(shape=(3, 128, 192))
     picture = str(scene.folder / "picture.tif")
