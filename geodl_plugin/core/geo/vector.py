@@ -126,14 +126,14 @@ class VectorReader:
         return ogr.GT_GetCollection(own) if several else own
 
     def field(self, name: str) -> str:
-        """Return the name of a field as it is spelt in the layer.
+        """Return the name of a field as it is spelt in the layer, if need be in other letters.
 
         Raises:
             VectorError: when there is no such field, with those that there are.
         """
-        for field in self.fields:
-            if field.lower() == name.lower():
-                return field
+        same = [field for field in self.fields if field.lower() == name.lower()]
+        if same:
+            return name if name in same else same[0]
         raise VectorError(
             f"There is no field '{name}' in '{self.name}'. "
             f"Its fields are: {', '.join(self.fields) or 'none'}."

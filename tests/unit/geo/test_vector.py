@@ -242,6 +242,20 @@ def test_letters_of_a_shapefile_are_read_as_it_tells(tmp_path, decoding, by_gdal
     assert reader.unique_values("größe") == ["Ölbaum"]
 
 
+def test_fields_that_differ_in_capitals_are_two(tmp_path):
+    point = '{"type": "Point", "coordinates": [1, 2]}'
+    fields = '{"Kind": "x", "kind": "oak"}'
+    (tmp_path / "a.geojson").write_text(
+        f'{{"type": "Feature", "geometry": {point}, "properties": {fields}}}', encoding="utf-8"
+    )
+    reader = VectorReader(tmp_path / "a.geojson")
+    assert [reader.unique_values(name) for name in ("kind", "Kind", "KIND")] == [
+        ["oak"],
+        ["x"],
+        ["x"],
+    ]
+
+
 def test_a_missing_field_names_those_there_are(tmp_path):
     layer = VectorReader(fill(tmp_path / "a.gpkg"))
     assert layer.field("NAME") == "name"
