@@ -9,7 +9,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..geo.crs import transform_points
-from ..geo.shapes import point
+from ..geo.shapes import point, valid
 from ..geo.vector import Geometry, VectorReader
 from ..progress import Progress
 from .overlaps import Shapes
@@ -99,7 +99,7 @@ def read_objects(
                 "their areas: choose a polygon layer."
             )
         if not geometry.IsValid():
-            geometry = geometry.MakeValid() or geometry
+            geometry = valid(geometry) or geometry
         geometries.append(geometry)
         classes.append(class_text(feature.attributes[field]) if field else "")
         confidences.append(_number(feature.attributes[confidence]) if confidence else 1.0)
