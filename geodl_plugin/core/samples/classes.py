@@ -141,16 +141,15 @@ def _told(layer: VectorReader, field: str, values: Mapping[Any, int]) -> dict[in
         return {}
     own = field == next((lowered[each] for each in VALUE_FIELDS if each in lowered), "")
     found: dict[int, dict[str, Any]] = {}
-    pairs = set()
     for feature in layer.features(fields=[field, *others]):
         value = values.get(feature.attributes[field])
         if value is None:
             continue
         about = {key.lower(): content for key, content in feature.attributes.items()}
-        found.setdefault(value, about)
-        pairs.add((value, about.get("classname")))
+        known = found.setdefault(value, about)
         if own and len(found) == len(set(values.values())):
             break
-    if own or len(pairs) == len(found) == len({name for _, name in pairs}):
-        return found
-    return {}
+        if not own and about.get("classname") != known.get("classname"):
+            return {}
+    names = {about.get("classname") for about in found.values()}
+    return found if own or len(names) == len(found) else {}
