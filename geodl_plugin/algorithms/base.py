@@ -14,6 +14,7 @@ from qgis.core import (
     QgsProcessingException,
     QgsProcessingFeedback,
     QgsProcessingParameterDefinition,
+    QgsProcessingParameterVectorDestination,
     QgsRectangle,
     QgsSettings,
 )
@@ -22,6 +23,7 @@ from qgis.PyQt.QtGui import QIcon
 
 from .. import paths
 from ..core.errors import CancelledError, FileError, GeoDLError, InputError
+from ..core.geo.vector_writer import driver_of
 from ..core.overwriting import refuse_inputs
 from ..core.places import unquoted
 from ..core.progress import Progress
@@ -206,12 +208,16 @@ class GeoDLAlgorithm(QgsProcessingAlgorithm):
     def output_path(
         self, parameters: dict[str, Any], name: str, context: QgsProcessingContext
     ) -> str:
-        """Return where a vector or raster output is to be written."""
+        """Return where a vector or raster output is to be written; refuse what cannot be."""
         path = self.parameterAsOutputLayer(parameters, name, context)
         if path.startswith(("ogr:", "postgres:", "memory:")):
             raise InputError(
                 f"'{path}' is not a file. Choose a file for the result, a GeoPackage for example."
             )
+        if path and isinstance(
+            self.parameterDefinition(name), QgsProcessingParameterVectorDestination
+        ):
+            driver_of(path)
         return path
 
     def fetch_extent(

@@ -25,7 +25,7 @@ from ..core.geo.crs import Bounds
 from ..core.progress import Progress
 from .base import GeoDLAlgorithm
 from .parameters import enum
-from .raster_sources import fetch, in_chosen_crs, is_file, outline
+from .raster_sources import as_chosen, fetch, is_file, outline
 
 INPUT = "INPUT"
 INPUT_FOLDER = "INPUT_FOLDER"
@@ -164,11 +164,16 @@ def layers_of(
         return []
     given = list(value) if isinstance(value, (list, tuple)) else [value]
     hint = QgsProcessingUtils.LayerHint.Raster
+    found = []
     for each in given:
-        if not isinstance(each, str) or not each.strip():
-            continue
-        if QgsProcessingUtils.mapLayerFromString(each, context, True, hint) is None:
-            raise _unusable(each)
+        layer = each if isinstance(each, QgsMapLayer) else None
+        if isinstance(each, str) and each.strip():
+            layer = QgsProcessingUtils.mapLayerFromString(each, context, True, hint)
+            if layer is None:
+                raise _unusable(each)
+        found.append(layer)
+    if all(layer is not None for layer in found):
+        return found  # QGIS itself would take the vectors of a GeoPackage that has both
     layers = tool.parameterAsLayerList(parameters, name, context)
     if not layers:
         raise _unusable(given[0])
@@ -208,7 +213,8 @@ def gdal_source(layer: QgsMapLayer, folder: Path) -> str:
 
     Args:
         layer: of a file.
-        folder: for a file beside it, where QGIS was told another coordinate reference system.
+        folder: for a file instead of it, where QGIS was told another coordinate reference system,
+            or options to open it with.
 
     Raises:
         RasterError: for other layers.
@@ -218,7 +224,7 @@ def gdal_source(layer: QgsMapLayer, folder: Path) -> str:
             f"'{layer.name()}' is a layer of the provider '{layer.providerType()}', which GDAL "
             "does not read. Save it as a GeoTIFF first."
         )
-    return in_chosen_crs(layer, folder)
+    return as_chosen(layer, folder)
 
 
 def rasters_of(folder: Path) -> list[str]:

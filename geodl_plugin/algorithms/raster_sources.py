@@ -26,6 +26,7 @@ from .xyz_tiles import XyzTiles
 
 STEP = 1024  # pixels of a side that are fetched at a time
 MOST_PIXELS = 10**9  # that are fetched without being asked for by an extent
+OPTION = "|option:"  # in the source of a layer, before each option to open its file with
 SAME = 1e-3  # relative difference of cell sizes that are one, of a pixel for places
 
 
@@ -68,17 +69,19 @@ def is_file(layer: QgsRasterLayer) -> bool:
     return layer.providerType() == "gdal"
 
 
-def in_chosen_crs(layer: QgsRasterLayer, folder: Path) -> str:
-    """Return what GDAL opens for a layer of a file, in the reference system chosen in QGIS.
+def as_chosen(layer: QgsRasterLayer, folder: Path) -> str:
+    """Return what GDAL opens for a layer of a file, as it was chosen in QGIS.
 
-    The file itself stays as it is: where its system is another one, or it has none, a VRT in
-    ``folder`` says so.
+    The file itself stays as it is: where it has another reference system or none, or is opened
+    with options, a VRT in ``folder`` says so.
     """
     chosen = layer.crs()
-    if not chosen.isValid() or chosen == layer.dataProvider().crs():
-        return layer.source()
+    known = not chosen.isValid() or chosen == layer.dataProvider().crs()
+    source, *options = layer.source().split(OPTION)
+    if known and not options:
+        return source
     path = _free_path(folder, layer.name(), ".vrt")
-    write_in_crs(layer.source(), _text(chosen), path)
+    write_in_crs(source, "" if known else _text(chosen), path, options)
     return str(path)
 
 

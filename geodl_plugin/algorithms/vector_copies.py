@@ -18,6 +18,7 @@ from qgis.core import (
 )
 
 from ..core.errors import CancelledError, VectorError
+from ..core.geo.vector import told_encoding
 
 AS_THEY_ARE = ["gpkg", "shp", "geojson", "fgb"]  # the extensions of files that OGR reads alike
 # A field called fid or geom, as many layers have, is no column of the GeoPackage's own then:
@@ -34,19 +35,26 @@ def differs(layer: QgsVectorLayer) -> bool:
     """Return whether QGIS shows other features of a layer than OGR reads in its file.
 
     That is, a filter, edits that are not saved, joined and virtual fields, a chosen coordinate
-    reference system, another table, and whatever is no file of a usual format.
+    reference system or encoding, another table, and whatever is no file of a usual format.
     """
     provider = layer.dataProvider()
     parts = QgsProviderRegistry.instance().decodeUri(layer.providerType(), layer.source())
+    path = Path(str(parts.get("path") or ""))
     return (
         layer.providerType() != "ogr"
-        or Path(str(parts.get("path") or "")).suffix.lower()[1:] not in AS_THEY_ARE
+        or path.suffix.lower()[1:] not in AS_THEY_ARE
+        or (path.suffix.lower() == ".shp" and _is_decoded_otherwise(layer, path))
         or bool(layer.subsetString())
         or layer.isModified()
         or layer.fields().count() != provider.fields().count()
         or layer.crs() != provider.crs()
         or "|layerid=" in layer.source()
     )
+
+
+def _is_decoded_otherwise(layer: QgsVectorLayer, path: Path) -> bool:
+    """Return whether QGIS takes a shapefile's text for another encoding than the file tells."""
+    return layer.dataProvider().encoding().casefold() != told_encoding(path).casefold()
 
 
 def copied(

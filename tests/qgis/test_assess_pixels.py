@@ -79,3 +79,10 @@ def test_wrong_input_is_one_sentence(provider: Any, classes: str) -> None:
         run(INPUT=classes, REFERENCE=polygons(), CLASS_FIELD="Klasse")
     with pytest.raises(QgsProcessingException, match="no field 'Classvalue'"):
         run(INPUT=classes, REFERENCE=polygons())
+
+
+def test_a_table_of_no_known_kind_is_told_before_the_work(provider: Any, tmp_path: Path) -> None:
+    pixels = str(tmp_path / "noise.tif")  # of which nothing can be assessed
+    gdal.GetDriverByName("GTiff").Create(pixels, 20, 20, 1, gdal.GDT_Float32)
+    with pytest.raises(QgsProcessingException, match=r"'matrix\.html' is no known vector file"):
+        run(INPUT=pixels, REFERENCE=polygons(), OUTPUT=str(tmp_path / "matrix.html"))

@@ -22,8 +22,9 @@ from qgis.core import (
 )
 from qgis.PyQt.QtCore import QVariant
 
-from geodl_plugin.algorithms.raster_parameters import layers_of, rasters_of
+from geodl_plugin.algorithms.raster_parameters import gdal_source, layers_of, rasters_of
 from geodl_plugin.core.errors import RasterError
+from geodl_plugin.core.geo.raster import Raster
 from geodl_plugin.core.geo.shapes import rectangle
 from geodl_plugin.core.geo.vector_writer import VectorWriter
 
@@ -101,6 +102,42 @@ def test_virtual_fields_are_fields(run: Any, tmp_path: Path, qgis_new_project: N
     assert names == {"big oak"}
 
 
+def write_cyrillic(path: Path) -> None:
+    """Write a shapefile of one feature, as programs of another day in Russia do."""
+    before = gdal.GetConfigOption("SHAPE_ENCODING")
+    gdal.SetConfigOption("SHAPE_ENCODING", None)
+    dataset = ogr.GetDriverByName("ESRI Shapefile").CreateDataSource(str(path))
+    table = dataset.CreateLayer("old", None, ogr.wkbPolygon, options=["ENCODING=CP1251"])
+    table.CreateField(ogr.FieldDefn("имя", ogr.OFTString))
+    feature = ogr.Feature(table.GetLayerDefn())
+    feature.SetField(0, "Дерево")
+    feature.SetGeometry(rectangle(500000, 10, 500005, 15))
+    table.CreateFeature(feature)
+    table = dataset = None
+    gdal.SetConfigOption("SHAPE_ENCODING", before)
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["told by the file", "chosen in QGIS"])
+def test_letters_of_a_shapefile_are_those_that_qgis_shows(
+    run: Any, tmp_path: Path, qgis_new_project: None, known: bool
+) -> None:
+    path = tmp_path / "old.shp"
+    write_cyrillic(path)
+    if not known:
+        path.with_suffix(".cpg").unlink(missing_ok=True)
+        content = bytearray(path.with_suffix(".dbf").read_bytes())
+        content[29] = 0  # the code of the encoding
+        path.with_suffix(".dbf").write_bytes(content)
+    layer = QgsVectorLayer(str(path), "old", "ogr")
+    if not known:
+        layer.setProviderEncoding("windows-1251")
+    layer.setCrs(QgsCoordinateReferenceSystem(UTM))
+    QgsProject.instance().addMapLayer(layer)
+    samples = str(tmp_path / "out.gpkg")
+    run("labelobjects", FEATURES=layer, CLASS_FIELD="имя", OUTPUT=samples)
+    assert [each["Classname"] for each in QgsVectorLayer(samples).getFeatures()] == ["Дерево"]
+
+
 def test_a_table_is_chosen_by_its_number(run: Any, tmp_path: Path, qgis_new_project: None) -> None:
     write_squares(tmp_path / "two.gpkg", first=3, second=1)
     source = f"{tmp_path / 'two.gpkg'}|layerid=1"
@@ -133,6 +170,37 @@ def test_the_chosen_coordinate_reference_system_counts(
     assert (result["CHIP_COUNT"], result["FEATURE_COUNT"]) == (1, 1)
     (chip,) = (tmp_path / "chips" / "images").glob("*.tif")
     assert "32612" in gdal.Open(str(chip)).GetProjection()
+
+
+def write_raster(path: Path, width: int) -> str:
+    """Write a raster of a band."""
+    raster = gdal.GetDriverByName("GTiff").Create(str(path), width, 64, 1)
+    raster.SetGeoTransform((500000 - 10, 1, 0, 50, 0, -1))
+    raster.GetRasterBand(1).Fill(7)
+    return str(path)
+
+
+def test_options_to_open_a_raster_with_are_heeded(tmp_path: Path, qgis_new_project: None) -> None:
+    path = write_raster(tmp_path / "a'ü.tif", 64)
+    layer = QgsRasterLayer(f"{path}|option:GEOREF_SOURCES=NONE|option:NUM_THREADS=2", "a")
+    with Raster.open(gdal_source(layer, tmp_path)) as raster:
+        assert not raster.has_place
+        assert (raster.read(raster.window).pixels == 7).all()
+    assert gdal_source(QgsRasterLayer(path, "a"), tmp_path) == path
+
+
+def test_rasters_of_a_geopackage_that_has_both_are_taken(
+    run: Any, tmp_path: Path, qgis_new_project: None
+) -> None:
+    path = str(tmp_path / "both.gpkg")
+    options = gdal.TranslateOptions(format="GPKG", outputSRS=UTM)
+    gdal.Translate(path, write_raster(tmp_path / "a.tif", 64), options=options)
+    with VectorWriter(tmp_path / "labels.gpkg", UTM, {"value": int}) as writer:
+        writer.write(rectangle(500000, 10, 500005, 15), {"value": 3})
+    labels = gdal.OpenEx(str(tmp_path / "labels.gpkg"))
+    gdal.OpenEx(path, gdal.OF_UPDATE | gdal.OF_VECTOR).CopyLayer(labels.GetLayer(0), "labels")
+    result = run("exporttrainingdata", INPUT=path, LABELS=path, OUTPUT=str(tmp_path / "chips"))
+    assert result["FEATURE_COUNT"] == 1
 
 
 @pytest.mark.parametrize(("given", "name"), [("", "Training samples"), ("My trees", "My trees")])

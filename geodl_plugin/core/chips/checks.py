@@ -8,12 +8,15 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError
+from ..geo.crs import transform_bounds, unit_name
 from ..geo.raster import Raster
 from ..geo.raster_writer import IMAGE_DRIVERS
+from ..geo.shapes import window_bounds
 from ..progress import Progress
 from .formats import chip_format
 from .labels import NoLabel, PanopticLabel
 from .options import ExportOptions
+from .source import LabelSource
 
 LEAST_SIDE = 16  # pixels of a chip
 
@@ -128,6 +131,43 @@ def unlike(raster: Raster, first: Raster) -> Iterator[str]:
             f"{', '.join(raster.band_names)}: a network goes by their places. Bring them into one "
             "order."
         )
+
+
+def vast_buffer(source: LabelSource) -> Iterator[str]:
+    """Yield that a buffer is wider than the raster, as metres are where degrees are meant."""
+    if not source.buffer:
+        return
+    raster, layer = source.raster, source.layer
+    whole = window_bounds(raster.window, raster.geotransform)
+    xmin, ymin, xmax, ymax = transform_bounds(whole, raster.crs, layer.crs)
+    if source.buffer > max(xmax - xmin, ymax - ymin):
+        unit = unit_name(layer.crs)
+        yield (
+            f"BUFFER_RADIUS={source.buffer:g} is wider than all of '{raster.name}'. It is in the "
+            f"units of '{layer.name}'{unit and f', {unit}'}."
+        )
+
+
+def by_palette(raster: Raster) -> Iterator[str]:
+    """Yield that the pixels of a raster are numbers of colours, if they are."""
+    if raster.has_palette:
+        yield (
+            f"The pixels of '{raster.name}' are numbers in a table of colours, and a network "
+            "sees these, not the colours. Convert it first, for instance with the tool 'PCT to "
+            "RGB'."
+        )
+
+
+def of_dates(second: Raster | None, first: Raster) -> Iterator[str]:
+    """Yield why a network for changes cannot compare two dates, of which the second may lack."""
+    if second is None:
+        return
+    if second.band_count != first.band_count:
+        yield (
+            f"'{first.name}' has {first.band_count} bands and '{second.name}' has "
+            f"{second.band_count}: a network for changes compares the same bands."
+        )
+    yield from unlike(second, first)
 
 
 def is_reordered(names: Sequence[str], others: Sequence[str]) -> bool:

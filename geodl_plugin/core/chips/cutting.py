@@ -27,6 +27,8 @@ from .plan import Place, Plan
 from .source import LabelledShape, LabelSource, share_classes
 from .statistics import BandStatistics
 
+MENDED = "had invalid geometries, which were repaired."
+SKIPPED = "have no class or no usable geometry and were left out."
 RASTER_LABELS = {".tif", ".tiff", ".vrt", ".img", ".jp2", ".png", ".mrf"}
 
 
@@ -40,6 +42,7 @@ class Cut:
     label: Label
     bands: BandStatistics
     second: Block | None
+    second_bands: BandStatistics
     fids: tuple[int, ...]
 
 
@@ -98,6 +101,13 @@ class Cutter:
         classes = {each.value: each for schema in found for each in schema.classes}
         return Schema.of(classes.values())
 
+    @property
+    def is_small(self) -> bool:
+        """Whether the raster does not fill a chip."""
+        options, raster = self.options, self.raster
+        short = raster.width < options.width or raster.height < options.height
+        return short and not options.bounding_box
+
     def close(self) -> None:
         self.raster.close()
 
@@ -135,9 +145,11 @@ class Cutter:
         if handles.instances is not None:
             found = handles.instances.shapes(frame)
             objects = _with_data([each for each in found if self._counts(each, place)], block.valid)
-        scene = ChipScene(shapes, frame, block.valid, objects, place.value)
         if self.options.blacken:
-            block = _blackened(block, scene, place.fid)
+            block, seen = _blackened(block, shapes, place)
+            # What is black now is no longer on the chip.
+            shapes = [each for each in shapes if _is_own(each, place) or _shows(each, seen)]
+        scene = ChipScene(shapes, frame, block.valid, objects, place.value)
         return Cut(
             frame,
             block,
@@ -145,26 +157,9 @@ class Cutter:
             self.format.stored(scene.label(self.format.label)),
             BandStatistics.of(block.valid_pixels()),
             other,
+            BandStatistics() if other is None else BandStatistics.of(other.valid_pixels()),
             tuple(shape.fid for shape in shapes),
         )
-
-    def tell(self, progress: Progress) -> None:
-        """Warn of what was mended or left out."""
-        for source in (self.source, self.instances):
-            if source is not None and source.mended:
-                progress.warn(
-                    f"{len(source.mended)} features of '{source.layer.name}' had invalid "
-                    "geometries, which were repaired."
-                )
-            if source is not None and source.skipped:
-                progress.warn(
-                    f"{len(source.skipped)} features of '{source.layer.name}' have no class or "
-                    "no usable geometry and were left out."
-                )
-        if self.raster.width < self.options.width or self.raster.height < self.options.height:
-            progress.warn(
-                f"'{self.raster.name}' is smaller than a chip: the rest is filled with no data."
-            )
 
     def _counts(self, shape: LabelledShape, place: Place) -> bool:
         """Return whether enough of a feature lies on a chip, which its own always does."""
@@ -194,6 +189,27 @@ class Cutter:
             return second
         grid = (self.raster.geotransform, self.raster.width, self.raster.height)
         return second.on_grid(*grid, bounded=True)
+
+
+def tell_cut(cutters: Sequence[Cutter], progress: Progress) -> None:
+    """Warn of what was mended or left out, once for all rasters that have the same labels."""
+    for several in zip(*((cutter.source, cutter.instances) for cutter in cutters)):
+        sources = [source for source in several if source is not None]
+        for found, fate in (
+            (set().union(*(each.mended for each in sources)), MENDED),
+            (set().union(*(each.skipped for each in sources)), SKIPPED),
+        ):
+            if found:
+                progress.warn(f"{len(found)} features of '{sources[0].layer.name}' {fate}")
+    small = [cutter.raster.name for cutter in cutters if cutter.is_small]
+    if len(small) == 1:
+        progress.warn(f"'{small[0]}' is smaller than a chip: the rest is filled with no data.")
+    elif small:
+        names = ", ".join(small[:3]) + (" …" if len(small) > 3 else "")
+        progress.warn(
+            f"{len(small)} rasters are smaller than a chip ({names}): the rest is filled with no "
+            "data."
+        )
 
 
 def _open(rasters: tuple[str, ...], cell_size: float) -> Raster:
@@ -234,8 +250,16 @@ def _shows(shape: LabelledShape, valid: np.ndarray) -> bool:
     return bool(valid[pixels].any()) or not pixels.any()
 
 
-def _blackened(block: Block, scene: ChipScene, fid: int | None) -> Block:
-    """Return a block whose pixels outside of the chip's own feature are 0."""
-    own = [(shape.outline, 1) for shape in scene.shapes if fid is None or shape.fid == fid]
-    inside = burn(own, block.valid.shape, scene.frame.geotransform) > 0
-    return Block(np.where(inside, block.pixels, 0).astype(block.pixels.dtype), block.valid)
+def _is_own(shape: LabelledShape, place: Place) -> bool:
+    """Return whether a chip is made for a feature; one of a grid is made for all."""
+    return place.fid in (None, shape.fid)
+
+
+def _blackened(
+    block: Block, shapes: Sequence[LabelledShape], place: Place
+) -> tuple[Block, np.ndarray]:
+    """Return a block whose pixels outside of the chip's own feature are 0, and which are inside."""
+    own = [(each.outline, 1) for each in shapes if _is_own(each, place)]
+    inside = burn(own, block.valid.shape, place.frame.geotransform) > 0
+    pixels = np.where(inside, block.pixels, 0).astype(block.pixels.dtype)
+    return Block(pixels, block.valid), inside

@@ -28,8 +28,17 @@ from ..places import temporary_folder
 from ..progress import Phase, Progress
 from ..replacing import replace
 from ..samples.prelabel import warn_of_drafts
-from .checks import check_folder, check_image, check_options, tell_unused, unlike
-from .cutting import Cut, Cutter
+from .checks import (
+    by_palette,
+    check_folder,
+    check_image,
+    check_options,
+    of_dates,
+    tell_unused,
+    unlike,
+    vast_buffer,
+)
+from .cutting import Cut, Cutter, tell_cut
 from .description import MAP, describe
 from .formats import ChipFormat, WrittenChip, chip_format
 from .groups import cutters_of, tell
@@ -38,7 +47,7 @@ from .labels import MaskLabel, PanopticLabel
 from .no_data import marked
 from .options import ExportOptions
 from .plan import Place
-from .statistics import ChipStatistics
+from .statistics import BandStatistics, ChipStatistics
 
 RUN = 8  # neighbouring chips that are cut, and written, in one piece of work
 RUN_BYTES = 8 * 1024**2  # of the pixels of such a run
@@ -47,7 +56,7 @@ AHEAD_BYTES = 256 * 1024**2
 MOST_WARNINGS = 3  # of rasters that are unlike the first
 BACKGROUND = "background"
 PATIENCE = 0.5  # seconds between two looks whether the user cancelled
-_Image = tuple[Path, Block, Frame]
+_Image = tuple[Path, Block, Frame, Raster]
 
 
 @dataclass(frozen=True)
@@ -104,16 +113,17 @@ class _Export:
         self.raster = self.cutters[0].raster
         for cutter in self.cutters[1:]:
             check_image(options, cutter.raster, self.raster)
-        check_image(options, self.raster, self.raster)
+        for raster in filter(None, (self.raster, self.cutters[0].second)):
+            check_image(options, raster, raster)
         self.schema = self.cutters[0].schema
-        self.used = [IdentifierSet() for _ in self.cutters]
+        self.used = IdentifierSet()  # a feature may lie on several rasters
         self.by_pixel = self.format.label in (MaskLabel, PanopticLabel)
         self._folders: set[Path] = set()  # that exist
 
     @property
     def features(self) -> int:
         """How many different features are on the chips."""
-        return sum(len(each) for each in self.used)
+        return len(self.used)
 
     def stop(self) -> None:
         """Let the threads end before their next chip."""
@@ -128,8 +138,12 @@ class _Export:
         """Tell what may be wrong with rasters, labels and options, before they are used."""
         tell_unused(self.options, progress)
         tell(self.left_out, progress)
-        others = (cutter.raster for cutter in self.cutters[1:])
-        odd = (sentence for each in others for sentence in unlike(each, self.raster))
+        rasters = [cutter.raster for cutter in self.cutters]
+        odd = itertools.chain(
+            *(by_palette(each) for each in rasters),
+            *(unlike(each, self.raster) for each in rasters[1:]),
+            of_dates(self.cutters[0].second, self.raster) if self.by_pixel else (),
+        )
         for sentence in itertools.islice(odd, MOST_WARNINGS):
             progress.warn(sentence)
         zero = self.schema.by_value(0) if self.by_pixel else None
@@ -140,11 +154,14 @@ class _Export:
             )
         source = self.cutters[0].source
         if source is not None:
+            for sentence in vast_buffer(source):
+                progress.warn(sentence)
             warn_of_drafts(source.layer, progress)
 
     def write(self, folder: Path, progress: Progress) -> ChipStatistics:
         (folder / "labels" if self.format.suffix else folder).mkdir(parents=True)
         statistics = ChipStatistics(self.schema, self.by_pixel)
+        second = BandStatistics()
         writer = self.format(folder, self.schema)
         total = sum(cutter.plan.count() for cutter in self.cutters)
         phase = Phase(progress, "Exporting", total, "chips")
@@ -157,7 +174,7 @@ class _Export:
                 stack.callback(pool.shutdown, cancel_futures=True)
             stack.callback(self.stop)
             images = _Waiting(writers, ahead, progress)
-            for cutter, used in zip(self.cutters, self.used):
+            for cutter in self.cutters:
                 for cuts in _in_order(
                     readers, cutter.cut, cutter.plan.runs(length), ahead, progress
                 ):
@@ -166,15 +183,16 @@ class _Export:
                     for cut in cuts:
                         if cut is None:
                             continue
-                        used.update(cut.fids)
+                        self.used.update(cut.fids)
                         chip = self._chip(writer, f"{statistics.chips:09d}", cut, cutter)
                         label = writer.write(chip)
                         rows.write(_row(folder, chip.image, label))
                         statistics.add(cut.bands, cut.scene.sizes(cut.label))
-                        work += self._images(writer, chip, cut)
-                    images.add(_write_images, work, self.options.image_format, cutter.raster)
+                        second.merge(cut.second_bands)
+                        work += self._images(writer, chip, cut, cutter)
+                    images.add(_write_images, work, self.options.image_format)
             images.finish()
-        self._finish(folder, writer, statistics, progress)
+        self._finish(folder, writer, statistics, second, progress)
         return statistics
 
     def _pace(self, threads: int) -> tuple[int, int]:
@@ -195,19 +213,26 @@ class _Export:
             cutter.raster.crs,
         )
 
-    def _images(self, writer: ChipFormat, chip: WrittenChip, cut: Cut) -> list[_Image]:
-        images = [(chip.image, cut.block, cut.frame)]
-        if cut.second is not None:
+    def _images(
+        self, writer: ChipFormat, chip: WrittenChip, cut: Cut, cutter: Cutter
+    ) -> list[_Image]:
+        images = [(chip.image, cut.block, cut.frame, cutter.raster)]
+        if cut.second is not None and cutter.second is not None:
             other = writer.second_path(chip.name, chip.image.suffix)
-            images.append((other, cut.second, cut.frame))
-        for path, _, _ in images:
+            images.append((other, cut.second, cut.frame, cutter.second))
+        for path, *_ in images:
             if path.parent not in self._folders:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 self._folders.add(path.parent)
         return images
 
     def _finish(
-        self, folder: Path, writer: ChipFormat, statistics: ChipStatistics, progress: Progress
+        self,
+        folder: Path,
+        writer: ChipFormat,
+        statistics: ChipStatistics,
+        second: BandStatistics,
+        progress: Progress,
     ) -> None:
         if not statistics.chips:
             raise InputError(
@@ -215,12 +240,13 @@ class _Export:
                 "another mask or extent, or write empty tiles too."
             )
         writer.finish()
-        for cutter in self.cutters:
-            cutter.tell(progress)
+        tell_cut(self.cutters, progress)
         rasters = [cutter.raster for cutter in self.cutters]
         describe(folder, self.options, rasters, statistics)
-        for side in writer.sides:
-            describe(folder / side, self.options, rasters, statistics)
+        seconds = [cutter.second or cutter.raster for cutter in self.cutters]
+        other = statistics.with_bands(second)
+        for side, about in zip(writer.sides, ((rasters, statistics), (seconds, other))):
+            describe(folder / side, self.options, *about)
             own = (folder / side / MAP).open("w", encoding="utf-8", newline="\n")
             with own, (folder / MAP).open(encoding="utf-8") as rows:
                 own.writelines(row.partition("\\")[2] for row in rows)
@@ -252,8 +278,8 @@ def _place(scratch: Path) -> Path:
     return Path(tempfile.mkdtemp(dir=scratch))
 
 
-def _write_images(images: Sequence[_Image], image_format: str, raster: Raster) -> None:
-    for path, block, frame in images:
+def _write_images(images: Sequence[_Image], image_format: str) -> None:
+    for path, block, frame, raster in images:
         image = marked(block, image_format, raster.nodata)
         write_chip(
             path,

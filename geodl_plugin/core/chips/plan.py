@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import OutsideError
-from ..geo.grid import EDGE, Window, centred, chip_windows, covering, positions
+from ..geo.grid import EDGE, Window, centred, chip_windows, covering, moved_inside, positions
 from ..geo.raster import Raster
 from ..geo.sampling import Frame, turned
 from ..geo.shapes import bounds_window, polygon, together, window_bounds
@@ -75,6 +75,8 @@ class Plan:
         options = self.options
         size = (options.width, options.height, options.stride_x, options.stride_y)
         for window in chip_windows(self.area, *size):
+            # A chip larger than the extent shows more of the raster, not what lies beyond it.
+            window = moved_inside(window, self.raster.window)
             yield Place(Frame.of_window(window, self.raster))
         for angle in _angles(options.rotation):
             for frame in self._turned(angle):

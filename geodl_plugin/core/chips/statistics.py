@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -175,6 +176,12 @@ class ChipStatistics:
             self.chips_of_class[value] += 1
             for size in entries:
                 self.sizes[value].add(size)
+
+    def with_bands(self, bands: BandStatistics) -> ChipStatistics:
+        """Return the same chips with other bands, those of their second images."""
+        other = copy.copy(self)
+        other.bands = bands
+        return other
 
     @property
     def features(self) -> int:

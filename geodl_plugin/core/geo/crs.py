@@ -45,6 +45,16 @@ def crs_name(crs: str) -> str:
     return str(spatial_reference(crs).GetName() or "unnamed")
 
 
+def unit_name(crs: str) -> str:
+    """Return the unit of a system's coordinates, "metre" or "degree" for example; "" if unknown."""
+    if not crs:
+        return ""
+    reference = spatial_reference(crs)
+    if reference.IsGeographic():
+        return str(reference.GetAngularUnitsName() or "").lower()
+    return str(reference.GetLinearUnitsName() or "")
+
+
 def transformation(source: str, target: str) -> osr.CoordinateTransformation | None:
     """Return the transformation between two systems, or ``None`` when nothing is to be done."""
     if same_crs(source, target):

@@ -12,9 +12,9 @@ from .gdal_calls import attempt, last_error
 from .grid import GeoTransform, Window
 
 
-def open_dataset(path: str) -> gdal.Dataset:
+def open_dataset(path: str, options: Sequence[str] = ()) -> gdal.Dataset:
     """Open a file with GDAL; raise :class:`RasterError` when it cannot."""
-    dataset = attempt(gdal.OpenEx, path, gdal.OF_RASTER)
+    dataset = attempt(gdal.OpenEx, path, gdal.OF_RASTER, open_options=list(options))
     if dataset is None:
         reason = last_error()
         if not path.startswith(("/vsi", "http")) and ":" not in path and not Path(path).exists():

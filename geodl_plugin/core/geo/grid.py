@@ -113,13 +113,18 @@ def covering(box: Box, whole: Window) -> Window:
 def centred(box: Box, width: int, height: int, whole: Window) -> Window:
     """Return the window around the middle of a box, moved so that it keeps within a raster."""
     xmin, ymin, xmax, ymax = box
-    col = _moved_inside((xmin + xmax) / 2, width, whole.width)
-    row = _moved_inside((ymin + ymax) / 2, height, whole.height)
-    return Window(col, row, width, height)
+    col, row = round((xmin + xmax) / 2 - width / 2), round((ymin + ymax) / 2 - height / 2)
+    return moved_inside(Window(col, row, width, height), whole)
 
 
-def _moved_inside(centre: float, size: int, limit: int) -> int:
-    return max(0, min(round(centre - size / 2), limit - size))
+def moved_inside(window: Window, whole: Window) -> Window:
+    """Return the window moved back to where it hangs over no edge of a raster at 0, 0.
+
+    One that is larger than the raster begins where the raster begins.
+    """
+    col = max(0, min(window.col, whole.width - window.width))
+    row = max(0, min(window.row, whole.height - window.height))
+    return Window(col, row, window.width, window.height)
 
 
 def positions(length: int, size: int, stride: int) -> list[int]:

@@ -74,19 +74,21 @@ def _vrt_options(first: str, known: str, **more: bool) -> gdal.BuildVRTOptions:
     )
 
 
-def write_in_crs(source: str, crs: str, path: Path) -> None:
+def write_in_crs(source: str, crs: str, path: Path, opening: Sequence[str] = ()) -> None:
     """Write a virtual raster that is a raster with another coordinate reference system.
 
     Args:
         source: of the raster; its pixels stay where they are.
-        crs: the system that it is said to have, as well-known text.
+        crs: the system that it is said to have, as well-known text; "" for its own.
         path: of the ``.vrt``.
+        opening: options of GDAL, ``NAME=value``, that it is opened with.
 
     Raises:
         RasterError: when the raster cannot be opened.
     """
-    options = gdal.TranslateOptions(format="VRT", outputSRS=crs)
-    if attempt(gdal.Translate, str(path), open_dataset(source), options=options) is None:
+    options = gdal.TranslateOptions(format="VRT", outputSRS=crs or None)
+    dataset = open_dataset(source, opening)
+    if attempt(gdal.Translate, str(path), dataset, options=options) is None:
         raise RasterError(f"'{Path(source).name}' cannot be opened: {last_error()}.")
 
 

@@ -9,7 +9,7 @@ from osgeo import gdal, gdal_array, ogr
 
 from ..errors import RasterError
 from .crs import spatial_reference
-from .dataset_facts import value_names
+from .dataset_facts import is_alpha, value_names
 from .gdal_calls import attempt, last_error
 from .grid import GeoTransform
 from .shapes import point, repaired, rings_of
@@ -19,7 +19,7 @@ COLORS = ("RED", "GREEN", "BLUE")
 
 
 def polygonize(raster: str, target: Path) -> Path:
-    """Write the regions of equal value of a raster's first band as polygons.
+    """Write the regions of equal value of a class raster as polygons.
 
     The polygons follow the pixels' edges exactly. Value 0 and no data make none.
 
@@ -34,6 +34,12 @@ def polygonize(raster: str, target: Path) -> Path:
     if source is None:
         raise RasterError(f"'{raster}' cannot be opened as a raster: {last_error()}.")
     band = source.GetRasterBand(1)
+    bands = [source.GetRasterBand(index + 1) for index in range(source.RasterCount)]
+    if sum(not is_alpha(each) for each in bands) > 1:
+        raise RasterError(
+            f"'{raster}' has several bands, as a picture has. Choose a raster of one band, whose "
+            "pixels are the values of the classes."
+        )
     if band.DataType in (gdal.GDT_Float32, gdal.GDT_Float64):
         raise RasterError(
             f"'{raster}' holds real numbers, not classes. Choose a raster of whole numbers."

@@ -112,6 +112,12 @@ class Raster:
         return cls(join(paths), paths)
 
     @property
+    def has_palette(self) -> bool:
+        """Whether the pixels of a band are places in a table of colours."""
+        indexed = gdal.GCI_PaletteIndex
+        return any(band.GetColorInterpretation() == indexed for band in self._bands)
+
+    @property
     def has_declared_mask(self) -> bool:
         """Whether the file has a no-data value, a mask or an alpha band."""
         return bool(self._masks)

@@ -34,6 +34,7 @@ GEOMETRIES = {
     "None": ogr.wkbNone,
 }
 UNDEFINED = "Undefined"
+SHAPEFILE = "ESRI Shapefile"  # a driver
 Geometry = ogr.Geometry
 
 
@@ -73,11 +74,11 @@ class VectorReader:
     def __init__(self, path: str | Path, layer: str | None = None) -> None:
         self.path = str(path)
         self.name = Path(self.path).stem if layer is None else layer
-        self._dataset = attempt(gdal.OpenEx, self.path, gdal.OF_VECTOR)
-        if self._dataset is None:
-            raise VectorError(
-                f"'{self.path}' cannot be opened as a vector layer: {last_error() or 'no file'}."
-            )
+        self._dataset = _opened(self.path)
+        encoding = _encoding_of(self._dataset)
+        if encoding:
+            # QGIS tells GDAL to leave the letters of shapefiles alone, as it decodes them itself.
+            self._dataset = _opened(self.path, [f"ENCODING={encoding}"])
         find = self._dataset.GetLayerByName if layer else self._dataset.GetLayer
         self._layer = attempt(find, layer or 0)
         if self._layer is None:
@@ -120,19 +121,19 @@ class VectorReader:
         if flat not in GEOMETRIES.values():
             return ogr.wkbUnknown
         # What a shapefile calls a line or a polygon may have several parts.
-        several = self._dataset.GetDriver().ShortName == "ESRI Shapefile"
+        several = self._dataset.GetDriver().ShortName == SHAPEFILE
         several &= flat in (ogr.wkbLineString, ogr.wkbPolygon)
         return ogr.GT_GetCollection(own) if several else own
 
     def field(self, name: str) -> str:
-        """Return the name of a field as it is spelt in the layer.
+        """Return the name of a field as it is spelt in the layer, if need be in other letters.
 
         Raises:
             VectorError: when there is no such field, with those that there are.
         """
-        for field in self.fields:
-            if field.lower() == name.lower():
-                return field
+        same = [field for field in self.fields if field.lower() == name.lower()]
+        if same:
+            return name if name in same else same[0]
         raise VectorError(
             f"There is no field '{name}' in '{self.name}'. "
             f"Its fields are: {', '.join(self.fields) or 'none'}."
@@ -233,6 +234,27 @@ class VectorReader:
             return {feature.GetField(0) for feature in result}
         finally:
             self._dataset.ReleaseResultSet(result)
+
+
+def told_encoding(path: str | Path) -> str:
+    """Return the encoding of a shapefile's text as it tells it, "" where nobody does."""
+    return _encoding_of(_opened(str(path)))
+
+
+def _opened(path: str, options: Sequence[str] = ()) -> gdal.Dataset:
+    dataset = attempt(gdal.OpenEx, path, gdal.OF_VECTOR, open_options=list(options))
+    if dataset is None:
+        raise VectorError(
+            f"'{path}' cannot be opened as a vector layer: {last_error() or 'no file'}."
+        )
+    return dataset
+
+
+def _encoding_of(dataset: gdal.Dataset) -> str:
+    if dataset.GetDriver().ShortName != SHAPEFILE or not dataset.GetLayerCount():
+        return ""
+    about = dataset.GetLayer(0).GetMetadata("SHAPEFILE") or {}
+    return about.get("ENCODING_FROM_CPG") or about.get("ENCODING_FROM_LDID") or ""
 
 
 def _is_blank(value: object) -> bool:

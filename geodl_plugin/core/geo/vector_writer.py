@@ -45,6 +45,21 @@ TRANSACTION = 20_000  # features between two commits
 _writers = itertools.count(1)
 
 
+def driver_of(path: str | Path) -> str:
+    """Return GDAL's driver of a vector file by its extension.
+
+    Raises:
+        VectorError: when there is none.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in DRIVERS:
+        raise VectorError(
+            f"'{path.name}' is no known vector file. "
+            f"Use one of the extensions {', '.join(DRIVERS)}."
+        )
+    return DRIVERS[path.suffix.lower()]
+
+
 class VectorWriter:
     """Writes a vector layer under a temporary name and renames it when it is whole.
 
@@ -70,12 +85,7 @@ class VectorWriter:
         geometry: str | int = "Polygon",
     ) -> None:
         self.path = Path(path)
-        driver = DRIVERS.get(self.path.suffix.lower())
-        if driver is None:
-            raise VectorError(
-                f"'{self.path.name}' is no known vector file. "
-                f"Use one of the extensions {', '.join(DRIVERS)}."
-            )
+        driver = driver_of(self.path)
         shape = GEOMETRIES[geometry] if isinstance(geometry, str) else geometry
         if driver == "ESRI Shapefile":
             self._check_shapefile(fields, shape)

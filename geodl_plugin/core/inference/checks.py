@@ -22,7 +22,7 @@ from ..geo.shapes import bounds_window
 from ..geo.source_files import files_of
 from ..geo.units import metres_per_pixel
 from ..geo.vector import VectorReader
-from ..geo.vector_writer import DRIVERS
+from ..geo.vector_writer import DRIVERS, driver_of
 from ..models.registry import Task
 from ..overwriting import refuse_inputs
 from ..packages.archive import peek_definition
@@ -272,11 +272,8 @@ def _check_tiles(options: DetectionOptions | PixelOptions) -> None:
 
 
 def _check_vector(output: str) -> None:
-    if output and Path(output).suffix.lower() not in DRIVERS:
-        raise InputError(
-            f"'{Path(output).name}' is no known vector file. "
-            f"Use one of the extensions {', '.join(DRIVERS)}."
-        )
+    if output:
+        driver_of(output)
 
 
 def check_bands(model: Model, raster: Raster) -> None:

@@ -74,7 +74,7 @@ def read_classes(layer: VectorReader, field: str = "", schema: Schema | None = N
         made = Schema.from_names(str(each) for each in contents)
         return Classes(made, name, {each: made.by_name(str(each)).value for each in contents})
     values = {each: _whole(each, name) for each in contents}
-    return Classes(_described(layer, name, sorted(set(values.values()))), name, values)
+    return Classes(_described(layer, name, values), name, values)
 
 
 def require_overlap(layer: VectorReader, raster: Raster, buffer: float = 0.0) -> None:
@@ -88,9 +88,11 @@ def require_overlap(layer: VectorReader, raster: Raster, buffer: float = 0.0) ->
 
 
 def _match(content: Any, schema: Schema, field: str) -> int:
-    known = schema.by_name(str(content))
-    if known is None and str(content).removeprefix("-").isdecimal():
-        known = schema.by_value(int(content))
+    whole = isinstance(content, float) and content.is_integer()
+    text = str(int(content) if whole else content)
+    known = schema.by_name(text)
+    if known is None and text.removeprefix("-").isdecimal():
+        known = schema.by_value(int(text))
     if known is None:
         raise InputError(
             f"The field '{field}' holds the class '{content}', which the schema lacks. "
@@ -109,22 +111,11 @@ def _whole(content: Any, field: str) -> int:
     )
 
 
-def _described(layer: VectorReader, field: str, values: list[int]) -> Schema:
+def _described(layer: VectorReader, field: str, values: Mapping[Any, int]) -> Schema:
     """Return the schema of values, named and coloured by the samples' own fields if it has them."""
-    lowered = {each.lower(): each for each in layer.fields}
-    others = [lowered[each] for each in ("classname", "red", "green", "blue") if each in lowered]
-    found: dict[int, dict[str, Any]] = {}
-    if others:
-        for feature in layer.features(fields=[field, *others]):
-            content = feature.attributes[field]
-            if content is not None and int(content) not in found:
-                found[int(content)] = {
-                    key.lower(): value for key, value in feature.attributes.items()
-                }
-            if len(found) == len(values):
-                break
+    found = _told(layer, field, values)
     classes = []
-    for place, value in enumerate(values):
+    for place, value in enumerate(sorted(set(values.values()))):
         about = found.get(value, {})
         color = tuple(about.get(each) for each in ("red", "green", "blue"))
         usable = all(isinstance(part, int) and 0 <= part <= 255 for part in color)
@@ -136,3 +127,29 @@ def _described(layer: VectorReader, field: str, values: list[int]) -> Schema:
             )
         )
     return Schema.of(classes)
+
+
+def _told(layer: VectorReader, field: str, values: Mapping[Any, int]) -> dict[int, dict[str, Any]]:
+    """Return name and colour of each value, as the samples have them beside it.
+
+    They are those of the samples' own field of values, and of another one only where each of its
+    values has a name of its own.
+    """
+    lowered = {each.lower(): each for each in layer.fields}
+    others = [lowered[each] for each in ("classname", "red", "green", "blue") if each in lowered]
+    if not others:
+        return {}
+    own = field == next((lowered[each] for each in VALUE_FIELDS if each in lowered), "")
+    found: dict[int, dict[str, Any]] = {}
+    for feature in layer.features(fields=[field, *others]):
+        value = values.get(feature.attributes[field])
+        if value is None:
+            continue
+        about = {key.lower(): content for key, content in feature.attributes.items()}
+        known = found.setdefault(value, about)
+        if own and len(found) == len(set(values.values())):
+            break
+        if not own and about.get("classname") != known.get("classname"):
+            return {}
+    names = {about.get("classname") for about in found.values()}
+    return found if own or len(names) == len(found) else {}

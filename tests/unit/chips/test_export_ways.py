@@ -306,6 +306,44 @@ def test_two_looks_of_one_place_explain_themselves(scene, export):
         assert (second.read(second.window).pixels == 77).all()
 
 
+def test_a_chip_larger_than_the_extent_keeps_within_the_raster(scene, export):
+    scene.paint(shape=(3, 128, 192))
+    corner = (1000 + 90.0, 5000 - 64.0, 1000 + 96.0, 5000 - 60.0)  # at the bottom right
+    folder = export(format="Export_Tiles", labels="", extent=corner)
+    assert len(folder.chips) == 1
+    with Raster.open(folder.chips[0].image) as chip:
+        block = chip.read(chip.window)
+    assert block.valid.all()
+    assert np.array_equal(block.pixels, scene.pixels[:, 64:, 128:])
+
+
+def test_second_images_are_described_by_their_own_bands(scene, export):
+    scene.paint(shape=(3, 128, 192))
+    infrared = str(scene.folder / "infrared.tif")
+    pixels = np.random.default_rng(3).integers(300, 9000, (2, 128, 192)).astype(np.uint16)
+    write_chip(infrared, pixels, scene.geotransform, scene_crs(scene), band_names=("NIR", "SWIR"))
+    folder = export(format="CycleGAN", labels="", second=(infrared,))
+    with Raster.open(folder.chips[0].second) as chip:
+        assert chip.band_names == ("NIR", "SWIR")
+    for side, names in (("A", ["Red", "Green", "Blue"]), ("B", ["NIR", "SWIR"])):
+        about = json.loads((folder.path / side / "esri_model_definition.emd").read_text())
+        assert about["InputRastersProps"]["BandNames"] == names
+        assert about["ExtractBands"] == list(range(len(names)))
+        own = pixels if side == "B" else scene.pixels
+        assert [each["Mean"] for each in about["AllTilesStats"]] == pytest.approx(
+            own.mean(axis=(1, 2))
+        )
+
+
+@pytest.mark.parametrize(("kind", "bands"), [(np.uint8, 4), (np.uint16, 1)])
+def test_a_second_raster_that_an_image_format_cannot_hold_is_refused(scene, export, kind, bands):
+    scene.paint(shape=(3, 128, 192))
+    other = str(scene.folder / "other.tif")
+    write_chip(other, np.full((bands, 128, 192), 9, kind), scene.geotransform, scene_crs(scene))
+    with pytest.raises(GeoDLError, match=r"'other\.tif' has .* which JPEG cannot hold"):
+        export(format="Export_Tiles", labels="", second=(other,), image_format="JPEG")
+
+
 def test_a_class_raster_is_a_label_pixel_by_pixel(scene, export):
     scene.paint(shape=(3, 128, 192))
     classes = np.random.default_rng(2).choice([0, 3, 7], (16, 24)).repeat(8, 0).repeat(8, 1)
@@ -357,14 +395,100 @@ def test_several_rasters_one_by_one(scene, export):
     assert (folder.read_image(first).pixels == folder.read_image(again).pixels).all()
 
 
+@pytest.mark.parametrize(("radius", "told"), [(0.0001, False), (2.0, True)])
+def test_a_buffer_of_metres_for_degrees_is_told(scene, radius, told):
+    scene.paint(shape=(3, 128, 128)).label([[40, 10, 100, 40]], ["oak"], crs="EPSG:4326")
+    listener = Told()
+    options = ExportOptions(
+        (scene.raster,), scene.labels, str(scene.folder / "chips"), buffer=radius
+    )
+    export_chips(dataclasses.replace(options, width=64, height=64), listener)
+    found = [each for each in listener.warnings if "units of 'labels', degree" in each]
+    assert bool(found) is told
+
+
+@pytest.mark.parametrize(("keyword", "count"), [("Classified_Tiles", 2), ("Export_Tiles", 0)])
+def test_dates_that_cannot_be_compared_are_told(scene, keyword, count):
+    scene.paint(shape=(3, 128, 128)).label([[40, 10, 100, 40]], ["oak"])
+    later = str(scene.folder / "later.tif")
+    write_chip(later, np.ones((4, 128, 128), np.uint16), scene.geotransform, scene_crs(scene))
+    told, chips = Told(), str(scene.folder / "chips")
+    labels = scene.labels if count else ""
+    options = ExportOptions((scene.raster,), labels, chips, format=keyword, second=(later,))
+    export_chips(dataclasses.replace(options, width=64, height=64), told)
+    assert len(told.warnings) == count
+    expected = ("has 4: a network for changes compares the same bands", "'later.tif' uint16")
+    assert all(part in text for part, text in zip(expected, told.warnings))
+
+
+def test_a_picture_is_no_class_raster(scene, export):
+    scene.paint(shape=(3, 128, 192))
+    picture = str(scene.folder / "picture.tif")
+    write_chip(picture, scene.pixels, scene.geotransform, scene_crs(scene))
+    with pytest.raises(GeoDLError, match="has several bands, as a picture has"):
+        export(format="Classified_Tiles", labels=picture, class_field="")
+
+
+@pytest.mark.parametrize(("blacken", "classes"), [(False, (5, 7, 9)), (True, (5, 7))])
+def test_a_chip_has_no_class_of_what_is_blackened(scene, export, blacken, classes):
+    boxes = [[100, 100, 140, 140], [100, 100, 110, 110], [150, 100, 190, 140]]
+    scene.paint().label(boxes, [5, 7, 9])
+    crop = {"format": "MultiLabeled_Tiles", "stride_x": 0, "stride_y": 0}
+    folder = export(**crop, width=120, height=120, blacken=blacken)
+    assert sorted(folder.read_label(folder.chips[0]).values) == list(classes)
+
+
+def test_a_raster_of_a_table_of_colours_is_told(scene):
+    scene.paint(shape=(1, 128, 128)).label([[40, 10, 100, 40]], ["oak"])
+    told = [Told(), Told()]
+    for number, each in enumerate(told):
+        if number:
+            raster = gdal.Open(scene.raster, gdal.GA_Update)
+            table = gdal.ColorTable()
+            table.SetColorEntry(7, (255, 0, 0, 255))
+            raster.GetRasterBand(1).SetColorTable(table)
+            raster = None
+        chips = str(scene.folder / f"chips{number}")
+        export_chips(ExportOptions((scene.raster,), scene.labels, chips, width=64, height=64), each)
+    assert told[0].warnings == []
+    assert "are numbers in a table of colours" in told[1].warnings[0]
+
+
+def test_a_feature_on_several_rasters_counts_once(scene):
+    scene.paint(shape=(3, 48, 128)).label([[40, 10, 100, 40], [5, 5, 9, 9]], ["oak", ""])
+    second = str(scene.folder / "second.tif")
+    write_chip(second, scene.pixels, scene.geotransform, scene_crs(scene))
+    told, chips = Told(), str(scene.folder / "chips")
+    options = ExportOptions(
+        (scene.raster, second), scene.labels, chips, class_field="kind", separate=True
+    )
+    result = export_chips(dataclasses.replace(options, width=64, height=64), told)
+    assert (result.features, result.chips) == (1, 4)
+    unlabelled, small = told.warnings
+    assert unlabelled.startswith("1 features of 'labels' have no class")
+    assert small.startswith("2 rasters are smaller than a chip (ortho ü.tif, second.tif)")
+
+
 def test_the_cells_of_all_rasters_are_told(scene, export):
     scene.paint(shape=(3, 128, 128)).label([[40, 60, 100, 120]], ["oak"])
     coarse = str(scene.folder / "coarse.tif")
     wider = GeoTransform(1000.0, 1.0, 0.0, 5000.0, 0.0, -2.0)
     write_chip(coarse, scene.pixels, wider, scene_crs(scene))
     folder = export(rasters=(scene.raster, coarse), separate=True)
-    assert folder.definition["MinCellSize"] == {"x": 0.5, "y": 0.5}
-    assert folder.definition["MaxCellSize"] == {"x": 1.0, "y": 2.0}
+    system = {"spatialReference": {"wkid": 32612, "latestWkid": 32612}}
+    assert folder.definition["MinCellSize"] == {"x": 0.5, "y": 0.5, **system}
+    assert folder.definition["MaxCellSize"] == {"x": 1.0, "y": 2.0, **system}
+
+
+def test_the_cells_of_rasters_in_several_systems_are_told_with_their_units(scene, export):
+    scene.paint(shape=(3, 128, 128)).label([[40, 60, 100, 120]], ["oak"])
+    degrees = str(scene.folder / "degrees.tif")
+    gdal.Warp(degrees, scene.raster, dstSRS="EPSG:4326", width=64, height=64)
+    folder = export(rasters=(degrees, scene.raster), separate=True, empty_tiles=True)
+    least, most = (folder.definition[f"{end}CellSize"] for end in ("Min", "Max"))
+    assert (least["x"], least["spatialReference"]["wkid"]) == (0.5, 32612)
+    assert most["x"] < 1e-4
+    assert most["spatialReference"]["wkid"] == 4326
 
 
 class Told(Progress):

@@ -60,6 +60,27 @@ def test_a_repaired_area_has_no_lines_and_points_beside_it(shape, kind, area):
     assert made.IsValid()
 
 
+@pytest.mark.parametrize(
+    ("shape", "area"),
+    [
+        # A hole along the rim, a hole over another one, parts that overlap, a ring that does.
+        ("POLYGON((0 0, 20 0, 20 20, 0 20, 0 0), (0 5, 10 5, 10 10, 0 10, 0 5))", 350.0),
+        (
+            "POLYGON((0 0, 20 0, 20 20, 0 20, 0 0), (5 5, 5 10, 10 10, 10 5, 5 5), "
+            "(8 8, 8 15, 15 15, 15 8, 8 8))",
+            330.0,
+        ),
+        (
+            "MULTIPOLYGON(((0 0, 20 0, 20 20, 0 20, 0 0)), ((10 10, 30 10, 30 30, 10 30, 10 10)))",
+            700.0,
+        ),
+        ("POLYGON((0 0, 30 0, 30 20, 10 20, 10 10, 20 10, 20 30, 0 30, 0 0))", 800.0),
+    ],
+)
+def test_a_repaired_shape_keeps_its_holes_and_its_parts(shape, area):
+    assert repaired(ogr.CreateGeometryFromWkt(shape)).GetArea() == area
+
+
 def test_arcs_have_rings_and_the_vertices_between_which_they_lie():
     circle = "CURVEPOLYGON (CIRCULARSTRING (0 1, 1 2, 1.6 0.2, 0.4 0.2, 0 1))"
     shape = ogr.CreateGeometryFromWkt(circle)

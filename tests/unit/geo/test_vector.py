@@ -9,7 +9,7 @@ import sqlite3
 
 import numpy as np
 import pytest
-from osgeo import ogr
+from osgeo import gdal, ogr
 
 from geodl_plugin.core.errors import VectorError
 from geodl_plugin.core.geo import vector_writer
@@ -262,6 +262,46 @@ def test_a_buffer_is_in_units_of_the_layer(tmp_path):
     layer = VectorReader(fill(tmp_path / "a.gpkg", 1))
     (found,) = layer.features((5.5, 0, 6, 1), buffer=2.0)
     assert found.area > 16 + 4 * 4 * 2
+
+
+@pytest.fixture
+def decoding():
+    """Return a function that says whether GDAL decodes the text of shapefiles."""
+    before = gdal.GetConfigOption("SHAPE_ENCODING")
+    yield lambda it: gdal.SetConfigOption("SHAPE_ENCODING", None if it else "")
+    gdal.SetConfigOption("SHAPE_ENCODING", before)
+
+
+@pytest.mark.parametrize("by_gdal", [True, False], ids=["GDAL decodes", "QGIS decodes"])
+def test_letters_of_a_shapefile_are_read_as_it_tells(tmp_path, decoding, by_gdal):
+    decoding(True)
+    dataset = ogr.GetDriverByName("ESRI Shapefile").CreateDataSource(str(tmp_path / "in.shp"))
+    reference = spatial_reference(UTM12)
+    layer = dataset.CreateLayer("in", reference, ogr.wkbPolygon, options=["ENCODING=CP1252"])
+    layer.CreateField(ogr.FieldDefn("größe", ogr.OFTString))
+    feature = ogr.Feature(layer.GetLayerDefn())
+    feature.SetField(0, "Ölbaum")
+    feature.SetGeometry(rectangle(0, 0, 5, 5))
+    layer.CreateFeature(feature)
+    layer = dataset = None
+    decoding(by_gdal)
+    reader = VectorReader(tmp_path / "in.shp")
+    assert [each.attributes for each in reader.features()] == [{"größe": "Ölbaum"}]
+    assert reader.unique_values("größe") == ["Ölbaum"]
+
+
+def test_fields_that_differ_in_capitals_are_two(tmp_path):
+    point = '{"type": "Point", "coordinates": [1, 2]}'
+    fields = '{"Kind": "x", "kind": "oak"}'
+    (tmp_path / "a.geojson").write_text(
+        f'{{"type": "Feature", "geometry": {point}, "properties": {fields}}}', encoding="utf-8"
+    )
+    reader = VectorReader(tmp_path / "a.geojson")
+    assert [reader.unique_values(name) for name in ("kind", "Kind", "KIND")] == [
+        ["oak"],
+        ["x"],
+        ["x"],
+    ]
 
 
 def test_a_missing_field_names_those_there_are(tmp_path):
