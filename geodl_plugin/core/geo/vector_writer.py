@@ -15,12 +15,12 @@ from ..errors import VectorError
 from ..replacing import discard, replace
 from .crs import spatial_reference
 from .gdal_calls import attempt, last_error, quiet
-from .vector import GEOMETRIES, LISTS, copied_field
+from .vector import GEOMETRIES, LISTS, SHAPEFILE, copied_field
 from .wkb import polygon_wkb, ring_wkbs
 
 DRIVERS = {
     ".gpkg": "GPKG",
-    ".shp": "ESRI Shapefile",
+    ".shp": SHAPEFILE,
     ".geojson": "GeoJSON",
     ".json": "GeoJSON",
     ".fgb": "FlatGeobuf",
@@ -29,7 +29,7 @@ DRIVERS = {
 LAYER_OPTIONS = {
     "GPKG": ["SPATIAL_INDEX=YES", "FID=fid"],
     "CSV": ["STRING_QUOTING=IF_NEEDED"],
-    "ESRI Shapefile": ["ENCODING=UTF-8"],  # else all but the letters of western Europe are lost
+    SHAPEFILE: ["ENCODING=UTF-8"],  # else all but the letters of western Europe are lost
 }
 GEOMETRY_COLUMNS = ("geom", "geometry", "geodl_geometry")  # of a GeoPackage: the first free one
 # In degrees, to a tenth of a millimetre: GeoJSON tells other systems by the codes of authorities.
@@ -87,7 +87,7 @@ class VectorWriter:
         self.path = Path(path)
         driver = driver_of(self.path)
         shape = GEOMETRIES[geometry] if isinstance(geometry, str) else geometry
-        if driver == "ESRI Shapefile":
+        if driver == SHAPEFILE:
             self._check_shapefile(fields, shape)
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -113,7 +113,7 @@ class VectorWriter:
         self._losses: dict[str, None] = {}
         for name, kind in fields.items():
             self._add_field(name, kind)
-        self._texts = self._limited_texts(fields) if driver == "ESRI Shapefile" else []
+        self._texts = self._limited_texts(fields) if driver == SHAPEFILE else []
         self._shape = self._layer.GetGeomType()
         # Those without one would be left out without a word.
         self._needs_shapes = driver == "FlatGeobuf" and shape != ogr.wkbNone
