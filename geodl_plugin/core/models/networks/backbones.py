@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from typing import Any
 
@@ -115,6 +116,7 @@ def _features(band_count: int) -> dict[str, Any]:
     return {"features_only": True, "in_chans": band_count, "pretrained": False}
 
 
+@functools.lru_cache(maxsize=64)  # a trial takes up to a second, and networks are built twice
 def choose_way(
     name: str, band_count: int, chip_size: int
 ) -> tuple[dict[str, Any], bool, torch.Size]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -93,46 +95,72 @@ def build_library(
     Raises:
         InputError: when the architecture and the encoder do not go together.
     """
-    cls = getattr(smp, architecture)
-    common = {
+    told = {
         "encoder_name": encoder,
         "encoder_weights": None,
         "in_channels": spec.band_count,
         "classes": output_count(spec),
         **arguments,
     }
-    # Encoders of the library itself take any side, timm's are asked.
-    ways = [{}, _FREE_SIDE, {"img_size": spec.chip_size}] if encoder.startswith("tu-") else [{}]
-    reason, fixed = "", None
-    for way in ways:
+    way: dict[str, Any] | None = {}
+    free, reason = True, ""
+    if encoder.startswith("tu-"):  # those of the library itself take any side, timm's are asked
+        way, free, reason = _choose_way(architecture, json.dumps(told), spec.chip_size)
+    if way is not None:
         try:
-            sides = _sides(cls, {**common, **way}, spec) if len(ways) > 1 else (True, True)
-            if all(sides):
-                return cls(**common, **way), None
-            if sides[0]:
-                fixed = way if fixed is None else fixed
+            return getattr(smp, architecture)(**told, **way), None if free else spec.chip_size
         except REFUSALS as error:
-            reason = reason or str(error).strip().splitlines()[0].rstrip(".!")
-    if fixed is not None:
-        return cls(**common, **fixed), spec.chip_size
+            reason = _reason(error)
     raise InputError(
         f"{spec.model_type} cannot be built on the backbone '{spec.backbone}' for chips of "
         f"{spec.chip_size} pixels ({reason}). Choose another backbone, resnet34 for example."
     )
 
 
-def _sides(cls: type[nn.Module], arguments: dict[str, Any], spec: NetworkSpec) -> tuple[bool, bool]:
+@functools.lru_cache(maxsize=64)  # a trial takes up to a second, and networks are built twice
+def _choose_way(
+    architecture: str, told: str, chip_size: int
+) -> tuple[dict[str, Any] | None, bool, str]:
+    """Return what timm is told so that a network takes chips, and whether it takes all sides.
+
+    Args:
+        architecture: name of the library's class.
+        told: its arguments, as JSON.
+        chip_size: in pixels.
+
+    Returns:
+        The way, ``None`` where there is none, whether all sides are taken, and why none is.
+    """
+    reason, fixed = "", None
+    for way in ({}, _FREE_SIDE, {"img_size": chip_size}):
+        try:
+            chips, others = _sides(architecture, {**json.loads(told), **way}, chip_size)
+        except REFUSALS as error:
+            reason = reason or _reason(error)
+            continue
+        if chips and others:
+            return way, True, ""
+        if chips and fixed is None:
+            fixed = way
+    return fixed, False, reason
+
+
+def _reason(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".!")
+
+
+def _sides(architecture: str, told: dict[str, Any], chip_size: int) -> tuple[bool, bool]:
     """Return whether a network takes chips, and tiles of another side; nothing is computed."""
     with torch.device("meta"):
-        trial = cls(**arguments).eval()
-    step = max(32, trial.encoder.output_stride)
-    return _takes(trial, spec, spec.chip_size), _takes(trial, spec, spec.chip_size + 3 * step, True)
+        trial = getattr(smp, architecture)(**told).eval()
+    bands, step = told["in_channels"], max(32, trial.encoder.output_stride)
+    return _takes(trial, bands, chip_size), _takes(trial, bands, chip_size + 3 * step, True)
 
 
 @torch.no_grad()
-def _takes(trial: nn.Module, spec: NetworkSpec, side: int, quiet: bool = False) -> bool:
+def _takes(trial: nn.Module, bands: int, side: int, quiet: bool = False) -> bool:
     try:
-        answer = trial(torch.zeros(1, spec.band_count, side, side, device="meta"))
+        answer = trial(torch.zeros(1, bands, side, side, device="meta"))
     except REFUSALS:
         if quiet:
             return False
