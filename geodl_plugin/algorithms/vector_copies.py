@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from qgis.core import (
@@ -24,6 +25,8 @@ AS_THEY_ARE = ["gpkg", "shp", "geojson", "fgb"]  # the extensions of files that 
 # A field called fid or geom, as many layers have, is no column of the GeoPackage's own then:
 # features with the same fid would replace each other.
 OWN_COLUMNS = ["FID=geodl_fid", "GEOMETRY_NAME=geodl_geometry"]
+LONGEST_NAME = 60
+RESERVED = ("gpkg_", "rtree_", "sqlite_")  # names that a GeoPackage keeps for itself begin so
 # Since QGIS 3.36 without the prefix.
 UNCHECKED = (
     getattr(QgsProcessingFeatureSource.Flag, "FlagSkipGeometryValidityChecks", None)
@@ -69,7 +72,7 @@ def copied(
     Args:
         layer: whose features they are.
         source: of the features.
-        name: of the layer that is written.
+        name: of the file, and of its layer where the user's cannot name it.
         context: of the run.
         feedback: asked for cancelling.
 
@@ -81,7 +84,7 @@ def copied(
     path = QgsProcessingUtils.generateTempFilename(f"{name}.gpkg")
     options = QgsVectorFileWriter.SaveVectorOptions()
     options.driverName = "GPKG"
-    options.layerName = name
+    options.layerName = _table_of(layer) or name
     options.layerOptions = OWN_COLUMNS
     writer = QgsVectorFileWriter.create(
         path,
@@ -101,7 +104,13 @@ def copied(
     del writer  # closes the file
     if problem:
         raise VectorError(f"'{layer.name()}' cannot be copied to a file: {problem}.")
-    return path, name
+    return path, options.layerName
+
+
+def _table_of(layer: QgsVectorLayer) -> str:
+    """Return a name for a copy that tells the user which layer is meant; "" for none."""
+    name = re.sub(r"[^\w .()-]", "_", layer.name()).strip()[:LONGEST_NAME]
+    return "" if name.lower().startswith(RESERVED) else name
 
 
 def _fields(

@@ -13,6 +13,7 @@ from qgis.core import (
     QgsField,
     QgsGeometry,
     QgsProcessingContext,
+    QgsProcessingException,
     QgsProcessingFeedback,
     QgsProcessingOutputLayerDefinition,
     QgsProject,
@@ -79,6 +80,22 @@ def test_fields_may_be_called_like_columns_of_a_geopackage(
         assert layer.dataProvider().addFeature(feature)
     result = run("labelobjects", FEATURES=layer, OUTPUT=str(tmp_path / "out.gpkg"))
     assert result["SAMPLE_COUNT"] == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [("Bäume 2026", "Bäume 2026"), ("a\"b'c;|d", "a_b_c__d"), ("gpkg_contents", "FEATURES")],
+)
+def test_a_layer_that_is_copied_is_told_by_its_name(
+    run: Any, tmp_path: Path, qgis_new_project: None, name: str, told: str
+) -> None:
+    layer = QgsVectorLayer(f"Polygon?crs={UTM}&field=kind:string", name, "memory")
+    feature = QgsFeature(layer.fields())
+    feature.setGeometry(QgsGeometry.fromRect(QgsRectangle(0, 0, 10, 10)))
+    assert layer.dataProvider().addFeature(feature)
+    with pytest.raises(QgsProcessingException, match=f"'{told}'"):
+        run("labelobjects", FEATURES=layer, CLASS_FIELD="none", OUTPUT=str(tmp_path / "out.gpkg"))
+    assert run("labelobjects", FEATURES=layer, OUTPUT=str(tmp_path / "o.gpkg"))["SAMPLE_COUNT"] == 1
 
 
 def test_new_features_have_no_fid_yet(run: Any, tmp_path: Path, qgis_new_project: None) -> None:
