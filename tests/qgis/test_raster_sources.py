@@ -165,7 +165,7 @@ def test_a_tile_that_fails_is_a_sentence(provider, server, tmp_path, kind):
 
 def test_a_map_that_fails_is_a_sentence(provider, server, tmp_path):
     # Newer QGIS tells no more than the address when its main thread asks.
-    silent = "refused" if Qgis.QGIS_VERSION_INT < 34200 else "http://127.0.0.1:9/16/"
+    silent = "refused" if Qgis.QGIS_VERSION_INT < 34000 else "http://127.0.0.1:9/16/"
     for layer, reason in (
         (QgsRasterLayer(server.wms("wmsbroken"), "WMS", "wms"), "Disk full"),
         (QgsRasterLayer(server.arcgis("restbroken"), "A", "arcgismapserver"), "Internal Server"),

@@ -85,7 +85,7 @@ def test_where_qgis_draws_a_tile_does_not_matter(provider, server, tmp_path, mon
     assert (fetched(server.xyz(), tmp_path) == picture()[:3, :300, :500]).all()
 
 
-@pytest.mark.skipif(Qgis.QGIS_VERSION_INT >= 34200, reason="There another thread fetches them.")
+@pytest.mark.skipif(Qgis.QGIS_VERSION_INT >= 34000, reason="There another thread fetches them.")
 def test_tiles_that_have_just_come_are_not_asked_for_again(provider, tmp_path, monkeypatch):
     monkeypatch.setattr("geodl_plugin.algorithms.xyz_tiles.QgsBlockingNetworkRequest", None)
     with serving() as unknown:  # QGIS has none of its tiles yet
