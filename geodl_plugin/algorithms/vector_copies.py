@@ -77,7 +77,7 @@ def copied(
         feedback: asked for cancelling.
 
     Raises:
-        VectorError: when a feature cannot be written; none is left out.
+        VectorError: when a feature cannot be read or written; none is left out.
         CancelledError: when cancelled.
     """
     fields, places = _fields(layer, source)
@@ -94,13 +94,17 @@ def copied(
         context.transformContext(),
         options,
     )
+    count = 0
     for feature in source.getFeatures(QgsFeatureRequest(), UNCHECKED):
         if feedback.isCanceled():
             raise CancelledError
         feature.setAttributes([feature.attribute(place) for place in places])
         if not writer.addFeature(feature, QgsFeatureSink.Flag.FastInsert):
             break
+        count += 1
     problem = writer.errorMessage()
+    if not count and source.featureCount() > 0:  # as a busy database does, without an error
+        problem = problem or f"of its {source.featureCount()} features none can be read"
     del writer  # closes the file
     if problem:
         raise VectorError(f"'{layer.name()}' cannot be copied to a file: {problem}.")

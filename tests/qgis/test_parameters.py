@@ -14,6 +14,7 @@ from qgis.core import (
     QgsGeometry,
     QgsProcessingContext,
     QgsProcessingException,
+    QgsProcessingFeatureSource,
     QgsProcessingFeedback,
     QgsProcessingOutputLayerDefinition,
     QgsProject,
@@ -24,7 +25,8 @@ from qgis.core import (
 from qgis.PyQt.QtCore import QVariant
 
 from geodl_plugin.algorithms.raster_parameters import gdal_source, layers_of, rasters_of
-from geodl_plugin.core.errors import RasterError
+from geodl_plugin.algorithms.vector_copies import copied
+from geodl_plugin.core.errors import RasterError, VectorError
 from geodl_plugin.core.geo.raster import Raster
 from geodl_plugin.core.geo.shapes import rectangle
 from geodl_plugin.core.geo.vector_writer import VectorWriter
@@ -96,6 +98,23 @@ def test_a_layer_that_is_copied_is_told_by_its_name(
     with pytest.raises(QgsProcessingException, match=f"'{told}'"):
         run("labelobjects", FEATURES=layer, CLASS_FIELD="none", OUTPUT=str(tmp_path / "out.gpkg"))
     assert run("labelobjects", FEATURES=layer, OUTPUT=str(tmp_path / "o.gpkg"))["SAMPLE_COUNT"] == 1
+
+
+def test_a_database_that_gives_no_features_is_an_error(
+    tmp_path: Path, qgis_new_project: None
+) -> None:
+    """A busy one gives none without an error."""
+    layer = squares(tmp_path / "a.gpkg", 2)
+
+    class Busy:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(QgsProcessingFeatureSource(layer, QgsProcessingContext()), name)
+
+        def getFeatures(self, *_: Any) -> Any:
+            return iter(())
+
+    with pytest.raises(VectorError, match="'a' cannot be copied to a file: of its 2 features none"):
+        copied(layer, Busy(), "LABELS", QgsProcessingContext(), QgsProcessingFeedback())
 
 
 def test_new_features_have_no_fid_yet(run: Any, tmp_path: Path, qgis_new_project: None) -> None:
