@@ -7,6 +7,17 @@ import errno
 FULL = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
 
 
+def reason_of(error: Exception, nothing: str = "") -> str:
+    """Return the first line of what another library's error says, as the end of a sentence.
+
+    Args:
+        error: of any library.
+        nothing: what is told of one that says nothing; default is its name.
+    """
+    lines = str(error).strip().splitlines() or [nothing or type(error).__name__]
+    return lines[0][:200].rstrip(".:! ")
+
+
 class GeoDLError(Exception):
     """The root of all errors whose message is meant for the user."""
 

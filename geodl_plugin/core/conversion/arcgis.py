@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..errors import ModelError
+from ..errors import ModelError, reason_of
 from ..inference.foreign.functions import JOINED_LABELS
 from ..inference.model import Model
 from ..models.registry import Task
@@ -106,8 +106,9 @@ def _trace(network: Exportable) -> torch.jit.ScriptModule:
             _follow_images(frozen)
             return frozen
     except Exception as error:  # the tracer raises errors of all kinds
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
-        raise ModelError(f"The network cannot be written as TorchScript: {first}.") from error
+        raise ModelError(
+            f"The network cannot be written as TorchScript: {reason_of(error)}."
+        ) from error
 
 
 def _follow_images(module: torch.jit.ScriptModule) -> None:

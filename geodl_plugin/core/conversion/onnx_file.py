@@ -15,7 +15,7 @@ from typing import Any
 import onnx
 import torch
 
-from ..errors import GeoDLError, ModelError
+from ..errors import GeoDLError, ModelError, reason_of
 from ..inference.model import Model
 from ..inference.options import DETECTION_ARGUMENTS, DetectionOptions, argument_defaults
 from ..models.registry import Task
@@ -55,8 +55,7 @@ def export(network: Exportable) -> onnx.ModelProto:
             ) from error
         except Exception as error:  # the exporter raises errors of all kinds
             reason = error
-    first = (str(reason).strip().splitlines() or [type(reason).__name__])[0][:200]
-    raise ModelError(f"The network cannot be written as ONNX: {first}.") from reason
+    raise ModelError(f"The network cannot be written as ONNX: {reason_of(reason)}.") from reason
 
 
 def _export(network: Exportable, free: bool) -> onnx.ModelProto:
@@ -195,8 +194,8 @@ def describe_file(options: dict[str, Any], _progress: Progress) -> dict[str, Any
         proto = onnx.load(str(path), load_external_data=False)
         onnx.checker.check_model(str(path))  # which knows where weights beside it lie
     except Exception as error:  # protobuf and the checker raise errors of all kinds
-        first = (str(error).strip().splitlines() or ["it is empty"])[0][:200].rstrip(".")
-        raise ModelError(f"'{path.name}' is no ONNX network: {first}.") from error
+        reason = reason_of(error, "it is empty")
+        raise ModelError(f"'{path.name}' is no ONNX network: {reason}.") from error
     texts = {entry.key: entry.value for entry in proto.metadata_props}
     found = _described(texts.pop(DEFINITION, ""), path)
     weights = {each.name for each in proto.graph.initializer}

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from ..device import choose_device, device_label, has_fast_bfloat16
-from ..errors import InputError, WorkerError
+from ..errors import InputError, WorkerError, reason_of
 from ..memory import is_out_of_memory
 from ..progress import Progress
 from .answers import agree, as_float32, is_finite
@@ -287,8 +287,7 @@ class Engine:
                         return None
         except Exception as error:  # whatever it cannot compile, torch computes
             if not isinstance(error, ImportError):
-                reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-                self._progress.info(f"OpenVINO does not take this network ({reason}).")
+                self._progress.info(f"OpenVINO does not take this network ({reason_of(error)}).")
             return None
         self._keep(image, read)
         return compiled

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from ..device import choose_device
-from ..errors import InputError, ModelError
+from ..errors import InputError, ModelError, reason_of
 from ..models.registry import build_answers, build_network
 from ..packages.archive import Package, open_package
 from ..packages.definition import understood
@@ -42,9 +42,9 @@ def load_network(model: Model, package: Package, device: torch.device | None = N
             network = build_network(model.spec)
         network.load_state_dict(load_file(path))
     except (RuntimeError, MemoryError, SafetensorError, OSError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(":.")
         raise ModelError(
-            f"The weights of '{model.name}' do not fit its network: {reason}. Get the model again."
+            f"The weights of '{model.name}' do not fit its network: {reason_of(error)}. Get the "
+            "model again."
         ) from error
     return network
 

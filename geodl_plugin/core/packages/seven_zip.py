@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import ModelError
+from ..errors import ModelError, reason_of
 from ..places import temporary_folder
 
 SIGNATURE = b"7z\xbc\xaf\x27\x1c"
@@ -90,10 +90,9 @@ class SevenZip:
             raise self._unreadable(error) from error
 
     def _unreadable(self, error: Exception) -> ModelError:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
         return ModelError(
-            f"'{self._name}' cannot be unpacked: {reason}. Unpack it with 7-Zip and choose its "
-            ".emd file."
+            f"'{self._name}' cannot be unpacked: {reason_of(error)}. Unpack it with 7-Zip and "
+            "choose its .emd file."
         )
 
     def __enter__(self) -> SevenZip:

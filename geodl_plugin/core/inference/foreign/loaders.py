@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from ...errors import GeoDLError, ModelError
+from ...errors import GeoDLError, ModelError, reason_of
 from ...packages.archive import Package
 from ..model import Model
 from .asking import Ask
@@ -49,8 +49,7 @@ def load_foreign(model: Model, package: Package, device: torch.device) -> nn.Mod
     except ImportError:
         raise
     except Exception as error:  # the readers raise errors of all kinds
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0][:200].rstrip(".:")
         raise ModelError(
-            f"The network of '{model.name}' cannot be used: {first}. Check its sizes and bands, or "
-            "save it again as ONNX."
+            f"The network of '{model.name}' cannot be used: {reason_of(error)}. Check its sizes "
+            "and bands, or save it again as ONNX."
         ) from error

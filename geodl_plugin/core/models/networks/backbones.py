@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ...errors import InputError
+from ...errors import InputError, reason_of
 from .weights import adapt_first_convolution, fetch, load_encoder_weights
 
 # torchvision's residual networks share one layout, so their stages are taken by name.
@@ -141,7 +141,7 @@ def choose_way(
             shape = _first_map(trial, band_count, chip_size, device)
         except REFUSALS as error:
             if device == "cpu":
-                reason = reason or (str(error).strip().splitlines() or ["?"])[0].rstrip(".!")
+                reason = reason or reason_of(error)
             continue
         fixed = fixed or (way, False, shape)
         other = chip_size + 3 * max(32, *trial.feature_info.reduction())

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
 
-from ...errors import InputError
+from ...errors import InputError, reason_of
 from ..registry import NetworkSpec
 from .backbones import REFUSALS
 from .weights import adapt_first_convolution, fetch, load_encoder_weights
@@ -110,7 +110,7 @@ def build_library(
         try:
             return getattr(smp, architecture)(**told, **way), None if free else spec.chip_size
         except REFUSALS as error:
-            reason = _reason(error)
+            reason = reason_of(error)
     raise InputError(
         f"{spec.model_type} cannot be built on the backbone '{spec.backbone}' for chips of "
         f"{spec.chip_size} pixels ({reason}). Choose another backbone, resnet34 for example."
@@ -136,17 +136,13 @@ def _choose_way(
         try:
             chips, others = _sides(architecture, {**json.loads(told), **way}, chip_size)
         except REFUSALS as error:
-            reason = reason or _reason(error)
+            reason = reason or reason_of(error)
             continue
         if chips and others:
             return way, True, ""
         if chips and fixed is None:
             fixed = way
     return fixed, False, reason
-
-
-def _reason(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".!")
 
 
 def _sides(architecture: str, told: dict[str, Any], chip_size: int) -> tuple[bool, bool]:
