@@ -30,6 +30,7 @@ from geodl_plugin.core.errors import RasterError, VectorError
 from geodl_plugin.core.geo.raster import Raster
 from geodl_plugin.core.geo.shapes import rectangle
 from geodl_plugin.core.geo.vector_writer import VectorWriter
+from tests.unit.geo.shapefiles import write_encoded
 
 UTM = "EPSG:32612"
 
@@ -138,27 +139,12 @@ def test_virtual_fields_are_fields(run: Any, tmp_path: Path, qgis_new_project: N
     assert names == {"big oak"}
 
 
-def write_cyrillic(path: Path) -> None:
-    """Write a shapefile of one feature, as programs of another day in Russia do."""
-    before = gdal.GetConfigOption("SHAPE_ENCODING")
-    gdal.SetConfigOption("SHAPE_ENCODING", None)
-    dataset = ogr.GetDriverByName("ESRI Shapefile").CreateDataSource(str(path))
-    table = dataset.CreateLayer("old", None, ogr.wkbPolygon, options=["ENCODING=CP1251"])
-    table.CreateField(ogr.FieldDefn("имя", ogr.OFTString))
-    feature = ogr.Feature(table.GetLayerDefn())
-    feature.SetField(0, "Дерево")
-    feature.SetGeometry(rectangle(500000, 10, 500005, 15))
-    table.CreateFeature(feature)
-    table = dataset = None
-    gdal.SetConfigOption("SHAPE_ENCODING", before)
-
-
 @pytest.mark.parametrize("known", [True, False], ids=["told by the file", "chosen in QGIS"])
 def test_letters_of_a_shapefile_are_those_that_qgis_shows(
     run: Any, tmp_path: Path, qgis_new_project: None, known: bool
 ) -> None:
     path = tmp_path / "old.shp"
-    write_cyrillic(path)
+    write_encoded(path, UTM, "CP1251", "имя", "Дерево")
     if not known:
         path.with_suffix(".cpg").unlink(missing_ok=True)
         content = bytearray(path.with_suffix(".dbf").read_bytes())

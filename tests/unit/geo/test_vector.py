@@ -19,6 +19,8 @@ from geodl_plugin.core.geo.shapes import rectangle, repaired, to_pixel_space
 from geodl_plugin.core.geo.vector import VectorReader
 from geodl_plugin.core.geo.vector_writer import DRIVERS, VectorWriter
 
+from .shapefiles import write_encoded
+
 UTM12 = "EPSG:32612"
 
 
@@ -70,10 +72,7 @@ def test_a_shapefile_is_refused_what_it_would_lose(tmp_path):
 
 
 def definitions(**kinds):
-    found = {}
-    for name, kind in kinds.items():
-        found[name] = ogr.FieldDefn(name, kind)
-    return found
+    return {name: ogr.FieldDefn(name, kind) for name, kind in kinds.items()}
 
 
 def test_what_a_shapefile_does_not_keep_of_another_layer_is_told(tmp_path):
@@ -274,16 +273,7 @@ def decoding():
 
 @pytest.mark.parametrize("by_gdal", [True, False], ids=["GDAL decodes", "QGIS decodes"])
 def test_letters_of_a_shapefile_are_read_as_it_tells(tmp_path, decoding, by_gdal):
-    decoding(True)
-    dataset = ogr.GetDriverByName("ESRI Shapefile").CreateDataSource(str(tmp_path / "in.shp"))
-    reference = spatial_reference(UTM12)
-    layer = dataset.CreateLayer("in", reference, ogr.wkbPolygon, options=["ENCODING=CP1252"])
-    layer.CreateField(ogr.FieldDefn("größe", ogr.OFTString))
-    feature = ogr.Feature(layer.GetLayerDefn())
-    feature.SetField(0, "Ölbaum")
-    feature.SetGeometry(rectangle(0, 0, 5, 5))
-    layer.CreateFeature(feature)
-    layer = dataset = None
+    write_encoded(tmp_path / "in.shp", UTM12, "CP1252", "größe", "Ölbaum")
     decoding(by_gdal)
     reader = VectorReader(tmp_path / "in.shp")
     assert [each.attributes for each in reader.features()] == [{"größe": "Ölbaum"}]
