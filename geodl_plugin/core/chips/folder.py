@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +19,7 @@ from ..geo.units import metres_per_pixel
 from ..packages.definition import CaselessDict, class_of_json, read_definition
 from ..samples.schema import ClassDefinition, Schema, default_color
 from .formats import Chip, ChipFormat, chip_format, keywords, recognise
+from .images import open_image
 from .labels import Label
 
 DEFINITION = "esri_model_definition.emd"
@@ -169,9 +170,11 @@ class ChipFolder:
                 )
             return raster.read(raster.window, bands)
 
-    def _open(self, image: Path) -> Raster:
+    @contextlib.contextmanager
+    def _open(self, image: Path) -> Iterator[Raster]:
         try:
-            return Raster.open(image)
+            with open_image(image) as raster:
+                yield raster
         except RasterError as error:
             raise TrainingDataError(str(error)) from error
 

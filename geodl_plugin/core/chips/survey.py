@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..errors import BandCountError, RasterError, TrainingDataError, UnknownClassError
-from ..geo.raster import Block, Raster
+from ..geo.raster import Block
 from ..progress import Phase, Progress
 from . import problems
 from .folder import ChipFolder
 from .formats import Chip
+from .images import open_image
 from .labels import (
     UNLABELLED,
     BoxLabel,
@@ -186,7 +187,7 @@ class _Surveyor:
             return True
         try:
             if self.folder.reader.label is NoLabel:  # it may be of another kind
-                with Raster.open(chip.second) as raster:
+                with open_image(chip.second) as raster:
                     raster.read(raster.window)
             else:
                 self.folder.read_dates(chip)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from osgeo import gdal
@@ -10,6 +11,8 @@ from osgeo import gdal
 from ..errors import RasterError
 from .gdal_calls import attempt, last_error
 from .grid import GeoTransform, Window
+
+LISTING = "GDAL_DISABLE_READDIR_ON_OPEN"
 
 
 def open_dataset(path: str, options: Sequence[str] = ()) -> gdal.Dataset:
@@ -21,6 +24,20 @@ def open_dataset(path: str, options: Sequence[str] = ()) -> gdal.Dataset:
             raise RasterError(f"There is no file '{path}'. Choose an existing raster.")
         raise RasterError(f"'{path}' cannot be opened as a raster: {reason or 'unknown format'}.")
     return dataset
+
+
+@contextlib.contextmanager
+def among_many() -> Iterator[None]:
+    """Let GDAL look for what belongs to a file by name.
+
+    Else it reads the names of up to 1,000 files beside each that is opened.
+    """
+    before = gdal.GetThreadLocalConfigOption(LISTING)
+    gdal.SetThreadLocalConfigOption(LISTING, "TRUE")
+    try:
+        yield
+    finally:
+        gdal.SetThreadLocalConfigOption(LISTING, before)
 
 
 def is_raster_only(path: str) -> bool:

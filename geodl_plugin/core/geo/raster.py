@@ -6,6 +6,7 @@ import math
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -72,7 +73,6 @@ class Raster:
         self.window = Window(0, 0, self.width, self.height)
         self.geotransform = geotransform_of(dataset)
         self.has_place = dataset.GetGeoTransform(can_return_null=True) is not None
-        self.crs: str = dataset.GetProjection()
         bands = [dataset.GetRasterBand(index + 1) for index in range(dataset.RasterCount)]
         if not bands:
             raise RasterError(f"'{self.name}' has no bands. Choose one of its subdatasets.")
@@ -110,6 +110,14 @@ class Raster:
         from .mosaic import join
 
         return cls(join(paths), paths)
+
+    @cached_property
+    def crs(self) -> str:
+        """The coordinate reference system as well-known text, "" for none.
+
+        GDAL takes longer to tell it than to read a training chip, so it is asked only when needed.
+        """
+        return str(self._dataset.GetProjection())
 
     @property
     def has_palette(self) -> bool:

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from ...errors import RasterError, TrainingDataError
-from ...geo.raster import Raster
 from ...geo.raster_writer import write_chip
+from ..images import open_image
 from ..labels import UNLABELLED, MaskLabel
 from . import Chip, ChipFormat, WrittenChip, files, folders, label_of
 
@@ -65,7 +65,7 @@ def read_classes(path: Path) -> np.ndarray:
     Raises:
         TrainingDataError: when it is a picture of colours.
     """
-    with Raster.open(path) as raster:
+    with open_image(path) as raster:
         block, nodata = raster.read(raster.window), raster.nodata
     bands = block.pixels.astype(np.int64)
     if len(bands) > 1:
@@ -80,5 +80,5 @@ def read_classes(path: Path) -> np.ndarray:
 
 def read_mask(path: Path) -> np.ndarray:
     """Read the values ``(bands, rows, cols)`` of a mask."""
-    with Raster.open(path) as raster:
+    with open_image(path) as raster:
         return raster.read(raster.window).pixels.astype(np.int64)

@@ -18,9 +18,9 @@ import numpy as np
 
 from ...errors import TrainingDataError
 from ...geo.grid import GeoTransform
-from ...geo.raster import Raster
 from ...geo.rasterize import burn
 from ...geo.shapes import polygon, polygon_of_rings
+from ..images import open_image
 from ..labels import InstanceLabel, Rings
 from . import Chip, ChipFormat, WrittenChip, files, is_hidden, value_of
 
@@ -153,7 +153,7 @@ class Coco(ChipFormat):
         return sorted(found, key=lambda chip: (chip.name, chip.image))
 
     def read(self, chip: Chip) -> InstanceLabel:
-        with Raster.open(chip.image) as image:
+        with open_image(chip.image) as image:
             shape = (image.height, image.width)
         path, annotations, categories = self._images_of[chip.image]
         values = [self._value(each, categories, path) for each in annotations]

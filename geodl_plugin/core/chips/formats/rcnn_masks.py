@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ...errors import TrainingDataError
-from ...geo.raster import Raster
+from ..images import open_image
 from ..labels import InstanceLabel
 from . import Chip, ChipFormat, WrittenChip, files, folders
 from .classified_tiles import MASK_SUFFIXES, read_mask, write_mask
@@ -74,7 +74,7 @@ class RcnnMasks(ChipFormat):
                     masks.append(band == number)
                     values.append(value)
         if not masks:
-            with Raster.open(chip.image) as image:
+            with open_image(chip.image) as image:
                 return InstanceLabel(np.zeros(0, np.int64), (image.height, image.width))
         if len({mask.shape for mask in masks}) > 1:
             raise TrainingDataError(f"The masks of '{chip.image}' have different sizes.")

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import MissingLibraryError, TrainingDataError, UnknownClassError
-from ...geo.raster import Raster
+from ..images import open_image
 from ..labels import InstanceLabel, Rings, ring_box
 from . import IMAGE_SUFFIXES, Chip, ChipFormat, WrittenChip, files, is_hidden, label_of, value_of
 
@@ -97,7 +97,7 @@ class Yolo(ChipFormat):
         return self.folder.joinpath(*parts).with_suffix(self.suffix)
 
     def read(self, chip: Chip) -> InstanceLabel:
-        with Raster.open(chip.image) as image:
+        with open_image(chip.image) as image:
             shape = (image.height, image.width)
         if chip.label is None:  # YOLO's way to say that there is nothing on the image
             return InstanceLabel(np.zeros(0, np.int64), shape)
