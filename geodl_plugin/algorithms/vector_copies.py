@@ -104,7 +104,10 @@ def copied(
         count += 1
     problem = writer.errorMessage()
     if not count and source.featureCount() > 0:  # as a busy database does, without an error
-        problem = problem or f"of its {source.featureCount()} features none can be read"
+        problem = problem or (
+            f"of its {source.featureCount()} features none can be read; save its edits, or export "
+            "it and choose the new file"
+        )
     del writer  # closes the file
     if problem:
         raise VectorError(f"'{layer.name()}' cannot be copied to a file: {problem}.")
