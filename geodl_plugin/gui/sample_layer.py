@@ -21,10 +21,10 @@ from qgis.core import (
 )
 from qgis.PyQt.QtCore import QCoreApplication, QObject, QTimer, pyqtSignal
 
-from ..algorithms.styling import SCHEMA_PROPERTY, SampleStyler, store_style
+from ..algorithms.styling import SCHEMA_PROPERTY, SampleStyler, number_field, store_style
 from ..core.errors import GeoDLError, InputError, VectorError
 from ..core.samples.document import SchemaDocument, SchemaNode
-from ..core.samples.layer import sample_attributes
+from ..core.samples.layer import COUNT, sample_attributes
 from ..core.samples.prelabel import CONFIDENCE
 from ..core.samples.schema import ClassDefinition, default_color
 from ..core.samples.schema_files import json_document
@@ -101,7 +101,7 @@ class SampleLayer(QObject):
 
     def samples(self) -> Iterator[Sample]:
         """Yield the samples in the order of the file."""
-        places = [self._index(name) for name in ("Classvalue", "Count", CONFIDENCE)]
+        places = [number_field(self.layer, name) for name in ("Classvalue", COUNT, CONFIDENCE)]
         request = QgsFeatureRequest().setFlags(QgsFeatureRequest.Flag.NoGeometry)
         request.setSubsetOfAttributes([index for index in places if index >= 0])
         for each in self.layer.getFeatures(request):
@@ -184,7 +184,7 @@ class SampleLayer(QObject):
     ) -> dict[int, Any]:
         values = {self._index(name): each for name, each in sample_attributes(kind).items()}
         if geometry is not None:
-            values[self._index("Count")] = self.pixels(geometry)
+            values[number_field(self.layer, COUNT)] = self.pixels(geometry)
         return {index: value for index, value in values.items() if index >= 0}
 
     def _missing(self, feature: QgsFeature) -> dict[int, Any]:
@@ -193,7 +193,7 @@ class SampleLayer(QObject):
         place = self._index("Classvalue")  # gone when someone has deleted the field
         if self.current is not None and place >= 0 and feature[place] in (None, NULL):
             values = self._attributes(self.current)
-        count, pixels = self._index("Count"), self.pixels(feature.geometry())
+        count, pixels = number_field(self.layer, COUNT), self.pixels(feature.geometry())
         if count >= 0 and pixels is not None and feature[count] != pixels:
             values[count] = pixels
         return values
@@ -236,13 +236,8 @@ def is_sample_layer(layer: Any) -> bool:
         and layer.geometryType() == QgsWkbTypes.GeometryType.PolygonGeometry
         and layer.providerType() == "ogr"
         and layer.fields().lookupField("Classname") >= 0
-        and _has_numbers(layer, "Classvalue")
+        and number_field(layer, "Classvalue") >= 0
     )
-
-
-def _has_numbers(layer: QgsVectorLayer, name: str) -> bool:
-    place = layer.fields().lookupField(name)
-    return place >= 0 and layer.fields().at(place).isNumeric()
 
 
 def read_document(layer: QgsVectorLayer) -> SchemaDocument:
