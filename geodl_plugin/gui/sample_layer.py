@@ -100,11 +100,24 @@ class SampleLayer(QObject):
     # Samples
 
     def samples(self) -> Iterator[Sample]:
-        """Yield the samples in the order of the file."""
-        places = [number_field(self.layer, name) for name in ("Classvalue", COUNT, CONFIDENCE)]
+        """Yield the samples in the order of the file; a filter of the layer hides some."""
+        yield from self._samples_of(self.layer)
+
+    def _all_samples(self) -> Iterator[Sample]:
+        """Yield those too that a filter hides."""
+        if not self.layer.subsetString():
+            yield from self.samples()
+            return
+        self.history.save()
+        whole = self.layer.clone()
+        whole.setSubsetString("")
+        yield from self._samples_of(whole)
+
+    def _samples_of(self, layer: QgsVectorLayer) -> Iterator[Sample]:
+        places = [number_field(layer, name) for name in ("Classvalue", COUNT, CONFIDENCE)]
         request = QgsFeatureRequest().setFlags(QgsFeatureRequest.Flag.NoGeometry)
         request.setSubsetOfAttributes([index for index in places if index >= 0])
-        for each in self.layer.getFeatures(request):
+        for each in layer.getFeatures(request):
             value, pixels, confidence = (
                 None if index < 0 or each[index] in (None, NULL) else each[index]
                 for index in places
@@ -155,7 +168,7 @@ class SampleLayer(QObject):
             VectorError: when there are samples to change in a layer that is read-only.
         """
         former, values = self.document, {}
-        for sample in self.samples():
+        for sample in self._all_samples():
             node = document.find(moves.get(sample.value, sample.value))
             before = former.find(sample.value)
             if node is not None and (before is None or before.definition != node.definition):

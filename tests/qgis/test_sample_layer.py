@@ -132,6 +132,27 @@ def test_the_field_of_the_class_may_go(samples: SampleLayer) -> None:
     assert len(rows(samples)) == 1
 
 
+@pytest.mark.parametrize("suffix", [".gpkg", ".shp"])
+def test_classes_change_for_samples_too_that_a_filter_hides(
+    qgis_new_project: None, tmp_path: Path, suffix: str
+) -> None:
+    path = empty_samples(tmp_path / f"samples{suffix}", UTM)
+    layer = QgsVectorLayer(str(path), "samples", "ogr")
+    QgsProject.instance().addMapLayer(layer)
+    samples = SampleLayer(layer)
+    samples.adopt(CLASSES, {})
+    samples.draw(square(0), TREE)
+    samples.draw(square(20), CAR)
+    samples.rest()
+    assert layer.setSubsetString("\"Classname\" = 'Car'")
+    samples.adopt(SchemaDocument.of_schema(Schema.from_text("5:Oak:#22aa44;2:Car:#cc2200")), {1: 5})
+    assert [each.value for each in samples.samples()] == [2]
+    samples.release()
+    dataset = ogr.Open(str(path))
+    found = [(each["Classname"], each["Classvalue"]) for each in dataset.GetLayer(0)]
+    assert found == [("Oak", 5), ("Car", 2)]
+
+
 def test_classes_are_numbers(qgis_new_project: None, tmp_path: Path) -> None:
     shape = "POLYGON((0 0,1 0,1 1,0 0))"
     for value, good in (("A1", False), (1, True), (1.0, True)):
