@@ -9,6 +9,7 @@ from typing import Any
 
 from qgis.core import (
     NULL,
+    Qgis,
     QgsCoordinateReferenceSystem,
     QgsCoordinateTransform,
     QgsFeature,
@@ -16,6 +17,7 @@ from qgis.core import (
     QgsGeometry,
     QgsProject,
     QgsRasterLayer,
+    QgsTransaction,
     QgsVectorLayer,
     QgsWkbTypes,
 )
@@ -70,7 +72,8 @@ class SampleLayer(QObject):
         """Let QGIS's own tools edit the layer too.
 
         Raises:
-            VectorError: when the layer is read-only, in its file or by the project's settings.
+            VectorError: when the layer is read-only, in its file or by the project's settings, or
+                these have edits wait for each other in a transaction.
         """
         self._require_writable()
         if not self.layer.isEditable():
@@ -81,6 +84,12 @@ class SampleLayer(QObject):
             raise VectorError(
                 f"'{self.layer.name()}' is read-only. Choose another layer of samples, or allow "
                 "edits of it in the project's properties, under Data sources."
+            )
+        if is_in_transaction(self.layer):
+            # What is written meanwhile is undone as soon as the editing ends.
+            raise VectorError(
+                "Samples are saved one by one, which transactions do not allow. Turn those of "
+                f"'{self.layer.name()}' off in the project's properties, under Data sources."
             )
 
     def rest(self) -> None:
@@ -239,6 +248,16 @@ def open_samples(source: str, name: str) -> QgsVectorLayer:
     if layer.crs().description().startswith("Undefined"):
         layer.setCrs(QgsCoordinateReferenceSystem())
     return layer
+
+
+def is_in_transaction(layer: QgsVectorLayer) -> bool:
+    """Return whether the project edits a layer, with others of its database, in a transaction."""
+    project = QgsProject.instance()
+    if hasattr(project, "transactionMode"):  # since QGIS 3.26
+        automatic = project.transactionMode() == Qgis.TransactionMode.AutomaticGroups
+    else:
+        automatic = project.autoTransaction()
+    return automatic and QgsTransaction.supportsTransaction(layer)
 
 
 def is_sample_layer(layer: Any) -> bool:

@@ -67,6 +67,20 @@ def test_a_layer_that_is_read_only_is_left_alone(samples: SampleLayer) -> None:
     assert [each["Classname"] for each in rows(samples)] == ["Tree"]
 
 
+def test_nothing_is_drawn_in_a_transaction(samples: SampleLayer) -> None:
+    """QGIS would undo it where the editing ends without a change that it knows of."""
+    samples.rest()
+    QgsProject.instance().setAutoTransaction(True)
+    try:
+        with pytest.raises(VectorError, match=r"Turn those of 'samples' off in the project's"):
+            samples.draw(square(0), TREE)
+    finally:
+        QgsProject.instance().setAutoTransaction(False)
+    samples.draw(square(0), TREE)
+    samples.layer.rollBack()
+    assert len(rows(samples)) == 1
+
+
 def test_nothing_is_undone_into_other_fields(samples: SampleLayer) -> None:
     """After a field is deleted the values of former steps belong elsewhere."""
     layer = samples.layer
