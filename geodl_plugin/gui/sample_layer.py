@@ -30,7 +30,7 @@ from ..core.samples.layer import COUNT, sample_attributes
 from ..core.samples.prelabel import CONFIDENCE
 from ..core.samples.schema import ClassDefinition, default_color
 from ..core.samples.schema_files import json_document
-from .sample_history import SampleHistory
+from .sample_history import SampleHistory, keeps_features
 
 SETTLED = 300  # milliseconds without another change, until the style is written
 
@@ -72,10 +72,15 @@ class SampleLayer(QObject):
         """Let QGIS's own tools edit the layer too.
 
         Raises:
-            VectorError: when the layer is read-only, in its file or by the project's settings, or
-                these have edits wait for each other in a transaction.
+            VectorError: when the layer is read-only, in its file or by the project's settings, its
+                format does not do, or the project edits it in a transaction.
         """
         self._require_writable()
+        if not keeps_features(self.layer):
+            raise VectorError(
+                f"'{self.layer.name()}' is a file of a format in which single samples cannot be "
+                "changed and undone. Export it as a GeoPackage and label in that."
+            )
         if not self.layer.isEditable():
             self.layer.startEditing()
 

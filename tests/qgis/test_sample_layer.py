@@ -81,6 +81,32 @@ def test_nothing_is_drawn_in_a_transaction(samples: SampleLayer) -> None:
     assert len(rows(samples)) == 1
 
 
+@pytest.mark.parametrize("suffix", [".fgb", ".kml"])
+def test_samples_are_not_drawn_where_features_have_no_number_for_good(
+    qgis_new_project: None, tmp_path: Path, suffix: str
+) -> None:
+    """A FlatGeobuf sorts them anew with each edit: undo deleted another sample."""
+    shapes = [f"POLYGON (({x} 0, {x + 1} 0, {x + 1} 1, {x} 0))" for x in (5, 1, 9, 3)]
+    source = tmp_path / "source.gpkg"
+    write_polygons(source, shapes, 32612, Classname=["Tree"] * 4, Classvalue=[1] * 4)
+    path = tmp_path / f"samples{suffix}"
+    gdal.VectorTranslate(str(path), str(source), geometryType="POLYGON")
+    layer = QgsVectorLayer(str(path), "samples", "ogr")
+    QgsProject.instance().addMapLayer(layer)
+    made = SampleLayer(layer)
+    with pytest.raises(VectorError, match="'samples' is a file of a format in which single"):
+        made.draw(square(20), TREE)
+    # QGIS's own tools go on as ever.
+    layer.startEditing()
+    feature = QgsFeature(layer.fields())
+    feature.setGeometry(square(2))
+    layer.addFeature(feature)
+    made.history.save()
+    assert layer.isModified()
+    made.release()
+    assert QgsVectorLayer(str(path), "again", "ogr").featureCount() == 5
+
+
 def test_nothing_is_undone_into_other_fields(samples: SampleLayer) -> None:
     """After a field is deleted the values of former steps belong elsewhere."""
     layer = samples.layer
