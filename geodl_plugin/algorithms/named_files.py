@@ -21,6 +21,7 @@ from ..core.places import unquoted
 
 # The types of parameters that may name what is read.
 _READ = {"file", "layer", "multilayer", "raster", "source", "string", "vector"}
+_TEXT = "string"  # a model's path, or a word that a layer may have for its name
 _FOLDER = "folderDestination"  # what is in it stays
 
 
@@ -30,7 +31,8 @@ def named_files(
     """Return the files that a tool is to write, and what it reads: layers, files or other text."""
     outputs, inputs = [], []
     for parameter in tool.parameterDefinitions():
-        found = _texts(parameters.get(parameter.name()), context)
+        is_text = parameter.type() == _TEXT
+        found = list(_texts(parameters.get(parameter.name()), context, not is_text))
         if parameter.type() in _READ:
             inputs += found
         elif parameter.isDestination() and parameter.type() != _FOLDER:
@@ -38,21 +40,21 @@ def named_files(
     return outputs, inputs
 
 
-def _texts(value: Any, context: QgsProcessingContext) -> Iterator[str]:
-    """Yield what a parameter's value names."""
+def _texts(value: Any, context: QgsProcessingContext, layers: bool) -> Iterator[str]:
+    """Yield what a parameter's value names; of layers their files, if it can be one."""
     if isinstance(value, (list, tuple)):
         for each in value:
-            yield from _texts(each, context)
+            yield from _texts(each, context, layers)
     elif isinstance(value, QgsProcessingFeatureSourceDefinition):
-        yield from _texts(value.source, context)
+        yield from _texts(value.source, context, layers)
     elif isinstance(value, QgsProcessingOutputLayerDefinition):
-        yield from _texts(value.sink, context)
+        yield from _texts(value.sink, context, layers)
     elif isinstance(value, QgsProperty):
-        yield from _texts(value.valueAsString(context.expressionContext())[0], context)
+        yield from _texts(value.valueAsString(context.expressionContext())[0], context, layers)
     elif isinstance(value, QgsMapLayer):
         yield _path(value)
     elif isinstance(value, str) and value.strip():
-        layer = QgsProcessingUtils.mapLayerFromString(value, context, False)
+        layer = QgsProcessingUtils.mapLayerFromString(value, context, False) if layers else None
         yield unquoted(value) if layer is None else _path(layer)
 
 

@@ -107,6 +107,12 @@ def _is_of_another(style: Path, result: Path) -> bool:
     return any(each.exists() and not each.samefile(result) for each in beside)
 
 
+def number_field(layer: QgsVectorLayer, name: str) -> int:
+    """Return the place of a field of numbers; -1 where there is none, or one of another kind."""
+    place = layer.fields().lookupField(name)
+    return place if place >= 0 and layer.fields().at(place).isNumeric() else -1
+
+
 class SameStyler(LayerStyler):
     """Styles a vector layer like another one.
 
@@ -186,18 +192,22 @@ class SampleStyler(ClassStyler):
         colors = {node.name: node.color for node in document.walk()}
         super().__init__("Classname", colors, filled=True)
         self._text = json_text(document)
+        self._drafts = False
 
     def apply(self, layer: QgsMapLayer) -> None:
+        self._drafts = number_field(layer, CONFIDENCE) >= 0
         super().apply(layer)
         layer.setCustomProperty(SCHEMA_PROPERTY, self._text)
         # Labels that people have made stay.
-        if layer.labeling() is None and layer.fields().lookupField(CONFIDENCE) >= 0:
+        if layer.labeling() is None and self._drafts:
             layer.setLabeling(QgsVectorLayerSimpleLabeling(_draft_labels()))
             layer.setLabelsEnabled(True)
 
     def _symbol(self, color: QColor, kind: QgsWkbTypes.GeometryType) -> QgsSymbol:
         """Return a symbol that has a dashed outline and no fill for drafts."""
         symbol = super()._symbol(color, kind)
+        if not self._drafts:
+            return symbol
         for name, draft, sample in (
             (STROKE_STYLE, "'dash'", "'solid'"),
             (FILL_STYLE, "'no'", "'solid'"),

@@ -25,6 +25,8 @@ AS_THEY_ARE = ["gpkg", "shp", "geojson", "fgb"]  # the extensions of files that 
 # A field called fid or geom, as many layers have, is no column of the GeoPackage's own then:
 # features with the same fid would replace each other.
 OWN_COLUMNS = ["FID=geodl_fid", "GEOMETRY_NAME=geodl_geometry"]
+# In the source of a layer: a table by its number, geometries of one type.
+PARTS = ("|layerid=", "|geometrytype=")
 LONGEST_NAME = 60
 RESERVED = ("gpkg_", "rtree_", "sqlite_")  # names that a GeoPackage keeps for itself begin so
 # Since QGIS 3.36 without the prefix.
@@ -38,7 +40,8 @@ def differs(layer: QgsVectorLayer) -> bool:
     """Return whether QGIS shows other features of a layer than OGR reads in its file.
 
     That is, a filter, edits that are not saved, joined and virtual fields, a chosen coordinate
-    reference system or encoding, another table, and whatever is no file of a usual format.
+    reference system or encoding, another table, the geometries of one type where a file mixes
+    them, and whatever is no file of a usual format.
     """
     provider = layer.dataProvider()
     parts = QgsProviderRegistry.instance().decodeUri(layer.providerType(), layer.source())
@@ -51,7 +54,7 @@ def differs(layer: QgsVectorLayer) -> bool:
         or layer.isModified()
         or layer.fields().count() != provider.fields().count()
         or layer.crs() != provider.crs()
-        or "|layerid=" in layer.source()
+        or any(part in layer.source().lower() for part in PARTS)
     )
 
 

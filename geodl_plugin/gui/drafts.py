@@ -9,6 +9,7 @@ from typing import Any
 from qgis.core import NULL, QgsFeature, QgsFeatureRequest, QgsGeometry
 from qgis.PyQt.QtCore import QCoreApplication
 
+from ..algorithms.styling import number_field
 from ..core.errors import InputError
 from ..core.samples.document import SchemaDocument
 from ..core.samples.layer import sample_attributes
@@ -34,14 +35,14 @@ class Drafts:
 
     @property
     def _place(self) -> int:
-        return self.samples.layer.fields().lookupField(CONFIDENCE)
+        return number_field(self.samples.layer, CONFIDENCE)
 
     def require(self) -> None:
         """Raise :class:`InputError` unless the layer can hold drafts."""
         if self._place < 0:
             raise InputError(
-                f"'{self.samples.layer.name()}' has no field {CONFIDENCE}, which tells drafts from "
-                "samples. Make a new layer of it with the tool 'Label objects'."
+                f"'{self.samples.layer.name()}' has no field {CONFIDENCE} of numbers, which tells "
+                "drafts from samples. Make a new layer of it with the tool 'Label objects'."
             )
 
     def listed(self) -> list[DraftSample]:

@@ -9,6 +9,7 @@ from typing import Any
 from qgis.core import (
     QgsLayerTreeGroup,
     QgsLayerTreeLayer,
+    QgsLayerTreeNode,
     QgsProject,
     QgsRasterLayer,
     QgsVectorLayer,
@@ -224,15 +225,19 @@ class ImageSession(QObject):
 
 
 def _place_in_tree(former: str) -> tuple[QgsLayerTreeGroup, int]:
-    """Return where an image goes: to the one before, else above the other rasters, as basemaps."""
+    """Return where an image goes: to the one before, else above the other rasters, as basemaps.
+
+    They may lie in groups.
+    """
     root = QgsProject.instance().layerTreeRoot()
     node = root.findLayer(former)
     if node is not None:
         return node.parent(), node.parent().children().index(node)
     children = root.children()
-    rasters = (
-        place
-        for place, each in enumerate(children)
-        if isinstance(each, QgsLayerTreeLayer) and isinstance(each.layer(), QgsRasterLayer)
-    )
+    rasters = (place for place, each in enumerate(children) if _has_raster(each))
     return root, next(rasters, len(children))
+
+
+def _has_raster(node: QgsLayerTreeNode) -> bool:
+    layers = [node] if isinstance(node, QgsLayerTreeLayer) else node.findLayers()
+    return any(isinstance(each.layer(), QgsRasterLayer) for each in layers)

@@ -6,12 +6,18 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from qgis.core import QgsFeature, QgsFeatureRequest, QgsVectorLayer
+from qgis.core import QgsFeature, QgsFeatureRequest, QgsVectorDataProvider, QgsVectorLayer
 from qgis.PyQt.QtCore import QObject, QTimer, pyqtSignal
 
 from ..core.errors import VectorError
 from .undo import QUndoCommand
 
+EDITS = (
+    QgsVectorDataProvider.Capability.AddFeatures
+    | QgsVectorDataProvider.Capability.DeleteFeatures
+    | QgsVectorDataProvider.Capability.ChangeAttributeValues
+    | QgsVectorDataProvider.Capability.ChangeGeometries
+)
 LIMIT = 200  # edits that can be undone after QGIS has saved
 Features = dict[int, QgsFeature]
 
@@ -122,6 +128,9 @@ class SampleHistory(QObject):
             return
         if not self.pending():
             self._stay_clean()
+            return
+        if not keeps_features(self._layer):
+            self._tell()  # QGIS saves them when the editing ends
             return
         touched = self._touched() | set(self._layer.editBuffer().deletedFeatureIds())
         before, text = self.stored(touched), self._stack.undoText() or "Edit"
@@ -240,6 +249,15 @@ class SampleHistory(QObject):
             reason = " ".join(self._provider.errors()) or "the file refuses it"
             self._provider.clearErrors()
             raise VectorError(f"'{self._layer.name()}' cannot be written: {reason}.")
+
+
+def keeps_features(layer: QgsVectorLayer) -> bool:
+    """Return whether each feature of a file can be changed, and has its number for good.
+
+    FlatGeobuf is sorted anew with each edit: undo would delete another feature.
+    """
+    provider = layer.dataProvider()
+    return provider.storageType() != "FlatGeobuf" and EDITS & provider.capabilities() == EDITS
 
 
 class _Step(QUndoCommand):

@@ -9,6 +9,7 @@ from typing import Any
 
 from qgis.core import (
     NULL,
+    Qgis,
     QgsCoordinateReferenceSystem,
     QgsCoordinateTransform,
     QgsFeature,
@@ -16,19 +17,20 @@ from qgis.core import (
     QgsGeometry,
     QgsProject,
     QgsRasterLayer,
+    QgsTransaction,
     QgsVectorLayer,
     QgsWkbTypes,
 )
 from qgis.PyQt.QtCore import QCoreApplication, QObject, QTimer, pyqtSignal
 
-from ..algorithms.styling import SCHEMA_PROPERTY, SampleStyler, store_style
+from ..algorithms.styling import SCHEMA_PROPERTY, SampleStyler, number_field, store_style
 from ..core.errors import GeoDLError, InputError, VectorError
 from ..core.samples.document import SchemaDocument, SchemaNode
-from ..core.samples.layer import sample_attributes
+from ..core.samples.layer import COUNT, sample_attributes
 from ..core.samples.prelabel import CONFIDENCE
 from ..core.samples.schema import ClassDefinition, default_color
 from ..core.samples.schema_files import json_document
-from .sample_history import SampleHistory
+from .sample_history import SampleHistory, keeps_features
 
 SETTLED = 300  # milliseconds without another change, until the style is written
 
@@ -70,9 +72,15 @@ class SampleLayer(QObject):
         """Let QGIS's own tools edit the layer too.
 
         Raises:
-            VectorError: when the layer is read-only, in its file or by the project's settings.
+            VectorError: when the layer is read-only, in its file or by the project's settings, its
+                format does not do, or the project edits it in a transaction.
         """
         self._require_writable()
+        if not keeps_features(self.layer):
+            raise VectorError(
+                f"'{self.layer.name()}' is a file of a format in which single samples cannot be "
+                "changed and undone. Export it as a GeoPackage and label in that."
+            )
         if not self.layer.isEditable():
             self.layer.startEditing()
 
@@ -81,6 +89,12 @@ class SampleLayer(QObject):
             raise VectorError(
                 f"'{self.layer.name()}' is read-only. Choose another layer of samples, or allow "
                 "edits of it in the project's properties, under Data sources."
+            )
+        if is_in_transaction(self.layer):
+            # What is written meanwhile is undone as soon as the editing ends.
+            raise VectorError(
+                "Samples are saved one by one, which transactions do not allow. Turn those of "
+                f"'{self.layer.name()}' off in the project's properties, under Data sources."
             )
 
     def rest(self) -> None:
@@ -100,11 +114,24 @@ class SampleLayer(QObject):
     # Samples
 
     def samples(self) -> Iterator[Sample]:
-        """Yield the samples in the order of the file."""
-        places = [self._index(name) for name in ("Classvalue", "Count", CONFIDENCE)]
+        """Yield the samples in the order of the file; a filter of the layer hides some."""
+        yield from self._samples_of(self.layer)
+
+    def _all_samples(self) -> Iterator[Sample]:
+        """Yield those too that a filter hides."""
+        if not self.layer.subsetString():
+            yield from self.samples()
+            return
+        self.history.save()
+        whole = self.layer.clone()
+        whole.setSubsetString("")
+        yield from self._samples_of(whole)
+
+    def _samples_of(self, layer: QgsVectorLayer) -> Iterator[Sample]:
+        places = [number_field(layer, name) for name in ("Classvalue", COUNT, CONFIDENCE)]
         request = QgsFeatureRequest().setFlags(QgsFeatureRequest.Flag.NoGeometry)
         request.setSubsetOfAttributes([index for index in places if index >= 0])
-        for each in self.layer.getFeatures(request):
+        for each in layer.getFeatures(request):
             value, pixels, confidence = (
                 None if index < 0 or each[index] in (None, NULL) else each[index]
                 for index in places
@@ -155,7 +182,7 @@ class SampleLayer(QObject):
             VectorError: when there are samples to change in a layer that is read-only.
         """
         former, values = self.document, {}
-        for sample in self.samples():
+        for sample in self._all_samples():
             node = document.find(moves.get(sample.value, sample.value))
             before = former.find(sample.value)
             if node is not None and (before is None or before.definition != node.definition):
@@ -184,7 +211,7 @@ class SampleLayer(QObject):
     ) -> dict[int, Any]:
         values = {self._index(name): each for name, each in sample_attributes(kind).items()}
         if geometry is not None:
-            values[self._index("Count")] = self.pixels(geometry)
+            values[number_field(self.layer, COUNT)] = self.pixels(geometry)
         return {index: value for index, value in values.items() if index >= 0}
 
     def _missing(self, feature: QgsFeature) -> dict[int, Any]:
@@ -193,7 +220,7 @@ class SampleLayer(QObject):
         place = self._index("Classvalue")  # gone when someone has deleted the field
         if self.current is not None and place >= 0 and feature[place] in (None, NULL):
             values = self._attributes(self.current)
-        count, pixels = self._index("Count"), self.pixels(feature.geometry())
+        count, pixels = number_field(self.layer, COUNT), self.pixels(feature.geometry())
         if count >= 0 and pixels is not None and feature[count] != pixels:
             values[count] = pixels
         return values
@@ -228,6 +255,16 @@ def open_samples(source: str, name: str) -> QgsVectorLayer:
     return layer
 
 
+def is_in_transaction(layer: QgsVectorLayer) -> bool:
+    """Return whether the project edits a layer, with others of its database, in a transaction."""
+    project = QgsProject.instance()
+    if hasattr(project, "transactionMode"):  # since QGIS 3.26
+        automatic = project.transactionMode() == Qgis.TransactionMode.AutomaticGroups
+    else:
+        automatic = project.autoTransaction()
+    return automatic and QgsTransaction.supportsTransaction(layer)
+
+
 def is_sample_layer(layer: Any) -> bool:
     """Return whether a layer of the project holds samples that can be edited."""
     return (
@@ -236,13 +273,8 @@ def is_sample_layer(layer: Any) -> bool:
         and layer.geometryType() == QgsWkbTypes.GeometryType.PolygonGeometry
         and layer.providerType() == "ogr"
         and layer.fields().lookupField("Classname") >= 0
-        and _has_numbers(layer, "Classvalue")
+        and number_field(layer, "Classvalue") >= 0
     )
-
-
-def _has_numbers(layer: QgsVectorLayer, name: str) -> bool:
-    place = layer.fields().lookupField(name)
-    return place >= 0 and layer.fields().at(place).isNumeric()
 
 
 def read_document(layer: QgsVectorLayer) -> SchemaDocument:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from qgis.core import (
@@ -20,6 +23,8 @@ from qgis.PyQt.QtCore import QCoreApplication, Qt, pyqtSignal
 from qgis.PyQt.QtGui import QColor, QKeyEvent
 
 from ..algorithms.base import PYTHON_SETTING
+from ..algorithms.raster_parameters import gdal_source
+from ..core.errors import GeoDLError
 from ..core.segments.options import DEFAULT, LARGEST, SMALLEST, SegmentOptions
 from . import draw_shapes
 from .draw_tools import FINISH, DrawTool
@@ -47,6 +52,7 @@ class SegmentTool(DrawTool):
         self._raster = raster
         self._gathered = QgsGeometry()
         self._thread: TrainingThread | None = None
+        self._folder: Path | None = None  # for what tells how the raster is opened
         self._place: QgsPointXY | None = None
         self._circle = QgsRubberBand(canvas, QgsWkbTypes.GeometryType.PolygonGeometry)
         self._circle.setStrokeColor(QColor(255, 255, 255, 220))
@@ -146,7 +152,14 @@ class SegmentTool(DrawTool):
             self.failed.emit(str(error))
             return
         self._leave()
-        options = SegmentOptions(layer.source(), point.x(), point.y(), self.reach)
+        try:
+            self._folder = Path(tempfile.mkdtemp(prefix="geodl-segment-"))
+            source = gdal_source(layer, self._folder)
+        except (GeoDLError, OSError) as error:
+            self._leave()
+            self.failed.emit(str(error))
+            return
+        options = SegmentOptions(source, point.x(), point.y(), self.reach)
         python = QgsSettings().value(PYTHON_SETTING) or None
         thread = TrainingThread(options, python, task="segment")
         name = layer.id()  # the layer itself may be gone by then
@@ -162,6 +175,9 @@ class SegmentTool(DrawTool):
         self.setCursor(Qt.CursorShape.CrossCursor)
         if thread is not None:
             thread.cancel()
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+        self._folder = None
 
     def _take(self, thread: TrainingThread, layer: str, found: dict[str, Any], more: bool) -> None:
         if thread is not self._thread:

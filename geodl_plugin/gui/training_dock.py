@@ -47,6 +47,7 @@ class TrainingDock(QgsDockWidget):
         self.thread: TrainingThread | None = None
         self.application: ModelApplication | None = None
         self._target = ""  # id of the raster to apply the model to; it may leave the project
+        self._parting: list[str] = []  # what is told after a cancel: how to go on
         self._began = 0.0
         self._clock = QTimer(self)
         self._clock.setInterval(1000)
@@ -129,7 +130,8 @@ class TrainingDock(QgsDockWidget):
         self.thread = thread
         thread.progress.connect(self._show_progress)
         thread.epoch.connect(self.monitor.add)
-        thread.info.connect(self.status.setText)
+        self._parting.clear()
+        thread.info.connect(self._show_info)
         thread.warned.connect(self._show_warning)
         thread.succeeded.connect(self._finish)
         thread.failed.connect(self._fail)
@@ -166,6 +168,11 @@ class TrainingDock(QgsDockWidget):
         if message and self.cancel_button.isEnabled():
             self.status.setText(message)
 
+    def _show_info(self, message: str) -> None:
+        self.status.setText(message)
+        if self.thread is not None and self.thread.stopping:
+            self._parting.append(message)
+
     def _show_warning(self, message: str) -> None:
         self.notice.tell("warning", message)
 
@@ -201,7 +208,8 @@ class TrainingDock(QgsDockWidget):
 
     def _tell_cancelled(self) -> None:
         self.thread = None
-        self.notice.tell("info", self.tr("The training was cancelled."))
+        text = " ".join([self.tr("The training was cancelled."), *self._parting])
+        self.notice.tell("info", text)
         self._end(False)
 
     def _tell_start_problem(self, problem: str) -> None:

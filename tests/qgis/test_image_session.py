@@ -98,3 +98,14 @@ def test_an_image_lies_above_basemaps_and_stays_where_it_was_moved(
     dock.images.step(1)
     assert [each.name() for each in root.children()] == ["places", "basemap", "images"]
     assert [each.name() for each in root.findLayers()] == ["places", "basemap", "2c"]
+
+
+def test_an_image_lies_above_a_group_of_basemaps(dock: LabelDock, tmp_path: Path) -> None:
+    root, path = QgsProject.instance().layerTreeRoot(), folder_of(tmp_path / "images", "a")
+    basemap = QgsRasterLayer(f"{path}/0a.tif", "basemap", "gdal")
+    places = QgsVectorLayer("Point", "places", "memory")
+    QgsProject.instance().addMapLayers([basemap, places], False)
+    root.addGroup("notes").addGroup("mine").addLayer(places)
+    root.addGroup("maps").addGroup("of others").addLayer(basemap)
+    dock.images.open(path)
+    assert [each.name() for each in root.children()] == ["notes", "0a", "maps"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,14 +15,18 @@ from qgis.core import (
     QgsLayerTreeRegistryBridge,
     QgsProject,
     QgsRectangle,
+    QgsVectorLayer,
 )
 from qgis.PyQt import sip
 from qgis.PyQt.QtCore import QEventLoop, QTimer
 
+from geodl_plugin.core.errors import InputError
 from geodl_plugin.core.samples.document import SchemaDocument
 from geodl_plugin.core.samples.schema import Schema
+from geodl_plugin.gui.drafts import Drafts
 from geodl_plugin.gui.label_dock import LabelDock
 from geodl_plugin.gui.sample_layer import SETTLED
+from tests.unit.inference.support import write_polygons
 
 CLASSES = SchemaDocument.of_schema(Schema.from_text("1:Tree:#22aa44;2:Car:#cc2200"))
 SQUARE = QgsGeometry.fromRect(QgsRectangle(0, 0, 10, 10))
@@ -127,3 +132,24 @@ def test_samples_stay_when_classes_change_while_nothing_is_edited(dock: LabelDoc
     wait.exec()
     assert not dock.samples.layer.isEditable()
     assert len(list(dock.samples.samples())) == 1
+
+
+def test_fields_of_words_tell_neither_drafts_nor_pixels(dock: LabelDock, tmp_path: Path) -> None:
+    """As layers have them that were made elsewhere."""
+    path = tmp_path / "own.gpkg"
+    words = {"Confidence": ["high", None], "Count": ["many", "few"]}
+    shapes = ["POLYGON ((0 0, 9 0, 9 9, 0 0))", "POLYGON ((20 0, 29 0, 29 9, 20 0))"]
+    write_polygons(path, shapes, 32612, Classname=["Tree"] * 2, Classvalue=[1, 1], **words)
+    layer = QgsVectorLayer(str(path), "own", "ogr")
+    QgsProject.instance().addMapLayer(layer)
+    dock.sources.choose(layer)
+    assert [(each.pixels, each.confidence) for each in dock.list.model.samples] == [(0, None)] * 2
+    assert Drafts(dock.samples).listed() == []
+    with pytest.raises(InputError, match="has no field Confidence of numbers"):
+        Drafts(dock.samples).require()
+    tree = next(CLASSES.walk()).definition
+    dock.samples.draw(SQUARE, tree)
+    dock.editor.apply(CLASSES.replaced(1, dataclasses.replace(tree, name="Oak")), "rename")
+    assert layer.labeling() is None
+    assert [each["Count"] for each in layer.getFeatures()][:2] == ["many", "few"]
+    assert {each["Classname"] for each in layer.getFeatures()} == {"Oak"}

@@ -94,6 +94,15 @@ def test_wrong_input_is_refused(run, drawn, tmp_path, changes, message):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_layer_may_be_called_like_a_word_of_another_parameter(run, drawn, tmp_path):
+    """Its file may be replaced, for it is no input."""
+    output = str(tmp_path / "former.gpkg")
+    options = {"FEATURES": drawn, "CLASS_FIELD": "kind", "DEVICE": "cpu", "OUTPUT": output}
+    run("labelobjects", **options)
+    QgsProject.instance().addMapLayer(QgsVectorLayer(output, "cpu", "ogr"))
+    assert run("labelobjects", **options)["SAMPLE_COUNT"] == 3
+
+
 @pytest.mark.parametrize("suffix", [".json", ".ecs"])
 def test_the_schema_may_be_a_file(run, drawn, tmp_path, suffix):
     schema = SchemaDocument.of_schema(Schema.from_text("5:pine:#ff0000;8:oak:#0000ff"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from osgeo import gdal, ogr
 from qgis.core import (
@@ -31,6 +32,7 @@ from geodl_plugin.core.geo.raster import Raster
 from geodl_plugin.core.geo.shapes import rectangle
 from geodl_plugin.core.geo.vector_writer import VectorWriter
 from tests.unit.geo.shapefiles import write_encoded
+from tests.unit.inference import support
 
 UTM = "EPSG:32612"
 
@@ -165,6 +167,46 @@ def test_a_table_is_chosen_by_its_number(run: Any, tmp_path: Path, qgis_new_proj
     source = f"{tmp_path / 'two.gpkg'}|layerid=1"
     result = run("labelobjects", FEATURES=source, OUTPUT=str(tmp_path / "out.gpkg"))
     assert result["SAMPLE_COUNT"] == 1
+
+
+def test_of_a_file_that_mixes_types_those_of_the_layer_count(
+    run: Any, tmp_path: Path, qgis_new_project: None
+) -> None:
+    """QGIS makes of such a file, drawn as GeoJSON say, a layer for each type."""
+    path = tmp_path / "drawn.geojson"
+    dataset = ogr.GetDriverByName("GeoJSON").CreateDataSource(str(path))
+    drawn = dataset.CreateLayer("drawn", None, ogr.wkbUnknown)
+    drawn.CreateField(ogr.FieldDefn("kind", ogr.OFTString))
+    for kind, text in (
+        ("pit", "POINT (0.5 0.5)"),
+        ("field", "POLYGON ((0 0, 1 0, 1 1, 0 1, 0 0))"),
+        ("wall", "LINESTRING (0 0, 2 2)"),
+        ("pit", "POINT (3 3)"),
+    ):
+        feature = ogr.Feature(drawn.GetLayerDefn())
+        feature.SetField("kind", kind)
+        feature.SetGeometry(ogr.CreateGeometryFromWkt(text))
+        drawn.CreateFeature(feature)
+    del feature, drawn, dataset
+    layer = QgsVectorLayer(f"{path}|layername=drawn|geometrytype=Point", "pits", "ogr")
+    QgsProject.instance().addMapLayer(layer)
+    place = (0.0, 1.0, 0.0, 64.0, 0.0, -1.0)
+    pixels = np.ones((1, 64, 64), np.uint8)
+    image = support.write_raster(tmp_path / "image.tif", pixels, place, 4326)
+    result = run(
+        "exporttrainingdata",
+        INPUT=[image],
+        LABELS=layer,
+        CLASS_FIELD="kind",
+        FORMAT="PASCAL_VOC_rectangles",
+        TILE_SIZE_X=64,
+        TILE_SIZE_Y=64,
+        STRIDE_X=64,
+        STRIDE_Y=64,
+        BUFFER_RADIUS=0.4,
+        OUTPUT=str(tmp_path / "chips"),
+    )
+    assert result["FEATURE_COUNT"] == 2
 
 
 @pytest.mark.parametrize("suffix", [".gpkg", ".shp"])

@@ -67,6 +67,46 @@ def test_a_layer_that_is_read_only_is_left_alone(samples: SampleLayer) -> None:
     assert [each["Classname"] for each in rows(samples)] == ["Tree"]
 
 
+def test_nothing_is_drawn_in_a_transaction(samples: SampleLayer) -> None:
+    """QGIS would undo it where the editing ends without a change that it knows of."""
+    samples.rest()
+    QgsProject.instance().setAutoTransaction(True)
+    try:
+        with pytest.raises(VectorError, match=r"Turn those of 'samples' off in the project's"):
+            samples.draw(square(0), TREE)
+    finally:
+        QgsProject.instance().setAutoTransaction(False)
+    samples.draw(square(0), TREE)
+    samples.layer.rollBack()
+    assert len(rows(samples)) == 1
+
+
+@pytest.mark.parametrize("suffix", [".fgb", ".kml"])
+def test_samples_are_not_drawn_where_features_have_no_number_for_good(
+    qgis_new_project: None, tmp_path: Path, suffix: str
+) -> None:
+    """A FlatGeobuf sorts them anew with each edit: undo deleted another sample."""
+    shapes = [f"POLYGON (({x} 0, {x + 1} 0, {x + 1} 1, {x} 0))" for x in (5, 1, 9, 3)]
+    source = tmp_path / "source.gpkg"
+    write_polygons(source, shapes, 32612, Classname=["Tree"] * 4, Classvalue=[1] * 4)
+    path = tmp_path / f"samples{suffix}"
+    gdal.VectorTranslate(str(path), str(source), geometryType="POLYGON")
+    layer = QgsVectorLayer(str(path), "samples", "ogr")
+    QgsProject.instance().addMapLayer(layer)
+    made = SampleLayer(layer)
+    with pytest.raises(VectorError, match="'samples' is a file of a format in which single"):
+        made.draw(square(20), TREE)
+    # QGIS's own tools go on as ever.
+    layer.startEditing()
+    feature = QgsFeature(layer.fields())
+    feature.setGeometry(square(2))
+    layer.addFeature(feature)
+    made.history.save()
+    assert layer.isModified()
+    made.release()
+    assert QgsVectorLayer(str(path), "again", "ogr").featureCount() == 5
+
+
 def test_nothing_is_undone_into_other_fields(samples: SampleLayer) -> None:
     """After a field is deleted the values of former steps belong elsewhere."""
     layer = samples.layer
@@ -130,6 +170,27 @@ def test_the_field_of_the_class_may_go(samples: SampleLayer) -> None:
     layer.addFeature(feature)
     samples.history.save()
     assert len(rows(samples)) == 1
+
+
+@pytest.mark.parametrize("suffix", [".gpkg", ".shp"])
+def test_classes_change_for_samples_too_that_a_filter_hides(
+    qgis_new_project: None, tmp_path: Path, suffix: str
+) -> None:
+    path = empty_samples(tmp_path / f"samples{suffix}", UTM)
+    layer = QgsVectorLayer(str(path), "samples", "ogr")
+    QgsProject.instance().addMapLayer(layer)
+    samples = SampleLayer(layer)
+    samples.adopt(CLASSES, {})
+    samples.draw(square(0), TREE)
+    samples.draw(square(20), CAR)
+    samples.rest()
+    assert layer.setSubsetString("\"Classname\" = 'Car'")
+    samples.adopt(SchemaDocument.of_schema(Schema.from_text("5:Oak:#22aa44;2:Car:#cc2200")), {1: 5})
+    assert [each.value for each in samples.samples()] == [2]
+    samples.release()
+    dataset = ogr.Open(str(path))
+    found = [(each["Classname"], each["Classvalue"]) for each in dataset.GetLayer(0)]
+    assert found == [("Oak", 5), ("Car", 2)]
 
 
 def test_classes_are_numbers(qgis_new_project: None, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from osgeo import gdal
 from qgis.core import QgsPointXY, QgsProject, QgsRasterLayer, QgsSettings
 from qgis.gui import QgsMapCanvas
 
@@ -48,3 +49,15 @@ def test_it_is_free_again_when_the_raster_has_left(tool: SegmentTool) -> None:
     QgsProject.instance().clear()
     STARTED[0].succeeded.emit({"rings": [[[0, 0], [1, 0], [1, 1]]]})
     assert not tool.busy
+
+
+def test_options_to_open_the_raster_with_are_heeded(tool: SegmentTool, tmp_path: Path) -> None:
+    source = write_raster(tmp_path / "fine.tif", np.ones((1, 8, 8), np.uint8))
+    layer = QgsRasterLayer(f"{source}|option:NUM_THREADS=2", "fine")
+    QgsProject.instance().addMapLayer(layer)
+    tool._raster = lambda: layer
+    tool.look(QgsPointXY(0, 0))
+    opened = gdal.Open(STARTED[0]._options.raster)
+    assert opened.RasterXSize == 8
+    tool.cancel()
+    assert not Path(STARTED[0]._options.raster).exists()

@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from qgis.core import QgsProject, QgsRasterLayer
 from qgis.PyQt.QtWidgets import QMainWindow
 
 from geodl_plugin.gui.result_layers import ModelApplication
 from geodl_plugin.gui.training_dock import TrainingDock
+from geodl_plugin.gui.training_thread import TrainingThread
 from tests.qgis.models import write_untrained
 from tests.unit.inference.support import write_raster
 
@@ -41,3 +43,20 @@ def test_a_raster_that_has_left_the_project_is_not_missed(tmp_path: Path) -> Non
     dock._finish({"model": model, "epochs": 3})
     assert ended == [True]
     assert "was trained but not applied: the raster has left" in dock.notice.text
+
+
+def test_a_cancelled_training_tells_how_to_go_on(
+    qgis_app: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(TrainingThread, "start", lambda _: None)
+    window = QMainWindow()
+    dock = TrainingDock(window)
+    thread = TrainingThread({})
+    dock._follow(thread)
+    thread.info.emit("Training on a processor.")
+    dock.cancel()
+    thread.info.emit("The training is kept as it was after epoch 3.")
+    thread.cancelled.emit()
+    assert dock.notice.text == (
+        "The training was cancelled. The training is kept as it was after epoch 3."
+    )

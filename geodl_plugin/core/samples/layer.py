@@ -241,7 +241,8 @@ def _copy(
     if raster is not None and not source.are_samples:
         bounds = window_bounds(raster.window, raster.geotransform)
     known = (CONFIDENCE, COUNT) if source.are_samples else (CONFIDENCE,)
-    fields = [*source.classes.fields, *(each for each in known if each in layer.fields)]
+    there = {each.lower() for each in layer.fields}  # databases write all in small letters
+    fields = [*source.classes.fields, *(each for each in known if each.lower() in there)]
     for feature in layer.features(bounds, crs, fields, around=bounds):
         phase.step()
         own = source.classes.of(feature.attributes)

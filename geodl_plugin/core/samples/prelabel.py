@@ -200,7 +200,8 @@ def is_samples(fields: Collection[str]) -> bool:
 
 def warn_of_drafts(layer: VectorReader, progress: Progress) -> None:
     """Warn when samples are used that nobody has reviewed."""
-    if not is_samples(layer.fields):
+    kinds = {name.lower(): kind for name, kind in layer.fields.items()}
+    if not is_samples(kinds) or kinds[CONFIDENCE.lower()] == "text":
         return
     count = layer.count_where(IS_DRAFT)
     if count:

@@ -118,6 +118,18 @@ def test_samples_of_other_images_stay_with_their_pixels(tmp_path):
         assert [each.attributes["Count"] for each in VectorReader(path).features()] == counts
 
 
+def test_drafts_whose_fields_are_in_small_letters_stay_drafts(tmp_path):
+    """As a database writes them; their pixels stay too."""
+    path = tmp_path / "samples.gpkg"
+    with VectorWriter(path, UTM, {name.lower(): kind for name, kind in FIELDS.items()}) as writer:
+        ring = np.array([[0, 0], [5, 0], [5, 5], [0, 5]])
+        values = {"classname": "oak", "classvalue": 1, "count": 7, "confidence": 60.0}
+        writer.write_polygon([ring], values)
+    made = make_samples(SampleOptions(str(tmp_path / "out.gpkg"), append_to=str(path)), Progress())
+    found = next(iter(VectorReader(made.path).features())).attributes
+    assert (found["Count"], found["Confidence"]) == (7, 60.0)
+
+
 def test_a_schema_alone_makes_an_empty_layer(tmp_path):
     result = make_samples(SampleOptions(str(tmp_path / "a.gpkg"), schema="1:Tree"), Progress())
     assert result.samples == 0

@@ -26,6 +26,7 @@ from geodl_plugin.core.samples.prelabel import (
 )
 from geodl_plugin.core.samples.schema import Schema
 from geodl_plugin.core.samples.schema_files import json_text, open_document, save_document
+from tests.unit.inference.support import write_polygons
 
 UTM = spatial_reference("EPSG:32612").ExportToWkt()
 MODEL = Schema.from_text("3:Tree:#22aa44;7:Car:#cc2200")
@@ -218,3 +219,12 @@ def test_drafts_that_are_used_are_told(tmp_path, raster, prelabel):
     # Detections are no samples: that they have a confidence is their nature.
     warn_of_drafts(VectorReader(tmp_path / "found.gpkg"), notes)
     assert len(notes.warnings) == 1
+
+
+def test_words_for_the_confidence_make_no_draft(tmp_path: Path) -> None:
+    path = tmp_path / "samples.gpkg"
+    shapes = ["POLYGON ((0 0, 9 0, 9 9, 0 0))"]
+    write_polygons(path, shapes, 32612, Classname=["a"], Classvalue=[1], Confidence=["high"])
+    notes = Notes()
+    warn_of_drafts(VectorReader(path), notes)
+    assert not notes.warnings
