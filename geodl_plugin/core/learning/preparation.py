@@ -105,7 +105,10 @@ class Preparation:
             scheme: as of :meth:`arranges_bands`.
         """
         if self.pretrained is not None:
-            return self.spec.band_count > self.pretrained.band_count
+            known = [each is not None for each in self.pretrained.sources(self.band_names)]
+            # Where names say nothing of any band, these are those of the model.
+            replaced = any(known) and not all(known)
+            return replaced or self.spec.band_count > self.pretrained.band_count
         new = self.spec.band_count > 3 or scheme == "ALL_RANDOM"
         return new and self.arranges_bands(scheme)
 
