@@ -18,6 +18,7 @@ from .module import LearningModule
 from .order import epoch_seed
 
 LEAST_CHANGE = 0.001
+LEAST_SHARE = 0.01  # of the loss, which may be a small number, that of the focal loss for example
 PATIENCE = 5
 
 
@@ -176,12 +177,19 @@ class BestEpoch(Callback):
                 name: tensor.detach().to("cpu", copy=True)
                 for name, tensor in module.network.state_dict().items()
             }
-        if value > self._reference + LEAST_CHANGE:
+        if value > self._reference + self._least_change:
             self._reference = value
             self._waited = 0
         elif trainer.current_epoch + 1 >= module.frozen_until:
             self._waited += 1
         self._stop_when_due(trainer)
+
+    @property
+    def _least_change(self) -> float:
+        """By how much an epoch must be better to be a gain."""
+        if self.monitor != "valid_loss":
+            return LEAST_CHANGE
+        return min(LEAST_CHANGE, LEAST_SHARE * abs(self._reference))
 
     def on_train_start(self, trainer: pl.Trainer, module: LearningModule) -> None:
         """Stop at once where an interrupted training had no more epochs to come."""

@@ -50,6 +50,16 @@ def test_it_stops_after_five_epochs_without_a_gain(gain, stops):
     assert not best_of("miou", values[:5], True)[1].should_stop
 
 
+@pytest.mark.parametrize(
+    ("first", "share", "stops"),
+    [(0.01, 0.95, False), (0.0005, 0.5, False), (0.01, 0.999, True), (1.0, 0.9999, True)],
+)
+def test_a_small_loss_falls_by_small_numbers(first, share, stops):
+    """A focal loss of 0.01 that fell by a twentieth each epoch stopped a training."""
+    values = [first * share**epoch for epoch in range(10)]
+    assert best_of("valid_loss", values, True)[1].should_stop is stops
+
+
 @pytest.mark.parametrize(("frozen_until", "last"), [(0, 6), (1, 6), (6, 10), (30, 34)])
 def test_it_does_not_stop_before_the_encoder_has_trained(frozen_until, last):
     """Five epochs without a gain of the head alone ended trainings early."""
