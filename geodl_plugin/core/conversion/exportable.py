@@ -104,7 +104,16 @@ class Exportable(nn.Module):
     @property
     def any_size(self) -> bool:
         """Whether images of other sizes than :attr:`side` may be taken."""
-        return getattr(self.network, "fixed_tile", None) is None and self.second is None
+        fixed = getattr(self.network, "fixed_tile", None) is not None or self.second is not None
+        return not fixed and not any(map(_pools_into_cells, self.network.modules()))
+
+
+def _pools_into_cells(module: nn.Module) -> bool:
+    """Return whether a module divides an image of any size into so many cells, but one.
+
+    Where these begin and end, the exporters write down for the size of their example.
+    """
+    return isinstance(module, nn.AdaptiveAvgPool2d) and module.output_size not in (1, (1, 1))
 
 
 def side_of(network: nn.Module, model: Model) -> int:

@@ -13,7 +13,7 @@ from torch import nn
 
 from geodl_plugin.core.conversion import proof
 from geodl_plugin.core.conversion.convert import run
-from geodl_plugin.core.conversion.exportable import Exportable
+from geodl_plugin.core.conversion.exportable import Exportable, trial_images
 from geodl_plugin.core.conversion.onnx_file import describe_file, export
 from geodl_plugin.core.conversion.options import ConversionOptions
 from geodl_plugin.core.errors import InputError, ModelError
@@ -143,6 +143,29 @@ def test_what_answers_otherwise_is_not_kept():
     found = proof.compare(network, images, lambda batch: network(torch.from_numpy(batch)).detach())
     assert found.chance == 0 and str(found) == "0.0e+00 in probability"
     assert network.task is Task.PIXELS
+
+
+@pytest.mark.parametrize(
+    ("name", "width"), [("PSPNET", "psp_out_channels"), ("UPERNET", "decoder_channels")]
+)
+def test_what_pools_into_cells_is_written_for_one_size(tmp_path, name, width):
+    """The places of the cells were those of another size: no such network could be converted."""
+    kind = model_type(name)
+    torch.manual_seed(0)
+    arguments = kind.complete({**kind.arguments, width: 16}, np.zeros((0, 2)), 64)
+    inner = build_network(NetworkSpec(name, "timm:test_resnet", arguments, 3, 2, 64))
+    inner.train()(torch.randn(4, 3, 64, 64))
+    for each in inner.modules():
+        if isinstance(each, nn.Conv2d):
+            each.weight.data *= 2  # so that the pooled maps matter
+    network = Exportable(inner, make_model(name, bands=3))
+    assert not network.any_size
+    path = tmp_path / "a.onnx"
+    path.write_bytes(export(network).SerializeToString())
+    for images in trial_images(3, [(1, 64, 64), (3, 64, 64)]):
+        np.testing.assert_allclose(
+            infer(str(path), images.numpy()), network(images).detach(), atol=1e-4
+        )
 
 
 @pytest.mark.parametrize("name", ["SSD", "RETINANET", "FCOS"])
