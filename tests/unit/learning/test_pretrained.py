@@ -270,6 +270,29 @@ def test_what_does_not_fit_the_model_is_one_sentence(make_folder, tmp_path):
 
 
 @pytest.mark.parametrize(
+    "odd", [{"arguments": [1, 2]}, {"chip_size": "large"}, {"arguments": {"decoder_dropout": "x"}}]
+)
+def test_an_odd_definition_is_one_sentence(make_folder, tmp_path, odd):
+    """They were tracebacks."""
+    definition = ModelDefinition(
+        {
+            "Framework": "PyTorch",
+            "ModelType": "ImageClassification",
+            "ModelFile": "a.safetensors",
+            "Classes": [{"Value": 1, "Name": "class 1"}],
+            "ImageWidth": 64,
+            "GeoDL": {"architecture": "FPN", "backbone": "timm:test_resnet", **odd},
+        },
+        "a",
+    )
+    model = write_package(tmp_path / "a.dlpk", definition, {"a.safetensors": b""})
+    folder = make_folder("Classified_Tiles")
+    wanted = options(folder, tmp_path / "x", pretrained_model=str(model), backbone="resnet34")
+    with pytest.raises(GeoDLError, match="has a definition that cannot be understood"):
+        prepare(wanted, Phase(Progress(), "Reading", 1, "chips"))
+
+
+@pytest.mark.parametrize(
     ("data_format", "task"),
     [("Classified_Tiles", Task.PIXELS), ("PASCAL_VOC_rectangles", Task.DETECTION)],
 )
