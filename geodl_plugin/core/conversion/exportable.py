@@ -56,6 +56,8 @@ class Exportable(nn.Module):
         self.bands = model.spec.band_count * self.dates
         self.scale = float(getattr(network, "scale", 1.0)) if hasattr(network, "resize_to") else 1.0
         self.second = self._second_stage(model)
+        if hasattr(network, "make_portable"):  # one that scales its images
+            network.make_portable()
         self.eval()
 
     def _second_stage(self, model: Model) -> SecondStage | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import numpy as np
@@ -15,6 +16,7 @@ from geodl_plugin.core.conversion import proof
 from geodl_plugin.core.conversion.convert import run
 from geodl_plugin.core.conversion.exportable import Exportable, trial_images
 from geodl_plugin.core.conversion.onnx_file import describe_file, export
+from geodl_plugin.core.conversion.openvino_file import open_runner
 from geodl_plugin.core.conversion.options import ConversionOptions
 from geodl_plugin.core.errors import InputError, ModelError
 from geodl_plugin.core.models.registry import NetworkSpec, Task, build_network, model_type
@@ -166,6 +168,31 @@ def test_what_pools_into_cells_is_written_for_one_size(tmp_path, name, width):
         np.testing.assert_allclose(
             infer(str(path), images.numpy()), network(images).detach(), atol=1e-4
         )
+
+
+@pytest.mark.parametrize("name", ["UNET_PLAIN", "FEATURE_CLASSIFIER", "SSD", "FASTERRCNN"])
+def test_images_are_shrunk_inside_as_before(tmp_path, name, narrow_heads):
+    """No model with a RESIZE_TO below the size of its chips could be converted."""
+    kind = model_type(name)
+    torch.manual_seed(0)
+    changes = {"channels": [4, 8]} if name == "UNET_PLAIN" else {}
+    arguments = {**kind.arguments, **changes}
+    if kind.complete is not None:
+        arguments = kind.complete(arguments, np.array([[16.0, 16.0]]), 64)
+    spec = NetworkSpec(name, "timm:test_resnet", arguments, 3, 2, 96, resize_to=64)
+    inner = build_network(spec).eval()
+    images = trial_images(3, [(2, 96, 96)])[0]
+    model = dataclasses.replace(make_model(name, bands=3), spec=spec)
+    seen = []
+    hook = inner.network.register_forward_hook(lambda _, given, __: seen.append(given[0]))
+    inner(images)
+    network = Exportable(inner, model)
+    inner(images)
+    hook.remove()
+    assert torch.allclose(seen[0], seen[-1], atol=1e-5)
+    path = tmp_path / "a.onnx"
+    path.write_bytes(export(network).SerializeToString())
+    assert proof.compare(network, [images], open_runner(path)).share < 0.02
 
 
 @pytest.mark.parametrize("name", ["SSD", "RETINANET", "FCOS"])
