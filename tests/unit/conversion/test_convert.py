@@ -101,6 +101,13 @@ def test_objects_for_openvino_in_any_size(tmp_path):
     }  # fmt: skip
 
 
+def test_a_transformer_is_compared_at_sizes_that_it_takes(tmp_path):
+    """One side was a pixel larger, which is no multiple of its patches: a traceback."""
+    model = write_untrained(tmp_path / "a.dlpk", "FEATURE_CLASSIFIER", backbone="timm:test_vit")
+    output = str(tmp_path / "a.xml")
+    assert run(ConversionOptions(model, "openvino", output), Progress())["chance"] < 1e-3
+
+
 def test_change_for_openvino_in_any_size_and_batch(tmp_path):
     model = write_untrained(tmp_path / "change.dlpk", "CHANGEDETECTOR", bands=1)
     output = str(tmp_path / "change.xml")
