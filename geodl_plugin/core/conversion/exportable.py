@@ -107,15 +107,17 @@ class Exportable(nn.Module):
     def any_size(self) -> bool:
         """Whether images of other sizes than :attr:`side` may be taken."""
         fixed = getattr(self.network, "fixed_tile", None) is not None or self.second is not None
-        return not fixed and not any(map(_pools_into_cells, self.network.modules()))
+        return not fixed and not any(map(_divides_images, self.network.modules()))
 
 
-def _pools_into_cells(module: nn.Module) -> bool:
-    """Return whether a module divides an image of any size into so many cells, but one.
+def _divides_images(module: nn.Module) -> bool:
+    """Return whether a module divides an image of any size into cells or windows.
 
-    Where these begin and end, the exporters write down for the size of their example.
+    Where cells begin and end, the exporters write down for the size of their example. Windows of
+    transformers, for which images are filled up, they ponder for hours unless the size is known.
     """
-    return isinstance(module, nn.AdaptiveAvgPool2d) and module.output_size not in (1, (1, 1))
+    cells = isinstance(module, nn.AdaptiveAvgPool2d) and module.output_size not in (1, (1, 1))
+    return cells or hasattr(module, "window_size")
 
 
 def side_of(network: nn.Module, model: Model) -> int:

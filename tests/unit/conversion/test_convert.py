@@ -177,6 +177,15 @@ def test_what_pools_into_cells_is_written_for_one_size(tmp_path, name, width):
         )
 
 
+@pytest.mark.parametrize(
+    ("backbone", "free"), [("timm:swin_tiny_patch4_window7_224", False), ("timm:test_vit", True)]
+)
+def test_transformers_that_look_through_windows_are_written_for_one_size(backbone, free):
+    """For any size the exporter came to no end."""
+    spec = NetworkSpec("FEATURE_CLASSIFIER", backbone, {}, 3, 2, 96)
+    assert Exportable(build_network(spec), make_model(spec.model_type, bands=3)).any_size is free
+
+
 @pytest.mark.parametrize("name", ["UNET_PLAIN", "FEATURE_CLASSIFIER", "SSD", "FASTERRCNN"])
 def test_images_are_shrunk_inside_as_before(tmp_path, name, narrow_heads):
     """No model with a RESIZE_TO below the size of its chips could be converted."""
