@@ -58,7 +58,7 @@ class TrainingMonitor(QWidget):
     def clear(self) -> None:
         """Forget the last training."""
         self.monitored = ""
-        self._best: float | None = None
+        self._best: tuple[float, float] | None = None
         self.curve.clear()
         self.table.setRowCount(0)
         self._set_headers(self.tr("Score"))
@@ -96,9 +96,11 @@ class TrainingMonitor(QWidget):
         if not _is_figure(loss) or not _is_figure(value):
             return
         value = -value if by_loss else value
-        if self._best is not None and value <= self._best:
+        # As long as a score is 0 the loss tells which epoch is better.
+        rank = (value, -loss if value == 0 else 0.0)
+        if self._best is not None and rank <= self._best:
             return
-        self._best = value
+        self._best = rank
         best = self.tr("The lowest so far") if by_loss else self.tr("The best so far")
         for index in range(row + 1):
             item = self.table.item(index, VALIDATION_COLUMN if by_loss else SCORE_COLUMN)

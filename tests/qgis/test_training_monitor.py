@@ -13,14 +13,18 @@ SCORES = (0.2, 0.9, 0.6, 0.7)
 
 
 @pytest.mark.parametrize(
-    ("monitor", "column", "bold"),
-    [("valid_loss", VALIDATION_COLUMN, 2), ("miou", SCORE_COLUMN, 3)],
+    ("monitor", "scores", "column", "bold"),
+    [
+        ("valid_loss", SCORES, VALIDATION_COLUMN, 2),
+        ("miou", SCORES, SCORE_COLUMN, 3),
+        ("miou", (0.0, 0.0, 0.0, 0.0), SCORE_COLUMN, 2),
+    ],
 )
 def test_the_epoch_that_is_kept_is_bold(
-    provider: Any, monitor: str, column: int, bold: int
+    provider: Any, monitor: str, scores: tuple[float, ...], column: int, bold: int
 ) -> None:
     table = TrainingMonitor()
-    for epoch, (loss, score) in enumerate(zip(LOSSES, SCORES), start=1):
+    for epoch, (loss, score) in enumerate(zip(LOSSES, scores), start=1):
         facts = {"epoch": epoch, "epochs": 4, "train_loss": 1.0, "seconds": 1.0, "metric": "miou"}
         table.add({**facts, "valid_loss": loss, "score": score, "monitor": monitor})
     found = [

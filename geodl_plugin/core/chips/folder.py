@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from ..errors import BandCountError, ModelError, RasterError, TrainingDataError
 from ..geo.crs import Bounds
 from ..geo.raster import Block, Raster
 from ..geo.units import metres_per_pixel
+from ..packages.cell_size import ALIKE, is_length
 from ..packages.definition import CaselessDict, class_of_json, read_definition
 from ..samples.schema import ClassDefinition, Schema, default_color
 from .formats import Chip, ChipFormat, chip_format, keywords, recognise
@@ -155,6 +157,21 @@ class ChipFolder:
         """Return the side of a pixel of the first chip in metres, if its system is known."""
         with self._open(self.chips[0].image) as raster:
             return metres_per_pixel(raster)
+
+    def has_one_scale(self) -> bool:
+        """Return whether all chips have pixels of about one size, as far as a few of them tell."""
+        ends = [self.definition.get(key) for key in ("MinCellSize", "MaxCellSize")]
+        told = [each.get("x") for each in ends if isinstance(each, dict)]
+        systems = [each.get("spatialReference") for each in ends if isinstance(each, dict)]
+        known = len(told) == 2 and all(is_length(each) for each in told)
+        if known and systems[0] == systems[1] and told[1] > ALIKE * told[0]:
+            return False
+        sides = []
+        for chip in {each.image.parent: each for each in self.chips}.values():
+            with self._open(chip.image) as raster:
+                across, down = raster.geotransform.cell_size()
+                sides.append(metres_per_pixel(raster) or math.sqrt(across * down))
+        return max(sides) <= ALIKE * min(sides)
 
     def crs(self) -> str:
         """Return the coordinate reference system of the first chip as well-known text."""

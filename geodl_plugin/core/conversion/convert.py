@@ -64,7 +64,8 @@ def run(options: ConversionOptions, progress: Progress) -> dict[str, Any]:
 def _images(network: Exportable, free: bool) -> list[Tensor]:
     """Return a batch of one and one of three, of another size where any will do."""
     side, step = network.side, int(getattr(network.network, "tile_step", 32))
-    wide = side + step if free and network.any_size else side
+    # By as much as backbones are tried with, for transformers see patches.
+    wide = side + 3 * max(step, 32) if free and network.any_size else side
     return trial_images(network.bands, [(1, side, side), (3, wide, side)])
 
 

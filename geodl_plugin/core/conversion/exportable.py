@@ -56,6 +56,8 @@ class Exportable(nn.Module):
         self.bands = model.spec.band_count * self.dates
         self.scale = float(getattr(network, "scale", 1.0)) if hasattr(network, "resize_to") else 1.0
         self.second = self._second_stage(model)
+        if hasattr(network, "make_portable"):  # one that scales its images
+            network.make_portable()
         self.eval()
 
     def _second_stage(self, model: Model) -> SecondStage | None:
@@ -104,7 +106,18 @@ class Exportable(nn.Module):
     @property
     def any_size(self) -> bool:
         """Whether images of other sizes than :attr:`side` may be taken."""
-        return getattr(self.network, "fixed_tile", None) is None and self.second is None
+        fixed = getattr(self.network, "fixed_tile", None) is not None or self.second is not None
+        return not fixed and not any(map(_divides_images, self.network.modules()))
+
+
+def _divides_images(module: nn.Module) -> bool:
+    """Return whether a module divides an image of any size into cells or windows.
+
+    Where cells begin and end, the exporters write down for the size of their example. Windows of
+    transformers, for which images are filled up, they ponder for hours unless the size is known.
+    """
+    cells = isinstance(module, nn.AdaptiveAvgPool2d) and module.output_size not in (1, (1, 1))
+    return cells or hasattr(module, "window_size")
 
 
 def side_of(network: nn.Module, model: Model) -> int:

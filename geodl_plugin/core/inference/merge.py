@@ -7,7 +7,7 @@ import numpy as np
 from ..geo.grid import Tile, Window
 from ..geo.neighbours import areas, intersections, overlapping_pairs
 from ..object_masks import as_objects
-from .detections import BOTTOM, LEFT, RIGHT, TOP, Detections, tile_number
+from .detections import BOTTOM, LEAST_SIDE, LEFT, RIGHT, TOP, Detections, tile_number
 from .pieces import join_cut
 
 RIM_SHARE = 0.02  # of a tile's side: a box that ends so near its rim is taken for cut
@@ -40,6 +40,12 @@ def place(found: Detections, tile: Tile, raster: Window, seen: Window | None = N
     """
     outer, inner, seen = tile.outer, tile.inner, seen or tile.outer
     boxes = found.boxes + np.array([seen.col, seen.row, seen.col, seen.row], float)
+    if not found.outlined:
+        # Networks of others tell boxes beyond what they see.
+        low, high = (raster.col, raster.row), (raster.right, raster.bottom)
+        boxes = boxes.clip([*low, *low], [*high, *high])
+        there = ((boxes[:, 2:] - boxes[:, :2]) >= LEAST_SIDE).all(axis=1)
+        found, boxes = found.take(there), boxes[there]
     near = rim_tolerance(min(outer.width, outer.height))
     cut = np.zeros(len(found), np.int64)
     # The raster's own edges cut nothing that another tile could see whole.

@@ -53,23 +53,28 @@ class ChipFacts:
         taught: whether it has a label to learn from.
         counts: pixels, objects or chips by the network's index, as far as there are any;
             for pixels the first number is that of the background.
+        empty: whether it has no data anywhere.
+        strange: values of pixels that are no class of the folder.
     """
 
     shape: tuple[int, int]
     sizes: np.ndarray
     taught: bool
     counts: np.ndarray
+    empty: bool = False
+    strange: tuple[int, ...] = ()
 
     @classmethod
-    def of(cls, sample: Sample) -> ChipFacts:
-        """Return the facts of a sample."""
+    def of(cls, sample: Sample, strange: tuple[int, ...] = ()) -> ChipFacts:
+        """Return the facts of a sample, and the values that its folder does not know."""
         if sample.mask is not None:
             labels = sample.mask[(sample.mask != IGNORED) & sample.valid]
         else:
             labels = sample.labels
         counts = np.bincount(labels.astype(np.int64).ravel())
         sizes = sample.boxes[:, 2:] - sample.boxes[:, :2]
-        return cls(sample.valid.shape[-2:], sizes, bool(labels.size), counts)
+        empty = not sample.valid.any()
+        return cls(sample.valid.shape[-2:], sizes, bool(labels.size), counts, empty, strange)
 
 
 class ChipStore:
@@ -116,13 +121,23 @@ class ChipStore:
         label = self.folder.read_label(chip)
         check_fit(chip, block.valid.shape, label)
         sample = make_sample(block.pixels, block.valid, label, self.class_values, self.outlines)
+        strange = self._strange(label, sample.mask)
         if not self.background and sample.mask is not None:
             sample.mask[sample.mask == 0] = IGNORED
-        self._facts[position] = ChipFacts.of(sample)
+        self._facts[position] = ChipFacts.of(sample, strange)
         if self._bytes + sample.nbytes <= _CACHE_LIMIT // self.readers:
             self._kept[position] = sample
             self._bytes += sample.nbytes
         return sample
+
+    def _strange(self, label: Label, mask: np.ndarray | None) -> tuple[int, ...]:
+        """Return the values of pixels that the folder does not know."""
+        if isinstance(label, PanopticLabel):
+            label = label.mask
+        if mask is None or not isinstance(label, MaskLabel):
+            return ()
+        found = MaskLabel(label.values[mask == IGNORED]).classes  # few: all others are known
+        return tuple(value for value in found if self.folder.schema.by_value(value) is None)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what a loading process is sent: what is known of the chips, not their pixels."""

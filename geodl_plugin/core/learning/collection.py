@@ -14,12 +14,15 @@ from ..chips.formats import Chip, ChipFormat, recognise
 from ..chips.formats import folders as subfolders
 from ..chips.labels import ClassLabel, Label
 from ..errors import InputError, TrainingDataError
+from ..packages.definition import CaselessDict
 from ..places import unquoted
 from ..samples.schema import ClassDefinition, Schema
 
 VALIDATION = "validation"
 # Folders inside the sets of other programs, Roboflow's and COCO's own for example.
 _VALIDATES = re.compile(r"val(id(ation)?)?(\d{4})?")
+# What a definition tells of the pixels of its own chips.
+_OF_ONE = ("alltilesstats", "alltilesstats2", "mincellsize", "maxcellsize")
 _TESTS = re.compile(r"test(ing)?(\d{4})?")
 
 
@@ -155,7 +158,20 @@ def _join(folders: Sequence[ChipFolder]) -> ChipFolder:
         chips=tuple(chip for folder in folders for chip in folder.chips),
         width=min(folder.width for folder in folders),
         height=min(folder.height for folder in folders),
+        definition=_shared_definition(folders),
         reader=JoinedReader(folders),
+    )
+
+
+def _shared_definition(folders: Sequence[ChipFolder]) -> CaselessDict:
+    """Return what the first folder declares, without what holds for its chips alone."""
+    first, *others = (folder.definition for folder in folders)
+    return CaselessDict(
+        {
+            key: value
+            for key, value in first.items()
+            if key.lower() not in _OF_ONE or all(each.get(key) == value for each in others)
+        }
     )
 
 

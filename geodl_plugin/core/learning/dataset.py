@@ -24,24 +24,43 @@ from .order import Draw, seeded
 from .split import crops_per_chip
 
 _LEAST_VISIBLE = 0.3  # share of a box that a crop must keep
-_LEAST_SIDE = 2.0  # pixels
+_LEAST_REST = 2.0  # pixels a side of what an edge has left of an object
+_LEAST_SIDE = 0.5  # of a whole one
 _SMALL_REST = 0.25  # of the side of a crop
 
 
 def crop_boxes(
-    boxes: np.ndarray, col: int, row: int, width: int, height: int
+    boxes: np.ndarray, col: int, row: int, width: int, height: int, shape: tuple[int, int]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the boxes clipped to a window and which of them are worth keeping.
+    """Return the boxes clipped to a window of a chip and which of them are worth keeping.
 
     A remnant of less than three tenths of an object, or thinner than two pixels, is dropped.
+    Objects that no edge cuts may be thinner, as cars are in satellite imagery.
+
+    Args:
+        boxes: ``(n, 4)`` in pixels of the chip.
+        col, row, width, height: of the window, which may reach beyond the chip.
+        shape: rows and columns of the chip.
     """
     moved = boxes - np.array([col, row, col, row], dtype=np.float32)
-    clipped = moved.clip(0, np.array([width, height, width, height], dtype=np.float32))
+    left, top, right, bottom = _seen(col, row, width, height, shape)
+    low = np.array([left, top, left, top], dtype=np.float32)
+    high = np.array([right, bottom, right, bottom], dtype=np.float32)
+    clipped = moved.clip(low, high)
     sides = clipped[:, 2:] - clipped[:, :2]
     full = np.prod(moved[:, 2:] - moved[:, :2], axis=1)
-    keep = (sides >= _LEAST_SIDE).all(axis=1)
+    whole = (moved[:, :2] > low[:2]).all(axis=1) & (moved[:, 2:] < high[2:]).all(axis=1)
+    keep = (sides >= np.where(whole, _LEAST_SIDE, _LEAST_REST)[:, None]).all(axis=1)
     keep &= np.prod(sides, axis=1) >= _LEAST_VISIBLE * full
     return clipped[keep], keep
+
+
+def _seen(
+    col: int, row: int, width: int, height: int, shape: tuple[int, int]
+) -> tuple[int, int, int, int]:
+    """Return left, top, right and bottom of what a window shows of a chip, in its own pixels."""
+    rows, cols = shape
+    return max(-col, 0), max(-row, 0), min(cols - col, width), min(rows - row, height)
 
 
 def side_by_side(length: int, side: int, rest: float = _SMALL_REST) -> list[tuple[int, int]]:
@@ -171,12 +190,13 @@ class CropDataset(Dataset):
             parts: tuple[Any, ...] = (image, Mask(torch.from_numpy(mask)))
         elif sample.instances is not None:
             masks = _window(sample.instances, col, row, width, False)
-            keep = _worth_keeping(masks, sample.instances)
+            seen_part = _seen(col, row, width, width, sample.valid.shape)
+            keep = _worth_keeping(masks, sample.instances, seen_part)
             parts = (image, Mask(torch.from_numpy(masks[keep].astype(np.uint8))))
         elif self.centred:
             parts = (image,)
         else:
-            boxes, keep = crop_boxes(sample.boxes, col, row, width, width)
+            boxes, keep = crop_boxes(sample.boxes, col, row, width, width, sample.valid.shape)
             size = (width, width)
             parts = (image, BoundingBoxes(boxes, format="XYXY", canvas_size=size))
         image, *rest, seen = self._move(valid, *parts)
@@ -253,17 +273,30 @@ def instance_target(masks: Tensor, labels: Tensor) -> dict[str, Tensor]:
 
     What an augmentation has moved out of the picture is left out.
     """
-    seen = (masks.any(2).sum(1) >= _LEAST_SIDE) & (masks.any(1).sum(1) >= _LEAST_SIDE)
+    seen = masks.flatten(1).any(1)
     masks, labels = masks[seen], labels[seen]
     # A pixel's box ends where the next pixel begins.
     boxes = masks_to_boxes(masks) + torch.tensor([0.0, 0.0, 1.0, 1.0])
     return {"boxes": boxes.reshape(-1, 4), "labels": labels, "masks": masks}
 
 
-def _worth_keeping(parts: np.ndarray, wholes: np.ndarray) -> np.ndarray:
-    """Return which objects ``(n,)`` a crop shows well enough, by the share of their pixels."""
-    seen = parts.sum(axis=(1, 2))
-    return (seen > 0) & (seen >= _LEAST_VISIBLE * wholes.sum(axis=(1, 2)))
+def _worth_keeping(
+    parts: np.ndarray, wholes: np.ndarray, window: tuple[int, int, int, int]
+) -> np.ndarray:
+    """Return which objects ``(n,)`` a crop shows well enough, by the rules of :func:`crop_boxes`.
+
+    Args:
+        parts: their pixels in the crop, ``(n, rows, cols)``.
+        wholes: their pixels in the chip.
+        window: what the crop shows of the chip, as of :func:`_seen`.
+    """
+    left, top, right, bottom = window
+    counts = parts.sum(axis=(1, 2))
+    rows, cols = parts.any(axis=2), parts.any(axis=1)
+    thin = (rows.sum(axis=1) < _LEAST_REST) | (cols.sum(axis=1) < _LEAST_REST)
+    cut = rows[:, [top, bottom - 1]].any(axis=1) | cols[:, [left, right - 1]].any(axis=1)
+    keep = (counts > 0) & (counts >= _LEAST_VISIBLE * wholes.sum(axis=(1, 2)))
+    return keep & ~(thin & cut)
 
 
 def _draw(room: int) -> int:

@@ -207,6 +207,8 @@ def _own(outcome: Outcome) -> dict[str, Any]:
     preparation, options = outcome.preparation, outcome.options
     folder, spec, split = preparation.folder, preparation.spec, preparation.split
     mode = str(folder.definition.get("CropTileMode") or "Fixed_Size")
+    # A model of very different sizes knows them all: none is the one to resample to.
+    one = folder.has_one_scale()
     return {
         "version": FORMAT_VERSION,
         "architecture": spec.model_type,
@@ -221,8 +223,8 @@ def _own(outcome: Outcome) -> dict[str, Any]:
         "tile_step": outcome.network.tile_step,
         "normalization": preparation.normalization.as_json(),
         "dtype": folder.dtype,
-        "cell_size": list(folder.cell_size()),
-        METRES: folder.cell_metres(),
+        "cell_size": list(folder.cell_size()) if one else [],
+        METRES: folder.cell_metres() if one else None,
         "crs": folder.crs(),
         "crop": {
             "mode": "Variable_Size" if preparation.own_sizes else mode,

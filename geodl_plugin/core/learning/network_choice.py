@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from ..chips.folder import ChipFolder
 from ..chips.problems import LEAST_SIDE, check_size
 from ..errors import InputError
 from ..models.registry import ModelType, NetworkSpec, Task, default_model_type, model_type
+from ..packages.definition import understood
 from .options import TrainingOptions
 from .own_sizes import LARGEST_CROP, LARGEST_OBJECT, Shape, default_side
 from .pretrained import Pretrained, refuse_other
@@ -111,7 +113,8 @@ def choose_network(
             "last layer starts anew, without it."
         )
     if kind.complete is not None:
-        arguments = kind.complete(arguments, sizes * (seen / side), seen)
+        with understood(pretrained.name) if pretrained else contextlib.nullcontext():
+            arguments = kind.complete(arguments, sizes * (seen / side), seen)
         for name, text in _FITTED.items():
             if name in arguments:
                 notes.append(f"{kind.name} {text}: {arguments[name]}.")

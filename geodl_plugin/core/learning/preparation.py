@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..chips.folder import ChipFolder
-from ..chips.problems import check_classes, nothing_labelled, teachable
+from ..chips.problems import check_classes, teachable
 from ..errors import TrainingDataError
 from ..models.registry import ModelType, NetworkSpec, Task
 from ..progress import Phase
@@ -19,6 +19,7 @@ from .bands import chosen_bands, colour_bands
 from .chip_store import ChipStore
 from .classes import SEVERAL_LABELS, learned, weights_of
 from .collection import Collection, open_collection
+from .contents import amounts, missing, nothing, padded, strange
 from .network_choice import choose_kind, choose_network
 from .normalization import Normalization, measure
 from .options import TrainingOptions
@@ -26,8 +27,6 @@ from .own_sizes import of_own_sizes
 from .places import Places, find_places
 from .pretrained import Pretrained, read_pretrained
 from .split import Split, split_apart, split_chips
-
-_NAMED = 10  # classes in a sentence, at most
 
 
 @dataclass(frozen=True)
@@ -105,7 +104,10 @@ class Preparation:
             scheme: as of :meth:`arranges_bands`.
         """
         if self.pretrained is not None:
-            return self.spec.band_count > self.pretrained.band_count
+            known = [each is not None for each in self.pretrained.sources(self.band_names)]
+            # Where names say nothing of any band, these are those of the model.
+            replaced = any(known) and not all(known)
+            return replaced or self.spec.band_count > self.pretrained.band_count
         new = self.spec.band_count > 3 or scheme == "ALL_RANDOM"
         return new and self.arranges_bands(scheme)
 
@@ -129,10 +131,10 @@ def prepare(options: TrainingOptions, phase: Phase) -> Preparation:
     places = _places(store, collection, phase)
     split = _split(options, kind.task, store, places, outputs, collection)
     facts = [store.facts(position) for position in split.training]
-    amounts = _amounts(store, split.training, len(outputs))
-    if not amounts[-len(schema) :].any():  # there may be background before
-        raise TrainingDataError(nothing_labelled(folder, len(facts) or len(folder.chips)))
-    class_weights = weights_of(options.class_weights, amounts, outputs, kind.task)
+    shown = amounts(store, split.training, len(outputs))
+    if not shown[-len(schema) :].any():  # there may be background before
+        raise TrainingDataError(nothing(store, split.training))
+    class_weights = weights_of(options.class_weights, shown, outputs, kind.task)
     sizes = np.concatenate([each.sizes for each in facts])
     all_shapes = [store.facts(position).shape for position in range(len(folder.chips))]
     own_sizes = of_own_sizes(folder, kind.task, all_shapes)
@@ -155,7 +157,8 @@ def prepare(options: TrainingOptions, phase: Phase) -> Preparation:
         notes=(
             split.describe(),
             *_unused(options, split),
-            *_missing(store, split, schema, outputs),
+            *missing(store, split, schema, outputs),
+            *strange(store),
             *collection.notes,
             *places.notes,
             *notes,
@@ -249,15 +252,9 @@ def _split(
                 "another place."
             )
         return split
-    contents = np.array([_padded(facts[place].counts, len(outputs)) for place in used])
+    contents = np.array([padded(facts[place].counts, len(outputs)) for place in used])
     share, seed = options.validation_percentage, options.seed
     return split_chips(there.bounds, share, seed, contents, there.clashes).of(used)
-
-
-def _amounts(store: ChipStore, chosen: Sequence[int], length: int) -> np.ndarray:
-    """Return how many pixels, objects or chips of each output ``(length,)`` some chips show."""
-    counts = (_padded(store.facts(position).counts, length) for position in chosen)
-    return sum(counts, np.zeros(length))
 
 
 def _unused(options: TrainingOptions, split: Split) -> Iterator[str]:
@@ -284,39 +281,6 @@ def _turned_only(options: TrainingOptions, kind: ModelType, looks: bool) -> Iter
             f"Chips are turned and mirrored only, for {kind.name} starts from random weights; "
             "AUGMENTATION=CUSTOM changes their looks too."
         )
-
-
-def _missing(
-    store: ChipStore, split: Split, schema: Schema, outputs: Sequence[str]
-) -> Iterator[str]:
-    """Yield sentences on classes that one side lacks, and on chips that have none."""
-    unused = len(store.folder.chips) - len({*split.training, *split.validation, *split.dropped})
-    if unused:
-        number = "1 chip shows" if unused == 1 else f"{unused} chips show"
-        yield f"{number} nothing that is learned, and no side has them."
-    trained, judged = (
-        _amounts(store, chosen, len(outputs))[-len(schema) :]
-        for chosen in (split.training, split.validation)
-    )
-    unknown = [name for name, amount in zip(schema.names, trained) if not amount]
-    if unknown:
-        yield (
-            f"No training chip shows {_some(unknown)}, which the model cannot learn. Label more, "
-            "or name in IGNORE_CLASSES what is not needed."
-        )
-    unjudged = [name for name, amount in zip(schema.names, judged) if not amount]
-    if unjudged and split.unseen:
-        yield f"No validation chip shows {_some(unjudged)}, of which the scores say nothing."
-
-
-def _some(names: Sequence[str]) -> str:
-    """Return a few of the names, for a sentence."""
-    few = ", ".join(f"'{name}'" for name in names[:_NAMED])
-    return f"{few} and {len(names) - _NAMED} more" if len(names) > _NAMED else few
-
-
-def _padded(counts: np.ndarray, length: int) -> np.ndarray:
-    return np.pad(counts, (0, length - len(counts)))
 
 
 def _schema(folder: ChipFolder) -> Schema:

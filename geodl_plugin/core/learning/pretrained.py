@@ -11,6 +11,7 @@ from ..chips.folder import NUMBERED
 from ..errors import InputError, ModelError
 from ..models.registry import ModelType, NetworkSpec, build_network, model_type
 from ..packages.archive import open_package, peek_definition
+from ..packages.definition import understood
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -81,18 +82,19 @@ def read_pretrained(model: str) -> Pretrained | None:
             f"'{definition.name}' was not made by GeoDL's tool 'Train model', so that no training "
             "can go on from it. Choose a model that was."
         )
-    return Pretrained(
-        model=model.strip(),
-        name=definition.name,
-        kind=model_type(str(facts["architecture"])),
-        backbone=str(facts.get("backbone") or ""),
-        arguments=dict(facts.get("arguments") or {}),
-        classes=definition.schema.names,
-        chip_size=int(facts.get("chip_size") or definition.tile_size),
-        resize_to=int(facts.get("resize_to") or 0),
-        band_count=definition.band_count,
-        bands=_bands(facts.get("band_names"), definition.extract_bands),
-    )
+    with understood(definition.name):
+        return Pretrained(
+            model=model.strip(),
+            name=definition.name,
+            kind=model_type(str(facts["architecture"])),
+            backbone=str(facts.get("backbone") or ""),
+            arguments=dict(facts.get("arguments") or {}),
+            classes=definition.schema.names,
+            chip_size=int(facts.get("chip_size") or definition.tile_size),
+            resize_to=int(facts.get("resize_to") or 0),
+            band_count=definition.band_count,
+            bands=_bands(facts.get("band_names"), definition.extract_bands),
+        )
 
 
 def _bands(names: Any, taken: Sequence[int]) -> tuple[str, ...]:

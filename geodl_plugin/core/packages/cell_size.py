@@ -20,10 +20,10 @@ def trained_metres(own: Mapping[str, Any]) -> float | None:
         own: what GeoDL wrote into the definition; packages of old hold map units alone.
     """
     told = own.get(METRES)
-    if _is_length(told):
+    if is_length(told):
         return float(told)  # type: ignore[arg-type]
     sizes, crs = own.get("cell_size"), own.get("crs")
-    usable = isinstance(sizes, list) and sizes and all(_is_length(each) for each in sizes)
+    usable = isinstance(sizes, list) and sizes and all(is_length(each) for each in sizes)
     if not usable or not isinstance(crs, str) or not crs:
         return None
     try:
@@ -45,7 +45,7 @@ def told_metres(definition: Mapping[str, Any]) -> float | None:
     sides = []
     for key in ("MinCellSize", "MaxCellSize"):
         size = definition.get(key)
-        if not isinstance(size, dict) or not all(_is_length(size.get(axis)) for axis in "xy"):
+        if not isinstance(size, dict) or not all(is_length(size.get(axis)) for axis in "xy"):
             return None
         unit = _metres_of(size.get("spatialReference"))
         if unit is None:
@@ -66,5 +66,6 @@ def _metres_of(system: Any) -> float | None:
     return reference.GetLinearUnits() if reference.IsProjected() else None
 
 
-def _is_length(value: object) -> bool:
+def is_length(value: object) -> bool:
+    """Return whether a value of JSON is a length."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < math.inf

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import numpy as np
@@ -13,8 +14,9 @@ from torch import nn
 
 from geodl_plugin.core.conversion import proof
 from geodl_plugin.core.conversion.convert import run
-from geodl_plugin.core.conversion.exportable import Exportable
+from geodl_plugin.core.conversion.exportable import Exportable, trial_images
 from geodl_plugin.core.conversion.onnx_file import describe_file, export
+from geodl_plugin.core.conversion.openvino_file import open_runner
 from geodl_plugin.core.conversion.options import ConversionOptions
 from geodl_plugin.core.errors import InputError, ModelError
 from geodl_plugin.core.models.registry import NetworkSpec, Task, build_network, model_type
@@ -99,6 +101,13 @@ def test_objects_for_openvino_in_any_size(tmp_path):
     }  # fmt: skip
 
 
+def test_a_transformer_is_compared_at_sizes_that_it_takes(tmp_path):
+    """One side was a pixel larger, which is no multiple of its patches: a traceback."""
+    model = write_untrained(tmp_path / "a.dlpk", "FEATURE_CLASSIFIER", backbone="timm:test_vit")
+    output = str(tmp_path / "a.xml")
+    assert run(ConversionOptions(model, "openvino", output), Progress())["chance"] < 1e-3
+
+
 def test_change_for_openvino_in_any_size_and_batch(tmp_path):
     model = write_untrained(tmp_path / "change.dlpk", "CHANGEDETECTOR", bands=1)
     output = str(tmp_path / "change.xml")
@@ -143,6 +152,63 @@ def test_what_answers_otherwise_is_not_kept():
     found = proof.compare(network, images, lambda batch: network(torch.from_numpy(batch)).detach())
     assert found.chance == 0 and str(found) == "0.0e+00 in probability"
     assert network.task is Task.PIXELS
+
+
+@pytest.mark.parametrize(
+    ("name", "width"), [("PSPNET", "psp_out_channels"), ("UPERNET", "decoder_channels")]
+)
+def test_what_pools_into_cells_is_written_for_one_size(tmp_path, name, width):
+    """The places of the cells were those of another size: no such network could be converted."""
+    kind = model_type(name)
+    torch.manual_seed(0)
+    arguments = kind.complete({**kind.arguments, width: 16}, np.zeros((0, 2)), 64)
+    inner = build_network(NetworkSpec(name, "timm:test_resnet", arguments, 3, 2, 64))
+    inner.train()(torch.randn(4, 3, 64, 64))
+    for each in inner.modules():
+        if isinstance(each, nn.Conv2d):
+            each.weight.data *= 2  # so that the pooled maps matter
+    network = Exportable(inner, make_model(name, bands=3))
+    assert not network.any_size
+    path = tmp_path / "a.onnx"
+    path.write_bytes(export(network).SerializeToString())
+    for images in trial_images(3, [(1, 64, 64), (3, 64, 64)]):
+        np.testing.assert_allclose(
+            infer(str(path), images.numpy()), network(images).detach(), atol=1e-4
+        )
+
+
+@pytest.mark.parametrize(
+    ("backbone", "free"), [("timm:swin_tiny_patch4_window7_224", False), ("timm:test_vit", True)]
+)
+def test_transformers_that_look_through_windows_are_written_for_one_size(backbone, free):
+    """For any size the exporter came to no end."""
+    spec = NetworkSpec("FEATURE_CLASSIFIER", backbone, {}, 3, 2, 96)
+    assert Exportable(build_network(spec), make_model(spec.model_type, bands=3)).any_size is free
+
+
+@pytest.mark.parametrize("name", ["UNET_PLAIN", "FEATURE_CLASSIFIER", "SSD", "FASTERRCNN"])
+def test_images_are_shrunk_inside_as_before(tmp_path, name, narrow_heads):
+    """No model with a RESIZE_TO below the size of its chips could be converted."""
+    kind = model_type(name)
+    torch.manual_seed(0)
+    changes = {"channels": [4, 8]} if name == "UNET_PLAIN" else {}
+    arguments = {**kind.arguments, **changes}
+    if kind.complete is not None:
+        arguments = kind.complete(arguments, np.array([[16.0, 16.0]]), 64)
+    spec = NetworkSpec(name, "timm:test_resnet", arguments, 3, 2, 96, resize_to=64)
+    inner = build_network(spec).eval()
+    images = trial_images(3, [(2, 96, 96)])[0]
+    model = dataclasses.replace(make_model(name, bands=3), spec=spec)
+    seen = []
+    hook = inner.network.register_forward_hook(lambda _, given, __: seen.append(given[0]))
+    inner(images)
+    network = Exportable(inner, model)
+    inner(images)
+    hook.remove()
+    assert torch.allclose(seen[0], seen[-1], atol=1e-5)
+    path = tmp_path / "a.onnx"
+    path.write_bytes(export(network).SerializeToString())
+    assert proof.compare(network, [images], open_runner(path)).share < 0.02
 
 
 @pytest.mark.parametrize("name", ["SSD", "RETINANET", "FCOS"])

@@ -175,6 +175,12 @@ def at(tile: Tile, *box: float, score: float = 0.9) -> Detections:
     return place(Detections.of(np.array([box], float) - origin, [score], [0]), tile, RASTER)
 
 
+def test_boxes_end_where_the_raster_does() -> None:
+    """YOLO and others tell boxes beyond the image: polygons lay outside of the raster."""
+    assert at(TILE, -6, 100, 20, 120).boxes.tolist() == [[0, 100, 20, 120]]
+    assert len(at(TILE, -16, 100, -2, 120)) == len(at(TILE, 10, 100, 10.2, 120)) == 0
+
+
 def test_a_tile_marks_what_its_rim_cuts() -> None:
     assert at(TILE, 90, 100, 256, 120).cut.tolist() == [RIGHT]
     assert at(TILE, 100, 90, 120, 256).cut.tolist() == [BOTTOM]

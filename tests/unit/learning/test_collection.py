@@ -167,6 +167,35 @@ def test_a_model_of_several_folders_is_written(make_folder, tmp_path):
         assert package.definition.geodl["training"]["data"] == "one, two"
 
 
+@pytest.mark.parametrize("factor", [1.5, 4.0])
+def test_a_model_of_very_different_cell_sizes_knows_them_all(make_folder, monkeypatch, factor):
+    """Of rasters like those of the second folder it said to resample them to the first's cells."""
+    one = make_folder("Labeled_Tiles", values=(1, 2), name="one", count=2)
+    cell = 0.5 * factor
+    monkeypatch.setattr("tests.unit.learning.conftest.CELL", cell)
+    two = make_folder("Labeled_Tiles", values=(1, 2), name="two", count=2)
+    for folder, size in ((one, 0.5), (two, cell)):
+        file = folder / "esri_model_definition.emd"
+        content = json.loads(file.read_text(encoding="utf-8"))
+        size = {"x": size, "y": size}
+        content |= {"MinCellSize": size, "MaxCellSize": size, "SensorName": "a"}
+        file.write_text(json.dumps(content), encoding="utf-8")
+    joined = open_collection(f"{one};{two}").folder
+    assert joined.has_one_scale() is (factor < 2)
+    assert "MaxCellSize" not in joined.definition and joined.definition["SensorName"] == "a"
+    assert "MaxCellSize" in open_collection(f"{one};{one}").folder.definition
+
+
+@pytest.mark.parametrize("most", [0.6, 2.0])
+def test_a_definition_tells_of_very_different_cell_sizes(make_folder, most):
+    path = make_folder("Labeled_Tiles", values=(1, 2), count=2)
+    file = path / "esri_model_definition.emd"
+    content = json.loads(file.read_text(encoding="utf-8"))
+    content |= {"MinCellSize": {"x": 0.5, "y": 0.5}, "MaxCellSize": {"x": most, "y": most}}
+    file.write_text(json.dumps(content), encoding="utf-8")
+    assert open_collection(str(path)).folder.has_one_scale() is (most < 1)
+
+
 @pytest.mark.parametrize(
     ("more", "sentence"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pickle
 
 import numpy as np
@@ -96,11 +97,33 @@ def test_a_place_without_data_does_not_spread():
 
 def test_boxes_are_clipped_and_remnants_dropped():
     boxes = np.array([[0, 0, 10, 10], [8, 0, 18, 10], [-8, 0, 2, 10], [30, 30, 40, 40]], float)
-    clipped, keep = crop_boxes(boxes.astype(np.float32), 0, 0, 16, 16)
+    clipped, keep = crop_boxes(boxes.astype(np.float32), 0, 0, 16, 16, (64, 64))
     assert keep.tolist() == [True, True, False, False]
     assert clipped.tolist() == [[0, 0, 10, 10], [8, 0, 16, 10]]
-    moved, _ = crop_boxes(boxes[:1].astype(np.float32), 2, 3, 16, 16)
+    moved, _ = crop_boxes(boxes[:1].astype(np.float32), 2, 3, 16, 16, (64, 64))
     assert moved.tolist() == [[0, 0, 8, 7]]
+
+
+@pytest.mark.parametrize("outlines", [False, True])
+def test_small_objects_are_taught_and_slivers_at_an_edge_are_not(make_folder, outlines):
+    """Objects of one pixel, as cars of satellite imagery, were taught as background."""
+    name = "RCNN_Masks" if outlines else "PASCAL_VOC_rectangles"
+    folder = open_folder(make_folder(name, count=1))
+    store = ChipStore(folder, folder.schema.values, outlines=outlines)
+    boxes = np.array([[10, 10, 11, 11], [20, 20, 21, 50], [63, 30, 64, 40], [0, 5, 9, 14]])
+    masks = np.zeros((4, 64, 64), bool)
+    for mask, (left, top, right, bottom) in zip(masks, boxes.tolist()):
+        mask[top:bottom, left:right] = True
+    store._kept[0] = dataclasses.replace(
+        store[0],
+        boxes=boxes.astype(np.float32),
+        labels=np.zeros(4, np.int64),
+        instances=masks if outlines else None,
+    )
+    plain = Normalization((0.0,) * 3, (1.0,) * 3)
+    for side in (64, 96):  # as large as the chip, and larger
+        _, target = CropDataset(store, [0], side, plain)[0]
+        assert target["boxes"].tolist() == boxes[[0, 1, 3]].tolist()
 
 
 def test_large_chips_are_cropped_and_small_ones_filled(make_folder):

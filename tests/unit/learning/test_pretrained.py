@@ -137,6 +137,7 @@ def named(folder, names):
         (("Blue", "GREEN", "Red"), (2, 1, 0), "keep their weights: Blue, Red."),
         (("NIR", "Red", "Green", "Blue"), (0, 0, 1, 2), "keep their weights: Red, Green, Blue."),
         (("Blue", "Green"), (2, 1), "keep their weights: Blue."),
+        (("NIR", "Red", "Green"), (0, 0, 1), "keep their weights: Red, Green."),
         (("Band_3", "Band_2", "Band_1"), (0, 1, 2), ""),
     ],
 )
@@ -151,7 +152,7 @@ def test_bands_keep_their_weights_by_their_names(make_folder, tmp_path, names, s
     old = next(v for n, v in weights_of(model, tmp_path / "o").items() if "conv1.0.weight" in n)
     new = first_convolution(module.network.encoder).weight
     assert torch.allclose(new, old[:, list(sources)] * 3 / len(names))
-    assert bool(module.restless) == (len(names) > 3)
+    assert bool(module.restless) == ("NIR" in names)
     assert any(text.endswith(told or "new: none.") for text in said if "goes on from" in text)
 
 
@@ -266,6 +267,29 @@ def test_what_does_not_fit_the_model_is_one_sentence(make_folder, tmp_path):
         with pytest.raises(GeoDLError) as caught:
             train(options(source, tmp_path / "never", **values), Progress())
         assert sentence in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "odd", [{"arguments": [1, 2]}, {"chip_size": "large"}, {"arguments": {"decoder_dropout": "x"}}]
+)
+def test_an_odd_definition_is_one_sentence(make_folder, tmp_path, odd):
+    """They were tracebacks."""
+    definition = ModelDefinition(
+        {
+            "Framework": "PyTorch",
+            "ModelType": "ImageClassification",
+            "ModelFile": "a.safetensors",
+            "Classes": [{"Value": 1, "Name": "class 1"}],
+            "ImageWidth": 64,
+            "GeoDL": {"architecture": "FPN", "backbone": "timm:test_resnet", **odd},
+        },
+        "a",
+    )
+    model = write_package(tmp_path / "a.dlpk", definition, {"a.safetensors": b""})
+    folder = make_folder("Classified_Tiles")
+    wanted = options(folder, tmp_path / "x", pretrained_model=str(model), backbone="resnet34")
+    with pytest.raises(GeoDLError, match="has a definition that cannot be understood"):
+        prepare(wanted, Phase(Progress(), "Reading", 1, "chips"))
 
 
 @pytest.mark.parametrize(

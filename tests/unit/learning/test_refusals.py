@@ -110,3 +110,26 @@ def test_masks_of_background_alone_are_refused_with_the_same_sentence(masks):
         tile(masks / "labels" / f"{number}.tif", 1, value=0)
     (expected,) = fatal_sentences(masks)
     assert refusal(masks) == expected.replace("4 training chips", "3 training chips")
+
+
+@pytest.mark.parametrize("some", [False, True])
+def test_masks_of_unknown_values_are_told(masks, some):
+    """Masks of 0 and 255 were said to have no label, and a few unknown values nothing at all."""
+    numbers = [3] if some else range(4)
+    for number in numbers:
+        tile(masks / "labels" / f"{number}.tif", 1, value=255)
+    if not some:
+        assert "pixels with the values 255, but its classes are: " in refusal(masks)
+        return
+    wanted = TrainingOptions(input=str(masks), output=str(masks / "out"), weights="none")
+    notes = prepare(wanted, Phase(Progress(), "Reading", 1, "chips")).notes
+    told = "Labels of 1 chip have pixels with the values 255, which"
+    assert any(note.startswith(told) for note in notes)
+
+
+def test_images_without_data_are_told(masks):
+    for number in range(4):
+        pixels = np.full((3, 64, 64), np.nan, np.float32)
+        write_chip(masks / "images" / f"{number}.tif", pixels, GeoTransform(), "")
+    assert refusal(masks).startswith("None of the 4 training chips of")
+    assert "has data" in refusal(masks)

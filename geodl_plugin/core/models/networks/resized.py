@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
 
@@ -23,6 +24,18 @@ class ResizedNetwork(nn.Module):
         self.scale = resize_to / chip_size
         self.tile_step = 1
         self.fixed_tile = chip_size
+        self.register_buffer("shares", None, persistent=False)
+
+    def make_portable(self) -> None:
+        """Shrink images by products of matrices from now on: the result is the same.
+
+        ONNX, or what reads it, does not know how PyTorch leaves out what is too fine.
+        """
+        if self.scale < 1:
+            whole = torch.eye(self.fixed_tile)[None, None]
+            sides = (self.resize_to, self.fixed_tile)
+            # What each pixel of the small image has of each of the large one, along one axis.
+            self.shares = _scaled(whole, sides, True)[0, 0]
 
     @property
     def encoder(self) -> nn.Module:
@@ -31,11 +44,10 @@ class ResizedNetwork(nn.Module):
 
     def forward(self, images: Tensor) -> Any:
         """Return what the network answers; answers for pixels have the images' size."""
-        side = (self.resize_to, self.resize_to)
-        shrinks = self.scale < 1
-        scaled = functional.interpolate(
-            images, side, mode="bilinear", align_corners=False, antialias=shrinks
-        )
+        if self.shares is not None:
+            scaled = self.shares @ images @ self.shares.T
+        else:
+            scaled = _scaled(images, (self.resize_to, self.resize_to), self.scale < 1)
         answer = self.network(scaled)
         if isinstance(answer, Tensor) and answer.dim() == 4:
             return self._back(answer, images)
@@ -64,3 +76,9 @@ class ResizedNetwork(nn.Module):
         """Return a detector's boxes in pixels of the images, and their scores."""
         boxes, chances = self.network.candidates(outputs)
         return boxes / self.scale, chances
+
+
+def _scaled(images: Tensor, size: tuple[int, int], antialias: bool) -> Tensor:
+    return functional.interpolate(
+        images, size, mode="bilinear", align_corners=False, antialias=antialias
+    )
