@@ -94,8 +94,12 @@ def test_samples_are_not_drawn_where_features_have_no_number_for_good(
     layer = QgsVectorLayer(str(path), "samples", "ogr")
     QgsProject.instance().addMapLayer(layer)
     made = SampleLayer(layer)
-    with pytest.raises(VectorError, match="'samples' is a file of a format in which single"):
+    editable = layer.supportsEditing()  # not a KML on newer QGIS
+    told = "a file of a format in which single" if editable else "read-only"
+    with pytest.raises(VectorError, match=f"'samples' is {told}"):
         made.draw(square(20), TREE)
+    if not editable:
+        return
     # QGIS's own tools go on as ever.
     layer.startEditing()
     feature = QgsFeature(layer.fields())

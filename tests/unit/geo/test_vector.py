@@ -91,10 +91,13 @@ def test_what_a_shapefile_does_not_keep_of_another_layer_is_told(tmp_path):
             for feature in reader.features():
                 writer.write_like(feature.row, places, ())
         told[suffix] = writer.losses
+    written = next(VectorReader(tmp_path / "out.shp").features()).attributes["seen"]
+    # Newer GDAL writes a moment as a text.
+    date = "" if "12:30" in str(written) else "the field 'seen' has no time of day, "
     assert told == {
         ".shp": "'out.shp' differs from its layer: the field 'description' is called 'descriptio', "
-        "the field 'seen' has no time of day, the field 'tags' is left out, texts of 'description' "
-        "end after 254 letters. A GeoPackage keeps more.",
+        f"{date}the field 'tags' is left out, texts of 'description' end after 254 letters. A "
+        "GeoPackage keeps more.",
         ".gpkg": "",
     }
 
