@@ -18,6 +18,8 @@ EDITS = (
     | QgsVectorDataProvider.Capability.ChangeAttributeValues
     | QgsVectorDataProvider.Capability.ChangeGeometries
 )
+# FlatGeobuf is sorted anew with each edit, and KML is counted when it is read.
+UNNUMBERED = ("FlatGeobuf", "KML", "LIBKML")
 LIMIT = 200  # edits that can be undone after QGIS has saved
 Features = dict[int, QgsFeature]
 
@@ -254,10 +256,10 @@ class SampleHistory(QObject):
 def keeps_features(layer: QgsVectorLayer) -> bool:
     """Return whether each feature of a file can be changed, and has its number for good.
 
-    FlatGeobuf is sorted anew with each edit: undo would delete another feature.
+    Else undo would delete another feature.
     """
     provider = layer.dataProvider()
-    return provider.storageType() != "FlatGeobuf" and EDITS & provider.capabilities() == EDITS
+    return provider.storageType() not in UNNUMBERED and EDITS & provider.capabilities() == EDITS
 
 
 class _Step(QUndoCommand):
