@@ -16,6 +16,7 @@ from qgis.PyQt.QtWidgets import (
     QWidget,
 )
 
+from ..core.learning.ranking import LOSS, NO_RANK, rank
 from ..core.progress import duration
 from .loss_curve import LossCurve
 
@@ -58,7 +59,7 @@ class TrainingMonitor(QWidget):
     def clear(self) -> None:
         """Forget the last training."""
         self.monitored = ""
-        self._best: tuple[float, float] | None = None
+        self._best = NO_RANK
         self.curve.clear()
         self.table.setRowCount(0)
         self._set_headers(self.tr("Score"))
@@ -89,18 +90,16 @@ class TrainingMonitor(QWidget):
 
     def _mark_best(self, row: int, record: dict[str, Any]) -> None:
         """Write the best figure in bold by which the epoch is chosen that is kept."""
-        by_loss = record.get("monitor", "valid_loss") == "valid_loss"
-        loss = record.get("valid_loss")
+        monitor, loss = record.get("monitor", LOSS), record.get(LOSS)
+        by_loss = monitor == LOSS
         value = loss if by_loss else record.get("score")
         # Without a loss that is a number no epoch is kept, whatever its score.
         if not _is_figure(loss) or not _is_figure(value):
             return
-        value = -value if by_loss else value
-        # As long as a score is 0 the loss tells which epoch is better.
-        rank = (value, -loss if value == 0 else 0.0)
-        if self._best is not None and rank <= self._best:
+        new = rank(monitor, value, loss)
+        if new <= self._best:
             return
-        self._best = rank
+        self._best = new
         best = self.tr("The lowest so far") if by_loss else self.tr("The best so far")
         for index in range(row + 1):
             item = self.table.item(index, VALIDATION_COLUMN if by_loss else SCORE_COLUMN)

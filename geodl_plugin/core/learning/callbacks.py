@@ -16,9 +16,8 @@ from ..progress import Phase, Progress
 from .metrics import Scores
 from .module import LearningModule
 from .order import epoch_seed
+from .ranking import LOSS, NO_RANK, is_gain, rank
 
-LEAST_CHANGE = 0.001
-LEAST_SHARE = 0.01  # of the loss, which may be a small number, that of the focal loss for example
 PATIENCE = 5
 
 
@@ -146,9 +145,6 @@ class TrainingProgress(Callback):
 class BestEpoch(Callback):
     """Keeps the weights and scores of the best epoch, and stops when none gets better.
 
-    As long as a score is 0, as that of detectors may be for a while, the loss tells which epoch
-    is better.
-
     Args:
         monitor: name of the score, in lower case.
         stop_early: whether to stop after five epochs without a gain; those in which the encoder
@@ -158,45 +154,31 @@ class BestEpoch(Callback):
     def __init__(self, monitor: str, stop_early: bool) -> None:
         self.monitor = monitor
         self.stop_early = stop_early
-        self.sign = -1.0 if monitor == "valid_loss" else 1.0
-        self.best = -float("inf")
+        self.best = NO_RANK
         self.epoch = 0
         self.weights: dict[str, Tensor] = {}
         self.scores: Any = None
-        self._reference = -float("inf")
-        # As the two above, less the loss of epochs whose score is 0.
-        self._hope = self._hoped = -float("inf")
+        self._reference = NO_RANK
         self._waited = 0
 
     def on_train_epoch_end(self, trainer: pl.Trainer, module: LearningModule) -> None:
         """Compare the epoch with the best one."""
         values = module.scores.values
-        # Nothing is greater than what is no number, and it would stay the best.
-        known = math.isfinite(values["valid_loss"])
-        value = self.sign * values[self.monitor] if known else -float("inf")
-        hope = -values["valid_loss"] if value == 0 else -float("inf")
-        if (value, hope) > (self.best, self._hope) or not self.weights:
-            self.best, self._hope = value, hope
+        new = rank(self.monitor, values[self.monitor], values[LOSS])
+        if new > self.best or not self.weights:
+            self.best = new
             self.epoch = trainer.current_epoch + 1
             self.scores = module.scores
             self.weights = {
                 name: tensor.detach().to("cpu", copy=True)
                 for name, tensor in module.network.state_dict().items()
             }
-        if self._is_gain(value, hope):
-            self._reference, self._hoped = value, hope
+        if is_gain(new, self._reference):
+            self._reference = new
             self._waited = 0
         elif trainer.current_epoch + 1 >= module.frozen_until:
             self._waited += 1
         self._stop_when_due(trainer)
-
-    def _is_gain(self, value: float, hope: float) -> bool:
-        """Return whether an epoch is better by enough than the last one that was."""
-        if self._reference == value == 0:
-            return hope > self._hoped + _least_of_loss(self._hoped)
-        by_loss = self.monitor == "valid_loss"
-        least = _least_of_loss(self._reference) if by_loss else LEAST_CHANGE
-        return value > self._reference + least
 
     def on_train_start(self, trainer: pl.Trainer, module: LearningModule) -> None:
         """Stop at once where an interrupted training had no more epochs to come."""
@@ -210,23 +192,20 @@ class BestEpoch(Callback):
     def state_dict(self) -> dict[str, Any]:
         """Return what an interrupted training needs, in types that are safe to load."""
         return {
-            "best": float(self.best),
+            "best": [float(each) for each in self.best],
             "epoch": self.epoch,
             "weights": self.weights,
             "scores": self.scores.as_state() if self.scores else None,
-            "reference": float(self._reference),
-            "hope": float(self._hope),
-            "hoped": float(self._hoped),
+            "reference": [float(each) for each in self._reference],
             "waited": self._waited,
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take up an interrupted training."""
-        self.best, self.epoch = state_dict["best"], state_dict["epoch"]
+        self.best, self.epoch = tuple(state_dict["best"]), state_dict["epoch"]
         self.weights = state_dict["weights"]
         self.scores = Scores.of_state(state_dict["scores"]) if state_dict["scores"] else None
-        self._reference, self._waited = state_dict["reference"], state_dict["waited"]
-        self._hope, self._hoped = state_dict["hope"], state_dict["hoped"]
+        self._reference, self._waited = tuple(state_dict["reference"]), state_dict["waited"]
 
     def refuse_none(self) -> None:
         """Raise :class:`HopelessError` when the best epoch has no number for its loss: none has."""
@@ -240,8 +219,3 @@ class BestEpoch(Callback):
     def restore(self, module: LearningModule) -> None:
         """Put the best epoch's weights back into the network."""
         module.network.load_state_dict(self.weights)
-
-
-def _least_of_loss(reference: float) -> float:
-    """Return by how much a loss must fall below another one, given less it, to be a gain."""
-    return min(LEAST_CHANGE, LEAST_SHARE * abs(reference))

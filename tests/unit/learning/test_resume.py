@@ -226,8 +226,8 @@ def test_whatever_chance_decides_is_the_same_after_an_interruption(
 
 def test_a_run_that_had_stopped_early_trains_no_more(make_folder, tmp_path, monkeypatch):
     monkeypatch.setattr("geodl_plugin.core.learning.callbacks.PATIENCE", 1)
-    monkeypatch.setattr("geodl_plugin.core.learning.callbacks.LEAST_CHANGE", 9.0)
-    monkeypatch.setattr("geodl_plugin.core.learning.callbacks.LEAST_SHARE", 9.0)
+    monkeypatch.setattr("geodl_plugin.core.learning.ranking.LEAST_CHANGE", 9.0)
+    monkeypatch.setattr("geodl_plugin.core.learning.ranking.LEAST_SHARE", 9.0)
     folder = make_folder("Labeled_Tiles", values=(1, 2), side=32)
     wanted = options(folder, tmp_path / "stopped", max_epochs=9)
 
