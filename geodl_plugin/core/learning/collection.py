@@ -21,9 +21,9 @@ from ..samples.schema import ClassDefinition, Schema
 VALIDATION = "validation"
 # Folders inside the sets of other programs, Roboflow's and COCO's own for example.
 _VALIDATES = re.compile(r"val(id(ation)?)?(\d{4})?")
+_TESTS = re.compile(r"test(ing)?(\d{4})?")
 # What a definition tells of the pixels of its own chips.
 _OF_ONE = ("alltilesstats", "alltilesstats2", "mincellsize", "maxcellsize")
-_TESTS = re.compile(r"test(ing)?(\d{4})?")
 
 
 @dataclass(frozen=True)
