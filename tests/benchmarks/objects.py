@@ -161,15 +161,22 @@ def in_onnx(network: Any, folder: Path) -> tuple[Any, Any]:
     import torch
     from torch.utils import _pytree
 
-    from geodl_plugin.core.inference.openvino_network import _Flat
+    class Flat(torch.nn.Module):
+        """A network whose answers are a list."""
+
+        def __init__(self, network: torch.nn.Module) -> None:
+            super().__init__()
+            self.network = network
+
+        def forward(self, images: torch.Tensor) -> list[torch.Tensor]:
+            return _pytree.tree_leaves(self.network(images))
 
     path, example = str(folder / "ssd.onnx"), torch.rand(1, 3, TILE, TILE)
     with torch.inference_mode():
-        _, structure = _pytree.tree_flatten(network(example))
+        structure = _pytree.tree_structure(network(example))
     # The export leaves its mark on what it exports.
-    torch.onnx.export(
-        _Flat(copy.deepcopy(network)).eval(), (example,), path, dynamo=False, opset_version=17
-    )
+    flat = Flat(copy.deepcopy(network)).eval()
+    torch.onnx.export(flat, (example,), path, dynamo=False, opset_version=17)
     return onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"]), structure
 
 
