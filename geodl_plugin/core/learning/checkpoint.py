@@ -31,6 +31,7 @@ FOLDER = ".geodl-training"
 FILE = "last.ckpt"
 _LOCK = "lock"
 _OWN = "geodl"  # our entry in Lightning's checkpoint
+_FORMAT = 2  # of all that is kept, of the callbacks too: one more whenever it changes
 # A run may go on with other values of these.
 _FREE = ("output", "resume")
 
@@ -83,6 +84,7 @@ class Keeper(Callback):
         facts = {**self._facts, "seconds": seconds}
         self.kept = Interrupted(self._path, epochs, self._options, self._data, facts)
         checkpoint[_OWN] = {
+            "format": _FORMAT,
             "epochs": epochs,
             "options": self._options,
             "data": self._data,
@@ -179,7 +181,7 @@ def find_interrupted(options: TrainingOptions) -> Interrupted | None:
     """Return the interrupted training in the output folder that the options go on with.
 
     Raises:
-        InputError: when there is one of other options, or a damaged one.
+        InputError: when there is one of other options or another version, or a damaged one.
     """
     path = checkpoint_path(options.output)
     if not options.resume or not path.is_file():
@@ -188,11 +190,17 @@ def find_interrupted(options: TrainingOptions) -> Interrupted | None:
         # It may come from anywhere with its folder: no code in it may run.
         own = torch.load(path, map_location="cpu", weights_only=True)[_OWN]
         found = Interrupted(path, int(own["epochs"]), own["options"], own["data"], own["facts"])
+        format_ = own.get("format")
     except Exception as error:  # A damaged file fails in many ways.
         raise InputError(
             f"The interrupted training in '{options.output}' cannot be read. "
             "Set RESUME=false to start anew."
         ) from error
+    if format_ != _FORMAT:
+        raise InputError(
+            f"The interrupted training in '{options.output}' is of another version of GeoDL, "
+            "with which it can go on. With this one, set RESUME=false to start anew."
+        )
     if not own_rank():  # the first process has checked, and told the others what it has settled
         _refuse_others(found, plain_options(options))
     return found

@@ -281,6 +281,17 @@ def test_other_data_are_refused(interrupted):
         train(options(folder, output, max_epochs=3), Progress())
 
 
+def test_a_training_of_another_version_is_not_taken_up(interrupted):
+    folder, output = interrupted
+    path = checkpoint_path(str(output))
+    kept = torch.load(path, weights_only=True)
+    del kept["geodl"]["format"]  # as before there was one
+    torch.save(kept, path)
+    with pytest.raises(InputError, match=r"another version of GeoDL, .* RESUME=false"):
+        train(options(folder, output, max_epochs=3), Progress())
+    assert path.exists()
+
+
 def test_a_damaged_or_hostile_checkpoint_is_one_sentence(interrupted):
     folder, output = interrupted
 
