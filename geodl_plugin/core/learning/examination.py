@@ -183,11 +183,11 @@ class _Extremes:
             [(abs(place), answer) for _, _, place, answer in sorted(each, reverse=True)]
             for each in (self._best, self._worst)
         )
-        if len(best) < KEPT:  # all chips are in both lists
-            half = (len(best) + 1) // 2
-            return best[:half], worst[: len(worst) - half]
-        shown = {place for place, _ in best}
-        return best, [each for each in worst if each[0] not in shown]
+        # Of few chips, the better half is best: else all of three would be, and none worst.
+        shown = {place for place, _ in (*best, *worst)}
+        best = best[: (len(shown) + 1) // 2]
+        named = {place for place, _ in best}
+        return best, [each for each in worst if each[0] not in named]
 
 
 def _keep(heap: list[Any], entry: tuple[float, float, int, _Answer]) -> None:

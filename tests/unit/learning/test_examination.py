@@ -162,6 +162,15 @@ def test_few_chips_are_shown_once_each():
         extremes.add(place, _Answer(score, None))
     best, worst = extremes.chosen()
     assert [place for place, _ in best] == [1] and [place for place, _ in worst] == [0]
+    extremes.add(2, _Answer(0.1, None))
+    best, worst = extremes.chosen()
+    assert [place for place, _ in best] == [1, 0] and [place for place, _ in worst] == [2]
+    extremes.add(3, _Answer(0.2, None))
+    best, worst = extremes.chosen()
+    assert [place for place, _ in best] == [1, 0] and [place for place, _ in worst] == [2, 3]
+    extremes = _Extremes()
+    for place, score in enumerate((0.5, 0.9)):
+        extremes.add(place, _Answer(score, None))
     for place in range(2, 100):
         extremes.add(place, _Answer(0.7, None, tie=float(place == 50)))
     best, worst = extremes.chosen()
