@@ -320,11 +320,13 @@ class _PixelJudge(_Judge):
     def judge(
         self, network: nn.Module, answer: Tensor, images: Tensor, targets: Tensor
     ) -> Iterator[_Answer]:
-        chances, classes = (each.cpu().numpy() for each in answer.float().softmax(1).max(1))
+        first = int(not self.background)
+        wanted = answer[:, first:].float().softmax(1)
+        chances, classes = (each.cpu().numpy() for each in wanted.max(1))
+        classes = classes + first
         for chance, told, truth in zip(chances, classes, targets.numpy()):
             known = truth >= 0
             self.calibration.update(chance[known], told[known] == truth[known])
-            first = int(not self.background)
             own = ConfusionScores(pixel_names(self.names), with_overlap=True, first=first)
             own.update(told, truth)
             score = own.compute().values["miou"] if known.any() else 1.0

@@ -53,6 +53,8 @@ def fixed_arguments(definition: ModelDefinition) -> dict[str, Any]:
     fixed: dict[str, Any] = {}
     if definition.values.get("SupportsVariableTileSize") is False:
         fixed["tile_size"] = definition.tile_size
+    if not definition.learned_background:
+        fixed["predict_background"] = False
     return {**fixed, **_told(definition)}
 
 
