@@ -125,8 +125,8 @@ class ClassifyPixels(InferenceAlgorithm):
         )
         with open_pixels(pixel_items(options)[0] if options.is_each else options) as job:
             schema = job.model.schema
-        if options.predict_background:
-            schema = with_background(schema)
+            if options.predict_background and job.model.background:
+                schema = with_background(schema)
         result = self.infer(options, progress)
         styler = ClassRasterStyler(schema)
         self.style_output(options.output, styler, self.tr("Classified pixels"))

@@ -83,8 +83,8 @@ class DetectChange(InferenceAlgorithm):
         )
         with open_change(options) as job:
             schema = job.model.schema
-        if options.predict_background:
-            schema = with_background(schema)
+            if options.predict_background and job.model.background:
+                schema = with_background(schema)
         result = self.infer(options, progress)
         self.style_output(options.output, ClassRasterStyler(schema), self.tr("Change"))
         counts = json.dumps(result["pixel_counts"], ensure_ascii=False)

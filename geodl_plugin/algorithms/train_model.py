@@ -238,7 +238,7 @@ class TrainModel(GeoDLAlgorithm):
                 "Names or values with ';' between. They carry no loss and no score, and the "
                 "model does not know them; to detectors their objects are background. 0 or "
                 "background are the pixels without a class: ignore them where labels are "
-                "incomplete."
+                "incomplete; the model then gives each pixel one of its classes."
             ),
             advanced=True,
         )

@@ -41,6 +41,7 @@ class Model:
         crop_mode: FIXED_SIZE or BOUNDING_BOX: how an object becomes an image.
         blacken: whether an object's surroundings are blackened.
         several_labels: whether an object may have several classes.
+        background: whether the background of pixels was learned, and is an answer.
         map_space: whether the images are maps, or photographs with an up and a down.
         foreign: how the network of another maker is used; ``None`` for GeoDL's own.
         padding: the only rim of tiles that it takes, in pixels, where it tells one.
@@ -62,6 +63,7 @@ class Model:
     crop_mode: str = FIXED_SIZE
     blacken: bool = False
     several_labels: bool = False
+    background: bool = True
     map_space: bool = True
     foreign: Foreign | None = None
     band_names: BandNames | None = None
@@ -212,6 +214,7 @@ def _own(definition: ModelDefinition, task: Task) -> Model:
         image_bands=int(facts.get("image_bands") or 0),
         crop_mode=_crop_mode(crop, definition),
         several_labels=bool(facts.get("several_labels")),
+        background=definition.learned_background,
         blacken=bool(crop.get("blacken", definition.values.get("BlackenAroundFeature", False))),
         map_space=str(definition.values.get("ImageSpaceUsed") or "").upper() != "PIXEL_SPACE",
         padding=definition.whole("ModelPadding", 0),
@@ -231,6 +234,7 @@ def _foreign(found: dict[str, Any], definition: ModelDefinition) -> Model:
         spec=NetworkSpec("", "", {}, len(found["bands"]), len(found["schema"]), side),
         crop_mode=_crop_mode(crop, definition),
         blacken=bool(crop.get("blacken", definition.values.get("BlackenAroundFeature", False))),
+        background=decides or definition.learned_background,
         map_space=str(definition.values.get("ImageSpaceUsed") or "").upper() != "PIXEL_SPACE",
         **found,
     )

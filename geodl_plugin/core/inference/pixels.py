@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,8 @@ def run(options: PixelOptions, progress: Progress) -> dict[str, Any]:
 
 def classify(job: Job, engine: Engine, options: PixelOptions, progress: Progress) -> dict[str, Any]:
     """Classify pixels with a network that is ready."""
+    if not job.model.background:
+        options = dataclasses.replace(options, predict_background=False)
     work = answering(job, engine, options, progress)
     tiles = work.tiles
     schema = job.model.schema

@@ -92,7 +92,10 @@ class Keeper(Callback):
         }
 
     def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        """Write the checkpoint; raise :class:`InputError` when the folder cannot be written."""
+        """Write the checkpoint; raise :class:`InputError` when the folder cannot be written.
+
+        On a full disk nothing is left but the one of the epoch before.
+        """
         partial = _partial(self._path)
         try:
             if trainer.is_global_zero:
@@ -101,8 +104,12 @@ class Keeper(Callback):
             if trainer.is_global_zero:
                 replace(partial, self._path)
         except OSError as error:
+            with contextlib.suppress(OSError):
+                partial.unlink()
+            # Not the whole error: it names the temporary file that Lightning copies.
             raise InputError(
-                f"The folder '{self._path.parents[1]}' cannot be written: {error}."
+                f"The folder '{self._path.parents[1]}' cannot be written: "
+                f"{error.strerror or error}."
             ) from error
 
 

@@ -231,6 +231,7 @@ def _own(outcome: Outcome) -> dict[str, Any]:
             "blacken": bool(folder.definition.get("BlackenAroundFeature") or False),
         },
         "several_labels": preparation.several_labels,
+        "background": preparation.store.background,
         "seed": options.seed,
         "training": {
             "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),

@@ -183,11 +183,11 @@ class _Extremes:
             [(abs(place), answer) for _, _, place, answer in sorted(each, reverse=True)]
             for each in (self._best, self._worst)
         )
-        if len(best) < KEPT:  # all chips are in both lists
-            half = (len(best) + 1) // 2
-            return best[:half], worst[: len(worst) - half]
-        shown = {place for place, _ in best}
-        return best, [each for each in worst if each[0] not in shown]
+        # Of few chips, the better half is best: else all of three would be, and none worst.
+        shown = {place for place, _ in (*best, *worst)}
+        best = best[: (len(shown) + 1) // 2]
+        named = {place for place, _ in best}
+        return best, [each for each in worst if each[0] not in named]
 
 
 def _keep(heap: list[Any], entry: tuple[float, float, int, _Answer]) -> None:
@@ -320,11 +320,13 @@ class _PixelJudge(_Judge):
     def judge(
         self, network: nn.Module, answer: Tensor, images: Tensor, targets: Tensor
     ) -> Iterator[_Answer]:
-        chances, classes = (each.cpu().numpy() for each in answer.float().softmax(1).max(1))
+        first = int(not self.background)
+        wanted = answer[:, first:].float().softmax(1)
+        chances, classes = (each.cpu().numpy() for each in wanted.max(1))
+        classes = classes + first
         for chance, told, truth in zip(chances, classes, targets.numpy()):
             known = truth >= 0
             self.calibration.update(chance[known], told[known] == truth[known])
-            first = int(not self.background)
             own = ConfusionScores(pixel_names(self.names), with_overlap=True, first=first)
             own.update(told, truth)
             score = own.compute().values["miou"] if known.any() else 1.0

@@ -226,7 +226,9 @@ class PixelModule(LearningModule):
         return (targets != IGNORED).sum() / targets[0].numel()
 
     def collect(self, images: Tensor, answer: Tensor, targets: Tensor) -> None:
-        self.collector.update(numpy_of(answer.argmax(1)), numpy_of(targets))
+        # What is not learned is no answer, nor is it when the model is applied.
+        first = int(not self.background)
+        self.collector.update(numpy_of(answer[:, first:].argmax(1)) + first, numpy_of(targets))
 
 
 class ObjectModule(LearningModule):

@@ -123,6 +123,11 @@ class ModelDefinition:
         return entry if isinstance(entry, dict) else {}
 
     @property
+    def learned_background(self) -> bool:
+        """Whether pixels without a class were learned as such: false of incomplete labels."""
+        return self.geodl.get("background") is not False
+
+    @property
     def tile_size(self) -> int:
         """Side of the image that the network was trained on, in pixels."""
         return self._integer("ImageWidth")

@@ -39,7 +39,7 @@ def facts(definition: ModelDefinition) -> dict[str, str]:
         "Task": definition.task,
         "Network": _network(definition),
         "Classes": ", ".join(each.name for each in definition.schema.classes),
-        "Bands": _band_names(own) or _bands(definition),
+        "Bands": _band_names(definition) or _bands(definition),
         "Chips": _chips(definition),
         "Cell size": _cell_size(own.get("cell_size")),
         "Trained on": str(training.get("data") or ""),
@@ -53,6 +53,8 @@ def fixed_arguments(definition: ModelDefinition) -> dict[str, Any]:
     fixed: dict[str, Any] = {}
     if definition.values.get("SupportsVariableTileSize") is False:
         fixed["tile_size"] = definition.tile_size
+    if not definition.learned_background:
+        fixed["predict_background"] = False
     return {**fixed, **_told(definition)}
 
 
@@ -97,10 +99,14 @@ def _bands(definition: ModelDefinition) -> str:
     return f"{count} band" + ("" if count == 1 else "s")
 
 
-def _band_names(own: dict[str, Any]) -> str:
-    names = own.get("band_names")
-    named = isinstance(names, list) and all(isinstance(each, str) and each for each in names)
-    return ", ".join(names) if named else ""
+def _band_names(definition: ModelDefinition) -> str:
+    """Return the names of the bands that the network takes; the images may have more."""
+    names = definition.geodl.get("band_names")
+    if not isinstance(names, list) or not all(isinstance(each, str) and each for each in names):
+        return ""
+    taken = definition.extract_bands or tuple(range(len(names)))
+    known = all(0 <= band < len(names) for band in taken)
+    return ", ".join(names[band] for band in taken) if known else ""
 
 
 def _chips(definition: ModelDefinition) -> str:

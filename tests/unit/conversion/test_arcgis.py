@@ -225,6 +225,13 @@ def test_pixels_get_the_same_classes(tmp_path):
     assert set(np.unique(told[own.valid])) <= {3, 7} and (told[~own.valid] == 0).all()
 
 
+def test_a_background_that_was_not_learned_is_no_answer_there_either(tmp_path):
+    _, package = convert(tmp_path, "TEST_SMALL", background=False)
+    image, mask = scene()
+    host(tmp_path, package, {"pixels": image, "mask": mask}, {"padding": 0})
+    assert set(np.unique(np.load(tmp_path / "0.npz")["pixels"][0][mask[0] > 0])) <= {3, 7}
+
+
 @pytest.mark.parametrize("several", [False, True])
 def test_objects_get_the_same_classes(several, tmp_path):
     model, package = convert(tmp_path, "TEST_OBJECTS", several_labels=several)

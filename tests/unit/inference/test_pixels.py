@@ -19,6 +19,7 @@ from geodl_plugin.core.inference.options import PixelOptions
 from geodl_plugin.core.inference.pipeline import run_tiles
 from geodl_plugin.core.inference.pixels import classify, first_best, run
 from geodl_plugin.core.inference.tiles import TileReader, plan
+from geodl_plugin.core.packages.information import information
 from geodl_plugin.core.progress import Phase, Progress
 from geodl_plugin.core.samples.schema import Schema
 
@@ -143,6 +144,19 @@ def test_without_a_background_every_pixel_has_a_class(tmp_path: Path) -> None:
     found, result = classify_levels(source, tmp_path, predict_background=False)
     assert (found == 3).all()
     assert result["pixel_counts"] == {"Tree": 64 * 64, "Car": 0}
+
+
+def test_a_background_that_was_not_learned_is_no_answer(tmp_path: Path) -> None:
+    """Labels were incomplete: what the output of the background says is by chance."""
+    source = write_raster(tmp_path / "a.tif", np.zeros((1, 64, 64), np.uint8))
+    model = write_model(tmp_path / "m.dlpk", "TEST_PIXELS", background=False)
+    paths = [str(tmp_path / name) for name in ("classes.tif", "chances.tif")]
+    result = run(PixelOptions([source], model, paths[0], probabilities=paths[1]), Progress())
+    assert result["pixel_counts"] == {"Tree": 64 * 64, "Car": 0}
+    with Raster.open(paths[1]) as chances, Raster.open(paths[0]) as classes:
+        assert chances.band_names == ("Tree", "Car")
+        assert classes.class_names() == {3: "Tree", 7: "Car"}
+    assert information(model)["arguments"]["predict_background"] is False
 
 
 def test_no_data_stays_no_data(tmp_path: Path) -> None:

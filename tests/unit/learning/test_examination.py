@@ -21,6 +21,7 @@ from geodl_plugin.core.learning.examination import (
     examine,
 )
 from geodl_plugin.core.learning.hardware import Hardware
+from geodl_plugin.core.learning.module import PixelModule
 from geodl_plugin.core.learning.options import TrainingOptions
 from geodl_plugin.core.learning.pictures import _results
 from geodl_plugin.core.learning.preparation import Preparation, prepare
@@ -35,10 +36,10 @@ def look(network: nn.Module, preparation: Preparation) -> Any:
     return examine(network, preparation, CPU, Phase(Progress(), "Examining", 1, "chips"))
 
 
-def prepared(folder: Any, name: str) -> Preparation:
+def prepared(folder: Any, name: str, **more: Any) -> Preparation:
     options = TrainingOptions(
         str(folder), "out", model_type=name, backbone="timm:test_resnet", weights="none",
-        validation_percentage=50.0, learning_rate="1e-3",
+        validation_percentage=50.0, learning_rate="1e-3", **more,
     )  # fmt: skip
     return prepare(options, Phase(Progress(), "Reading", 1, "chips"))
 
@@ -46,13 +47,33 @@ def prepared(folder: Any, name: str) -> Preparation:
 class Background(nn.Module):
     """Sees background everywhere, and is sure of it."""
 
-    def __init__(self) -> None:
+    def __init__(self, outputs: int = 2) -> None:
         super().__init__()
         self.shift = nn.Parameter(torch.zeros(1))
+        self.chances = torch.tensor([0.9] + [0.1 / (outputs - 1)] * (outputs - 1))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        chances = torch.tensor([0.9, 0.1]).log().reshape(1, 2, 1, 1)
-        return chances.expand(len(images), 2, *images.shape[-2:]) + self.shift
+        logits = self.chances.log().reshape(1, -1, 1, 1)
+        return logits.expand(len(images), -1, *images.shape[-2:]) + self.shift
+
+
+def test_a_background_that_is_not_learned_is_not_told(make_folder):
+    """Labels are incomplete: to the scores, too, each pixel is of a class."""
+    folder = make_folder("Classified_Tiles", count=16, side=32, values=(1, 2))
+    preparation = prepared(folder, "UNET", ignore_classes="0")
+    examined = look(Background(3), preparation)
+    best = examined.best[0]
+    assert set(np.unique(best.told.values)) == {1}
+    share = (best.truth.values == 1).sum() / (best.truth.values > 0).sum()
+    assert best.score == pytest.approx(share / 2) and share > 0
+    assert examined.calibration.curve()[0].tolist() == pytest.approx([0.5])
+    module = PixelModule(Background(3), ["a", "b"], (1e-3, 1e-3))
+    module.background = False
+    module.collector = module.make_collector()
+    module.collect(
+        torch.zeros(1, 3, 2, 2), Background(3)(torch.zeros(1, 3, 2, 2)), torch.ones(1, 2, 2)
+    )
+    assert module.collector.matrix.tolist() == [[0, 0, 0], [0, 4, 0], [0, 0, 0]]
 
 
 def test_pixels_are_judged_by_the_classes_that_occur(make_folder):
@@ -162,6 +183,15 @@ def test_few_chips_are_shown_once_each():
         extremes.add(place, _Answer(score, None))
     best, worst = extremes.chosen()
     assert [place for place, _ in best] == [1] and [place for place, _ in worst] == [0]
+    extremes.add(2, _Answer(0.1, None))
+    best, worst = extremes.chosen()
+    assert [place for place, _ in best] == [1, 0] and [place for place, _ in worst] == [2]
+    extremes.add(3, _Answer(0.2, None))
+    best, worst = extremes.chosen()
+    assert [place for place, _ in best] == [1, 0] and [place for place, _ in worst] == [2, 3]
+    extremes = _Extremes()
+    for place, score in enumerate((0.5, 0.9)):
+        extremes.add(place, _Answer(score, None))
     for place in range(2, 100):
         extremes.add(place, _Answer(0.7, None, tie=float(place == 50)))
     best, worst = extremes.chosen()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
 import os
 import signal
@@ -10,6 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import lightning.pytorch as pl
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -375,3 +377,24 @@ def test_memory_for_not_even_two_chips_is_one_sentence(make_folder, tmp_path, mo
     ):
         train(options(folder, tmp_path / "never"), Progress())
     assert not (tmp_path / "never").exists()
+
+
+@pytest.mark.usefixtures("no_report")
+def test_a_full_disk_leaves_the_state_of_the_epoch_before(make_folder, tmp_path, monkeypatch):
+    """A part of a state would fill the disk on."""
+    folder = make_folder("Labeled_Tiles", values=(1, 2), side=32)
+    wanted = options(folder, tmp_path / "out", **TINY)
+    save = pl.Trainer.save_checkpoint
+
+    def fill(trainer, path):
+        save(trainer, path)
+        if trainer.current_epoch:
+            path.write_bytes(b"a part")
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/tmp/part")
+
+    monkeypatch.setattr(pl.Trainer, "save_checkpoint", fill)
+    with pytest.raises(InputError, match=r"out' cannot be written: No space left on device\.$"):
+        train(wanted, Progress())
+    assert [each.name for each in (tmp_path / "out" / FOLDER).iterdir()] == ["last.ckpt"]
+    monkeypatch.undo()
+    assert train(wanted, Progress())["epochs"] == 2

@@ -48,6 +48,14 @@ def test_what_is_not_known_is_left_out() -> None:
     assert not {"Network", "Trained", "Cell size"} & set(found)
 
 
+def test_the_bands_are_those_that_the_network_takes() -> None:
+    """The images of the training may have had more, in another order."""
+    own = {"band_names": ["blue", "green", "red", "nir"]}
+    assert facts(define(GeoDL=own, ExtractBands=[3, 2]))["Bands"] == "nir, red"
+    assert facts(define(GeoDL=own, ExtractBands=None))["Bands"] == "blue, green, red, nir"
+    assert facts(define(GeoDL=own, ExtractBands=[4]))["Bands"] == "1 band"
+
+
 def test_a_network_of_one_size_decides_the_tile() -> None:
     assert fixed_arguments(define(SupportsVariableTileSize=False)) == {"tile_size": 400}
     assert fixed_arguments(define(SupportsVariableTileSize=True)) == {}

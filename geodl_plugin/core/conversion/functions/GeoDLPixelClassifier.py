@@ -37,6 +37,8 @@ class GeoDLPixelClassifier:
         self.classes = sorted(self.definition["Classes"], key=lambda each: each["Value"])
         self.values = np.array([0] + [each["Value"] for each in self.classes])
         self.padding = self.side // 8
+        # Of incomplete labels the background is not learned, and no answer.
+        self.background = self.definition["GeoDL"].get("background") is not False
 
     def getParameterInfo(self) -> list[dict[str, Any]]:
         """Return the tool's arguments."""
@@ -60,7 +62,7 @@ class GeoDLPixelClassifier:
             {
                 "name": "predict_background",
                 "dataType": "string",
-                "value": "True",
+                "value": str(self.background),
                 "required": False,
                 "displayName": "predict_background",
                 "domain": ("True", "False"),
@@ -72,7 +74,7 @@ class GeoDLPixelClassifier:
         """Take the arguments and say which blocks are wanted."""
         padding = int(float(scalars.get("padding", self.padding)))
         self.padding = min(max(padding, 0), (self.side - 1) // 2)
-        self.background = str(scalars.get("predict_background", "True")).lower() != "false"
+        self.background = str(scalars.get("predict_background", self.background)).lower() != "false"
         inner = self.side - 2 * self.padding
         return {
             "extractBands": tuple(self.definition["ExtractBands"]),
