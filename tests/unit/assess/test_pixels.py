@@ -360,6 +360,22 @@ def test_wrong_input_is_one_sentence(tmp_path: Path) -> None:
             assess(options, Progress())
 
 
+def test_a_raster_of_several_bands_shows_no_classes(tmp_path: Path) -> None:
+    """Percents of the tool Classify pixels, and a class band beside one of quality."""
+    result, several = raster(tmp_path / "a.tif", half()), str(tmp_path / "several.tif")
+    gdal.BuildVRT(several, [result, result], separate=True)
+    for options in (PixelAssessment(several, result), PixelAssessment(result, several)):
+        with pytest.raises(InputError, match=r"'several.tif' has 2 bands.*raster of one band"):
+            assess(options, Progress())
+
+
+def test_an_alpha_band_is_no_second_band(tmp_path: Path) -> None:
+    result = raster(tmp_path / "a.tif", half())
+    seen = str(tmp_path / "seen.tif")
+    gdal.Warp(seen, result, dstAlpha=True)
+    assert assess(PixelAssessment(seen, result), Progress())["OVERALL_ACCURACY"] == 1.0
+
+
 def sample(path: Path, rows: list[tuple[float, float, int]]) -> str:
     """Write points given in metres right and down from the top left corner."""
     with VectorWriter(path, "EPSG:32612", {"Classvalue": int}, "Point") as writer:
