@@ -125,6 +125,11 @@ class VectorReader:
         several &= flat in (ogr.wkbLineString, ogr.wkbPolygon)
         return ogr.GT_GetCollection(own) if several else own
 
+    @property
+    def number_column(self) -> str:
+        """The column that numbers the features and is no field, "fid" in most GeoPackages."""
+        return str(self._layer.GetFIDColumn())
+
     def field(self, name: str) -> str:
         """Return the name of a field as it is spelt in the layer, if need be in other letters.
 

@@ -27,10 +27,11 @@ DRIVERS = {
     ".csv": "CSV",
 }
 LAYER_OPTIONS = {
-    "GPKG": ["SPATIAL_INDEX=YES", "FID=fid"],
+    "GPKG": ["SPATIAL_INDEX=YES"],
     "CSV": ["STRING_QUOTING=IF_NEEDED"],
     SHAPEFILE: ["ENCODING=UTF-8"],  # else all but the letters of western Europe are lost
 }
+NUMBER_COLUMN = "fid"  # of a GeoPackage, unless a field is called so
 GEOMETRY_COLUMNS = ("geom", "geometry", "geodl_geometry")  # of a GeoPackage: the first free one
 # In degrees, to a tenth of a millimetre: GeoJSON tells other systems by the codes of authorities.
 IN_DEGREES = ["RFC7946=YES", "COORDINATE_PRECISION=9"]
@@ -69,6 +70,8 @@ class VectorWriter:
         fields: names and types (``int``, ``float`` or ``str``), or another layer's definitions.
         geometry: a key of :data:`GEOMETRIES`, or the type of another layer; "MultiPolygon" takes
             polygons too.
+        numbers: the column in which another layer numbers its features: :meth:`write_like` keeps
+            them where this one has a column of the same name, as a GeoPackage does.
 
     Attributes:
         count: of features that are written.
@@ -83,6 +86,7 @@ class VectorWriter:
         crs: str,
         fields: Mapping[str, type | ogr.FieldDefn],
         geometry: str | int = "Polygon",
+        numbers: str = "",
     ) -> None:
         self.path = Path(path)
         driver = driver_of(self.path)
@@ -115,6 +119,7 @@ class VectorWriter:
             self._add_field(name, kind)
         self._texts = self._limited_texts(fields) if driver == SHAPEFILE else []
         self._shape = self._layer.GetGeomType()
+        self._keeps_numbers = bool(numbers) and self._layer.GetFIDColumn() == numbers
         # Those without one would be left out without a word.
         self._needs_shapes = driver == "FlatGeobuf" and shape != ogr.wkbNone
         self.count = 0
@@ -220,6 +225,8 @@ class VectorWriter:
         """
         feature = ogr.Feature(self._definition)
         feature.SetFromWithMap(row, True, places)
+        if self._keeps_numbers:
+            feature.SetFID(row.GetFID())
         if row.GetGeometryRef() is not None:
             feature.SetGeometryDirectly(self._fitted(row.GetGeometryRef().Clone()))
         for place, name in self._texts:
@@ -338,7 +345,10 @@ def _layer_options(
     if driver == "GPKG":
         taken = {name.lower() for name in fields}
         column = next(each for each in GEOMETRY_COLUMNS if each not in taken)
-        return [*options, f"GEOMETRY_NAME={column}"]
+        numbers = NUMBER_COLUMN
+        while numbers in taken:
+            numbers = f"geodl_{numbers}"
+        return [*options, f"GEOMETRY_NAME={column}", f"FID={numbers}"]
     if driver == "GeoJSON" and reference is not None and not reference.GetAuthorityCode(None):
         return IN_DEGREES
     if driver == "FlatGeobuf" and shape == ogr.wkbNone:

@@ -156,6 +156,17 @@ def test_it_is_told_what_the_format_does_not_keep(tmp_path: Path) -> None:
     assert (tmp_path / "a.fgb").exists()
 
 
+def test_what_stays_keeps_the_number_by_which_others_know_it(tmp_path: Path) -> None:
+    """QGIS shows it as the field fid."""
+    rows = [(square(10 * place, 0), "tree", 50.0) for place in range(4)]
+    source, _ = layer(tmp_path / "in.gpkg", rows)
+    dataset = ogr.Open(source, 1)
+    dataset.GetLayer(0).DeleteFeature(2)
+    dataset = None
+    suppress_layer(SuppressionOptions((source, ""), str(tmp_path / "out.gpkg")), Progress())
+    assert [each.fid for each in VectorReader(tmp_path / "out.gpkg").features()] == [1, 3, 4]
+
+
 def test_a_missing_field_is_named(tmp_path: Path) -> None:
     source = layer(tmp_path / "in.gpkg", [(square(0, 0), "tree", 50.0)])
     options = SuppressionOptions(source, str(tmp_path / "out.gpkg"), confidence_field="score")
