@@ -117,7 +117,7 @@ class VectorWriter:
         self._losses: dict[str, None] = {}
         for name, kind in fields.items():
             self._add_field(name, kind)
-        self._texts = self._limited_texts(fields) if driver == SHAPEFILE else []
+        self._texts = self._limited_texts() if driver == SHAPEFILE else []
         self._shape = self._layer.GetGeomType()
         self._keeps_numbers = bool(numbers) and self._layer.GetFIDColumn() == numbers
         # Those without one would be left out without a word.
@@ -178,18 +178,14 @@ class VectorWriter:
             field.SetName(next(name for name in names if name.lower() not in taken))
         return field
 
-    def _limited_texts(self, fields: Mapping[str, type | ogr.FieldDefn]) -> list[tuple[int, str]]:
-        """Return places and names of the fields of another layer whose texts may be cut."""
+    def _limited_texts(self) -> list[tuple[int, str]]:
+        """Return places and names of the fields whose texts may be cut."""
         kinds = [self._definition.GetFieldDefn(i).GetType() for i in range(len(self._fields))]
-        return [
-            (place, name)
-            for place, name in enumerate(self._fields)
-            if kinds[place] == ogr.OFTString and not isinstance(fields[name], type)
-        ]
+        return [each for each in enumerate(self._fields) if kinds[each[0]] == ogr.OFTString]
 
     @property
     def losses(self) -> str:
-        """A sentence on what the format has not kept of another layer's fields, "" for nothing."""
+        """A sentence on what the format has not kept of the fields, "" for nothing."""
         if not self._losses:
             return ""
         better = "" if self._driver.GetName() == "GPKG" else " A GeoPackage keeps more."
@@ -229,9 +225,6 @@ class VectorWriter:
             feature.SetFID(row.GetFID())
         if row.GetGeometryRef() is not None:
             feature.SetGeometryDirectly(self._fitted(row.GetGeometryRef().Clone()))
-        for place, name in self._texts:
-            if len(feature.GetFieldAsString(place).encode()) > SHAPEFILE_TEXT:
-                self._losses[f"texts of '{name}' end after {SHAPEFILE_TEXT} letters"] = None
         self._create(feature, values, len(self._fields) - len(values))
 
     def _add(self, geometry: ogr.Geometry | None, values: Sequence[Any]) -> None:
@@ -255,6 +248,9 @@ class VectorWriter:
                 feature.SetFieldNull(position)  # what is not set is no field in GeoJSON
             else:
                 feature.SetField(position, value)
+        for place, name in self._texts:
+            if len(feature.GetFieldAsString(place).encode()) > SHAPEFILE_TEXT:
+                self._losses[f"texts of '{name}' end after {SHAPEFILE_TEXT} letters"] = None
         shape = feature.GetGeometryRef() if self._needs_shapes else None
         if self._needs_shapes and (shape is None or shape.IsEmpty()):
             self._fail("a FlatGeobuf holds no features without a geometry; write a .gpkg")
