@@ -17,7 +17,7 @@ from ..geo.mask import PolygonMask
 from ..geo.raster import Block, Raster
 from ..geo.units import row_areas
 from ..geo.vector import VectorReader
-from ..geo.vector_writer import VectorWriter
+from ..geo.vector_writer import VectorWriter, check_table
 from ..overwriting import refuse_inputs
 from ..progress import Phase, Progress
 from . import report
@@ -66,6 +66,8 @@ def assess(options: PixelAssessment, progress: Progress) -> dict[str, Any]:
     """
     mask = (options.mask or ("",))[0]
     refuse_inputs((options.table, options.report), (options.result, options.reference, mask))
+    if options.table:
+        check_table(options.table)  # better told now than when all is compared
     with Raster.open(options.result) as result:
         _check_classes(result.placed())
         if options.reference_layer is None:

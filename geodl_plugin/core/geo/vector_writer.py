@@ -61,6 +61,15 @@ def driver_of(path: str | Path) -> str:
     return DRIVERS[path.suffix.lower()]
 
 
+def check_table(path: str | Path) -> None:
+    """Raise :class:`VectorError` where the format of a file holds nothing without shapes."""
+    if driver_of(path) == SHAPEFILE:
+        raise VectorError(
+            f"'{Path(path).name}' is to be a table, and a shapefile holds none without shapes. "
+            "Use .csv or .gpkg."
+        )
+
+
 class VectorWriter:
     """Writes a vector layer under a temporary name and renames it when it is whole.
 
@@ -130,10 +139,7 @@ class VectorWriter:
     def _check_shapefile(self, fields: Mapping[str, type | ogr.FieldDefn], shape: int) -> None:
         """Refuse what would be lost or renamed without a word."""
         if shape == ogr.wkbNone:
-            raise VectorError(
-                f"'{self.path.name}' is to be a table, and a shapefile holds none without shapes. "
-                "Use .csv or .gpkg."
-            )
+            check_table(self.path)
         for name, kind in fields.items():
             if isinstance(kind, type) and len(name.encode()) > SHAPEFILE_NAME:
                 raise VectorError(

@@ -376,6 +376,13 @@ def test_an_alpha_band_is_no_second_band(tmp_path: Path) -> None:
     assert assess(PixelAssessment(seen, result), Progress())["OVERALL_ACCURACY"] == 1.0
 
 
+def test_a_table_that_no_shapefile_holds_is_refused_before_the_work(tmp_path: Path) -> None:
+    result = raster(tmp_path / "a.tif", half())
+    options = PixelAssessment(result, "gone.tif", table=str(tmp_path / "matrix.shp"))
+    with pytest.raises(VectorError, match=r"'matrix.shp' is to be a table.*\.csv"):
+        assess(options, Progress())
+
+
 def sample(path: Path, rows: list[tuple[float, float, int]]) -> str:
     """Write points given in metres right and down from the top left corner."""
     with VectorWriter(path, "EPSG:32612", {"Classvalue": int}, "Point") as writer:
