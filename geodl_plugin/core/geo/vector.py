@@ -114,6 +114,18 @@ class VectorReader:
         return ogr.GeometryTypeToName(self._layer.GetGeomType())
 
     @property
+    def holds_points(self) -> bool:
+        """Whether its geometries are points; of a layer for any geometry they are looked at."""
+        points = {ogr.wkbPoint, ogr.wkbMultiPoint}
+        own = ogr.GT_Flatten(self._layer.GetGeomType())
+        if own != ogr.wkbUnknown:
+            return own in points
+        kinds = {
+            ogr.GT_Flatten(each.geometry.GetGeometryType()) for each in self.features(fields=())
+        }
+        return bool(kinds) and kinds <= points
+
+    @property
     def writable_type(self) -> int:
         """OGR's geometry type of a layer that takes the layer's geometries."""
         own = self._layer.GetGeomType()

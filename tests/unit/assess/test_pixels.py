@@ -383,21 +383,23 @@ def test_a_table_that_no_shapefile_holds_is_refused_before_the_work(tmp_path: Pa
         assess(options, Progress())
 
 
-def sample(path: Path, rows: list[tuple[float, float, int]]) -> str:
+def sample(path: Path, rows: list[tuple[float, float, int]], geometry: str = "Point") -> str:
     """Write points given in metres right and down from the top left corner."""
-    with VectorWriter(path, "EPSG:32612", {"Classvalue": int}, "Point") as writer:
+    with VectorWriter(path, "EPSG:32612", {"Classvalue": int}, geometry) as writer:
         for x, y, value in rows:
             point = ogr.CreateGeometryFromWkt(f"POINT({ORIGIN[0] + x} {ORIGIN[1] - y})")
             writer.write(point, {"Classvalue": value})
     return str(path)
 
 
-def test_points_tell_the_areas_of_the_classes(tmp_path: Path) -> None:
+@pytest.mark.parametrize("geometry", ["Point", "Unknown"])
+def test_points_tell_the_areas_of_the_classes(tmp_path: Path, geometry: str) -> None:
+    """Also where a file says that its layer takes any geometry."""
     values = np.zeros((200, 200), np.uint8)  # 4 ha, 1 ha of it trees
     values[:100, :100] = 1
     trees = [(2.5 + x, 2.5, 1) for x in range(8)] + [(20.5, 20.5, 0), (22.5, 20.5, 0)]
     ground = [(150.5 + x, 150.5, 0) for x in range(9)] + [(120.5, 120.5, 1)]
-    points = sample(tmp_path / "points.gpkg", trees + ground)
+    points = sample(tmp_path / "points.gpkg", trees + ground, geometry)
     files = {"table": str(tmp_path / "t.csv"), "report": str(tmp_path / "r.html")}
     result = raster(tmp_path / "a.tif", values)
     assess(PixelAssessment(result, points, "", **files), Progress())
