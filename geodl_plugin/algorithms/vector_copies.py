@@ -19,12 +19,11 @@ from qgis.core import (
 )
 
 from ..core.errors import CancelledError, VectorError
-from ..core.geo.vector import told_encoding
+from ..core.geo.vector import OWN_NUMBERS, told_encoding
 
 AS_THEY_ARE = ["gpkg", "shp", "geojson", "fgb"]  # the extensions of files that OGR reads alike
-# A field called fid or geom, as many layers have, is no column of the GeoPackage's own then:
-# features with the same fid would replace each other.
-NUMBERS, GEOMETRY = "geodl_fid", "geodl_geometry"
+# A field called geom, as many layers have, is no column of the GeoPackage's own then.
+GEOMETRY = "geodl_geometry"
 # In the source of a layer: a table by its number, geometries of one type.
 PARTS = ("|layerid=", "|geometrytype=")
 LONGEST_NAME = 60
@@ -84,7 +83,7 @@ def copied(
         CancelledError: when cancelled.
     """
     number = _number_place(layer)
-    column = NUMBERS if number is None else layer.fields().at(number).name()
+    column = OWN_NUMBERS if number is None else layer.fields().at(number).name()
     fields, places = _fields(layer, source, number)
     path = QgsProcessingUtils.generateTempFilename(f"{name}.gpkg")
     options = QgsVectorFileWriter.SaveVectorOptions()
@@ -128,7 +127,8 @@ def _table_of(layer: QgsVectorLayer) -> str:
 def _number_place(layer: QgsVectorLayer) -> int | None:
     """Return the place of the field by which OGR numbers the features; ``None`` without one."""
     own = layer.primaryKeyAttributes() if layer.providerType() == "ogr" else []
-    # Features that are not saved have no number yet.
+    # Features that are not saved have no number yet. A field that is none of OGR's may hold one
+    # twice, and features with the same number would replace each other.
     return own[0] if own and not layer.isModified() else None
 
 

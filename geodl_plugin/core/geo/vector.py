@@ -34,6 +34,7 @@ GEOMETRIES = {
     "None": ogr.wkbNone,
 }
 UNDEFINED = "Undefined"
+OWN_NUMBERS = "geodl_fid"  # such a column where the user has none, or a field called fid
 SHAPEFILE = "ESRI Shapefile"  # a driver
 Geometry = ogr.Geometry
 
@@ -139,8 +140,9 @@ class VectorReader:
 
     @property
     def number_column(self) -> str:
-        """The column that numbers the features and is no field, "fid" in most GeoPackages."""
-        return str(self._layer.GetFIDColumn())
+        """The user's column that numbers the features and is no field, "fid" in GeoPackages."""
+        column = str(self._layer.GetFIDColumn())
+        return "" if column == OWN_NUMBERS else column
 
     def field(self, name: str) -> str:
         """Return the name of a field as it is spelt in the layer, if need be in other letters.

@@ -79,8 +79,8 @@ class VectorWriter:
         fields: names and types (``int``, ``float`` or ``str``), or another layer's definitions.
         geometry: a key of :data:`GEOMETRIES`, or the type of another layer; "MultiPolygon" takes
             polygons too.
-        numbers: the column in which another layer numbers its features: :meth:`write_like` keeps
-            them where this one has a column of the same name, as a GeoPackage does.
+        numbers: the column in which another layer numbers its features, "" for none: a
+            GeoPackage has it, too, and :meth:`write_like` keeps them.
 
     Attributes:
         count: of features that are written.
@@ -117,7 +117,7 @@ class VectorWriter:
         if self._dataset is None:
             self._fail(last_error())
         reference = spatial_reference(crs) if crs else None
-        options = _layer_options(driver, fields, reference, shape)
+        options = _layer_options(driver, fields, reference, shape, numbers)
         self._layer = attempt(self._dataset.CreateLayer, self.path.stem, reference, shape, options)
         if self._layer is None:
             self._fail(last_error())
@@ -341,14 +341,15 @@ def _layer_options(
     fields: Mapping[str, type | ogr.FieldDefn],
     reference: osr.SpatialReference | None,
     shape: int,
+    numbers: str,
 ) -> list[str]:
-    """Return the options of a format for a layer."""
+    """Return the options of a format for a layer, and how a GeoPackage may call its numbers."""
     options = LAYER_OPTIONS.get(driver, [])
     if driver == "GPKG":
         taken = {name.lower() for name in fields}
         column = next(each for each in GEOMETRY_COLUMNS if each not in taken)
-        numbers = NUMBER_COLUMN
-        while numbers in taken:
+        numbers = numbers or NUMBER_COLUMN
+        while numbers.lower() in taken:
             numbers = f"geodl_{numbers}"
         return [*options, f"GEOMETRY_NAME={column}", f"FID={numbers}"]
     if driver == "GeoJSON" and reference is not None and not reference.GetAuthorityCode(None):
