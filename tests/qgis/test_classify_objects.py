@@ -124,9 +124,9 @@ def test_the_field_fid_keeps_its_values(
     layer.selectByIds([2, 3])
     QgsProject.instance().addMapLayer(layer)
     chosen = QgsProcessingFeatureSourceDefinition(layer.id(), True)
-    memory = processing.run(
-        "native:saveselectedfeatures", {"INPUT": layer, "OUTPUT": "TEMPORARY_OUTPUT"}
-    )["OUTPUT"]
+    memory = processing.run("native:saveselectedfeatures", {"INPUT": layer, "OUTPUT": "memory:"})[
+        "OUTPUT"
+    ]
     assert memory.fields().names() == ["fid", "name"]
     for each in (chosen, memory):
         run("classifyobjects", INPUT=source, FEATURES=each, MODEL=model, OUTPUT=output)
@@ -145,6 +145,9 @@ def test_wrong_input_is_one_sentence(
     model = write_model(tmp_path / "houses.dlpk", "TEST_OBJECTS", bands=3)
     with pytest.raises(QgsProcessingException, match="'Confidence'"):
         run("classifyobjects", MODEL=model, CLASS_FIELD="Confidence", **values)
+    values["FEATURES"] = None
+    with pytest.raises(QgsProcessingException, match="'raster'"):  # tells the names of the rasters
+        run("classifyobjects", MODEL=model, CLASS_FIELD="raster", **values)
     assert not (tmp_path / "a.gpkg").exists()
 
 
