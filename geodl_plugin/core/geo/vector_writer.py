@@ -129,6 +129,7 @@ class VectorWriter:
         self._texts = self._limited_texts() if driver == SHAPEFILE else []
         self._shape = self._layer.GetGeomType()
         self._keeps_numbers = bool(numbers) and self._layer.GetFIDColumn() == numbers
+        self._number = -1  # of the feature before
         # Those without one would be left out without a word.
         self._needs_shapes = driver == "FlatGeobuf" and shape != ogr.wkbNone
         self.count = 0
@@ -227,8 +228,11 @@ class VectorWriter:
         """
         feature = ogr.Feature(self._definition)
         feature.SetFromWithMap(row, True, places)
+        # A view of a GeoPackage may have a number twice: from there on they are new ones.
+        self._keeps_numbers &= row.GetFID() > self._number
         if self._keeps_numbers:
-            feature.SetFID(row.GetFID())
+            self._number = row.GetFID()
+            feature.SetFID(self._number)
         if row.GetGeometryRef() is not None:
             feature.SetGeometryDirectly(self._fitted(row.GetGeometryRef().Clone()))
         self._create(feature, values, len(self._fields) - len(values))

@@ -142,6 +142,18 @@ def test_a_field_may_be_called_like_the_numbers_of_the_features(tmp_path):
     assert [tuple(each.attributes.values()) for each in VectorReader(path).features()] == rows
 
 
+def test_numbers_that_a_view_has_twice_are_not_kept(tmp_path):
+    with VectorWriter(tmp_path / "in.gpkg", "", {"n": int}) as writer:
+        for number in range(3):
+            writer.write(rectangle(0, 0, 1, 1), {"n": number})
+    rows = [each.row for each in VectorReader(tmp_path / "in.gpkg").features()]
+    with VectorWriter(tmp_path / "out.gpkg", "", {"n": int}, numbers="fid") as writer:
+        for row in (rows[1], rows[1], rows[0], rows[2]):
+            writer.write_like(row, [0], ())
+    found = [(each.fid, each.attributes["n"]) for each in VectorReader(writer.path).features()]
+    assert found == [(2, 1), (3, 1), (4, 0), (5, 2)]
+
+
 @pytest.mark.parametrize("suffix", sorted(DRIVERS))
 def test_parts_and_heights_go_from_layer_to_layer(tmp_path, suffix):
     """A shapefile calls polygons of one and of several parts alike."""
