@@ -19,12 +19,11 @@ from qgis.core import (
 )
 
 from ..core.errors import CancelledError, VectorError
-from ..core.geo.vector import told_encoding
+from ..core.geo.vector import OWN_NUMBERS, told_encoding
 
 AS_THEY_ARE = ["gpkg", "shp", "geojson", "fgb"]  # the extensions of files that OGR reads alike
-# A field called fid or geom, as many layers have, is no column of the GeoPackage's own then:
-# features with the same fid would replace each other.
-OWN_COLUMNS = ["FID=geodl_fid", "GEOMETRY_NAME=geodl_geometry"]
+# A field called geom, as many layers have, is no column of the GeoPackage's own then.
+GEOMETRY = "geodl_geometry"
 # In the source of a layer: a table by its number, geometries of one type.
 PARTS = ("|layerid=", "|geometrytype=")
 LONGEST_NAME = 60
@@ -83,12 +82,14 @@ def copied(
         VectorError: when a feature cannot be read or written; none is left out.
         CancelledError: when cancelled.
     """
-    fields, places = _fields(layer, source)
+    number = _number_place(layer)
+    column = OWN_NUMBERS if number is None else layer.fields().at(number).name()
+    fields, places = _fields(layer, source, number)
     path = QgsProcessingUtils.generateTempFilename(f"{name}.gpkg")
     options = QgsVectorFileWriter.SaveVectorOptions()
     options.driverName = "GPKG"
     options.layerName = _table_of(layer) or name
-    options.layerOptions = OWN_COLUMNS
+    options.layerOptions = [f"FID={column}", f"GEOMETRY_NAME={GEOMETRY}"]
     writer = QgsVectorFileWriter.create(
         path,
         fields,
@@ -123,11 +124,20 @@ def _table_of(layer: QgsVectorLayer) -> str:
     return "" if name.lower().startswith(RESERVED) else name
 
 
+def _number_place(layer: QgsVectorLayer) -> int | None:
+    """Return the place of the field by which OGR numbers the features; ``None`` without one."""
+    own = layer.primaryKeyAttributes() if layer.providerType() == "ogr" else []
+    # Features that are not saved have no number yet. A field that is none of OGR's may hold one
+    # twice, and features with the same number would replace each other.
+    return own[0] if own and not layer.isModified() else None
+
+
 def _fields(
-    layer: QgsVectorLayer, source: QgsProcessingFeatureSource
+    layer: QgsVectorLayer, source: QgsProcessingFeatureSource, number: int | None
 ) -> tuple[QgsFields, list[int]]:
-    """Return the fields that are written and their places; OGR's own numbers are no field."""
-    numbers = layer.primaryKeyAttributes() if layer.providerType() == "ogr" else []
+    """Return the fields that are written and their places; of OGR's own only the ``number``."""
+    own = layer.primaryKeyAttributes() if layer.providerType() == "ogr" else []
+    numbers = set(own) - {number}
     fields = QgsFields()
     places = [place for place in range(source.fields().count()) if place not in numbers]
     for place in places:

@@ -105,6 +105,36 @@ def test_only_the_selected_features_and_a_styled_layer(
     QgsProject.instance().clear()
 
 
+def test_the_field_fid_keeps_its_values(
+    run: Callable[..., Any],
+    source: str,
+    features: QgsVectorLayer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of a GeoPackage it is the number of the feature, of a layer in memory a field."""
+    import processing
+    from qgis.core import QgsProcessingFeatureSourceDefinition
+
+    work_here(monkeypatch)
+    model = write_model(tmp_path / "houses.dlpk", "TEST_OBJECTS", bands=3, chip_size=16)
+    first, output = str(tmp_path / "first.gpkg"), str(tmp_path / "classified.gpkg")
+    stored = processing.run("native:savefeatures", {"INPUT": features, "OUTPUT": first})["OUTPUT"]
+    layer = QgsVectorLayer(stored, "houses", "ogr")
+    layer.selectByIds([2, 3])
+    QgsProject.instance().addMapLayer(layer)
+    chosen = QgsProcessingFeatureSourceDefinition(layer.id(), True)
+    memory = processing.run("native:saveselectedfeatures", {"INPUT": layer, "OUTPUT": "memory:"})[
+        "OUTPUT"
+    ]
+    assert memory.fields().names() == ["fid", "name"]
+    for each in (chosen, memory):
+        run("classifyobjects", INPUT=source, FEATURES=each, MODEL=model, OUTPUT=output)
+        found = list(QgsVectorLayer(output, "result", "ogr").getFeatures())
+        assert [(each["fid"], each["name"]) for each in found] == [(2, "bright"), (3, "away")]
+    QgsProject.instance().clear()
+
+
 def test_wrong_input_is_one_sentence(
     run: Callable[..., Any], source: str, features: QgsVectorLayer, tmp_path: Path
 ) -> None:
@@ -115,6 +145,9 @@ def test_wrong_input_is_one_sentence(
     model = write_model(tmp_path / "houses.dlpk", "TEST_OBJECTS", bands=3)
     with pytest.raises(QgsProcessingException, match="'Confidence'"):
         run("classifyobjects", MODEL=model, CLASS_FIELD="Confidence", **values)
+    values["FEATURES"] = None
+    with pytest.raises(QgsProcessingException, match="'raster'"):  # tells the names of the rasters
+        run("classifyobjects", MODEL=model, CLASS_FIELD="raster", **values)
     assert not (tmp_path / "a.gpkg").exists()
 
 

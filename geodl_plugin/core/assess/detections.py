@@ -12,7 +12,7 @@ import numpy as np
 from .. import pages
 from ..errors import InputError
 from ..geo.vector import VectorReader
-from ..geo.vector_writer import VectorWriter
+from ..geo.vector_writer import VectorWriter, check_table
 from ..overwriting import refuse_inputs
 from ..progress import Phase, Progress
 from . import matching, report
@@ -88,6 +88,8 @@ def assess(options: DetectionAssessment, progress: Progress) -> dict[str, Any]:
         (options.table, options.matches, options.report),
         (options.detections[0], options.reference[0], mask),
     )
+    if options.table:
+        check_table(options.table)  # better told now than when all is compared
     detections, reference, crs = _read(options, progress)
     comparison = compare(detections, reference, options.min_iou, progress)
     if options.table:

@@ -17,7 +17,7 @@ from ..geo.mask import PolygonMask
 from ..geo.raster import Block, Raster
 from ..geo.units import row_areas
 from ..geo.vector import VectorReader
-from ..geo.vector_writer import VectorWriter
+from ..geo.vector_writer import VectorWriter, check_table
 from ..overwriting import refuse_inputs
 from ..progress import Phase, Progress
 from . import report
@@ -66,10 +66,13 @@ def assess(options: PixelAssessment, progress: Progress) -> dict[str, Any]:
     """
     mask = (options.mask or ("",))[0]
     refuse_inputs((options.table, options.report), (options.result, options.reference, mask))
+    if options.table:
+        check_table(options.table)  # better told now than when all is compared
     with Raster.open(options.result) as result:
-        result.placed()
+        _check_classes(result.placed())
         if options.reference_layer is None:
             truth = Raster.open(options.reference).placed()
+            _check_classes(truth)
             reference: Reference = RasterReference(truth, result)
         else:
             layer = VectorReader(options.reference, options.reference_layer or None)
@@ -88,6 +91,15 @@ def assess(options: PixelAssessment, progress: Progress) -> dict[str, Any]:
         "KAPPA": confusion.kappa,
         "F1_MACRO": confusion.macro_f1,
     }
+
+
+def _check_classes(raster: Raster) -> None:
+    """Refuse a picture, or probabilities: its first band may look like classes."""
+    if raster.band_count > 1:
+        raise InputError(
+            f"'{raster.name}' has {raster.band_count} bands, as a picture has. Choose a raster of "
+            "one band, whose pixels are the values of the classes."
+        )
 
 
 class MapAreas:

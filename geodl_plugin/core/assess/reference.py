@@ -88,7 +88,7 @@ class VectorReference:
                 f"The field '{self._field}' of '{self.name}' has {len(self._codes):,} different "
                 "values, so it tells no classes. Choose the field with the class."
             )
-        self.is_sample = "Point" in layer.geometry_type
+        self.is_sample = layer.holds_points
 
     def known(self, window: Window) -> Known:
         """Return the pixels that features cover."""

@@ -34,6 +34,7 @@ GEOMETRIES = {
     "None": ogr.wkbNone,
 }
 UNDEFINED = "Undefined"
+OWN_NUMBERS = "geodl_fid"  # such a column where the user has none, or a field called fid
 SHAPEFILE = "ESRI Shapefile"  # a driver
 Geometry = ogr.Geometry
 
@@ -114,6 +115,18 @@ class VectorReader:
         return ogr.GeometryTypeToName(self._layer.GetGeomType())
 
     @property
+    def holds_points(self) -> bool:
+        """Whether its geometries are points; of a layer for any geometry they are looked at."""
+        points = {ogr.wkbPoint, ogr.wkbMultiPoint}
+        own = ogr.GT_Flatten(self._layer.GetGeomType())
+        if own != ogr.wkbUnknown:
+            return own in points
+        kinds = {
+            ogr.GT_Flatten(each.geometry.GetGeometryType()) for each in self.features(fields=())
+        }
+        return bool(kinds) and kinds <= points
+
+    @property
     def writable_type(self) -> int:
         """OGR's geometry type of a layer that takes the layer's geometries."""
         own = self._layer.GetGeomType()
@@ -124,6 +137,12 @@ class VectorReader:
         several = self._dataset.GetDriver().ShortName == SHAPEFILE
         several &= flat in (ogr.wkbLineString, ogr.wkbPolygon)
         return ogr.GT_GetCollection(own) if several else own
+
+    @property
+    def number_column(self) -> str:
+        """The user's column that numbers the features and is no field, "fid" in GeoPackages."""
+        column = str(self._layer.GetFIDColumn())
+        return "" if column == OWN_NUMBERS else column
 
     def field(self, name: str) -> str:
         """Return the name of a field as it is spelt in the layer, if need be in other letters.

@@ -27,10 +27,11 @@ DRIVERS = {
     ".csv": "CSV",
 }
 LAYER_OPTIONS = {
-    "GPKG": ["SPATIAL_INDEX=YES", "FID=fid"],
+    "GPKG": ["SPATIAL_INDEX=YES"],
     "CSV": ["STRING_QUOTING=IF_NEEDED"],
     SHAPEFILE: ["ENCODING=UTF-8"],  # else all but the letters of western Europe are lost
 }
+NUMBER_COLUMN = "fid"  # of a GeoPackage, unless a field is called so
 GEOMETRY_COLUMNS = ("geom", "geometry", "geodl_geometry")  # of a GeoPackage: the first free one
 # In degrees, to a tenth of a millimetre: GeoJSON tells other systems by the codes of authorities.
 IN_DEGREES = ["RFC7946=YES", "COORDINATE_PRECISION=9"]
@@ -60,6 +61,15 @@ def driver_of(path: str | Path) -> str:
     return DRIVERS[path.suffix.lower()]
 
 
+def check_table(path: str | Path) -> None:
+    """Raise :class:`VectorError` where the format of a file holds nothing without shapes."""
+    if driver_of(path) == SHAPEFILE:
+        raise VectorError(
+            f"'{Path(path).name}' is to be a table, and a shapefile holds none without shapes. "
+            "Use .csv or .gpkg."
+        )
+
+
 class VectorWriter:
     """Writes a vector layer under a temporary name and renames it when it is whole.
 
@@ -69,6 +79,8 @@ class VectorWriter:
         fields: names and types (``int``, ``float`` or ``str``), or another layer's definitions.
         geometry: a key of :data:`GEOMETRIES`, or the type of another layer; "MultiPolygon" takes
             polygons too.
+        numbers: the column in which another layer numbers its features, "" for none: a
+            GeoPackage has it, too, and :meth:`write_like` keeps them.
 
     Attributes:
         count: of features that are written.
@@ -83,6 +95,7 @@ class VectorWriter:
         crs: str,
         fields: Mapping[str, type | ogr.FieldDefn],
         geometry: str | int = "Polygon",
+        numbers: str = "",
     ) -> None:
         self.path = Path(path)
         driver = driver_of(self.path)
@@ -104,7 +117,7 @@ class VectorWriter:
         if self._dataset is None:
             self._fail(last_error())
         reference = spatial_reference(crs) if crs else None
-        options = _layer_options(driver, fields, reference, shape)
+        options = _layer_options(driver, fields, reference, shape, numbers)
         self._layer = attempt(self._dataset.CreateLayer, self.path.stem, reference, shape, options)
         if self._layer is None:
             self._fail(last_error())
@@ -113,8 +126,10 @@ class VectorWriter:
         self._losses: dict[str, None] = {}
         for name, kind in fields.items():
             self._add_field(name, kind)
-        self._texts = self._limited_texts(fields) if driver == SHAPEFILE else []
+        self._texts = self._limited_texts() if driver == SHAPEFILE else []
         self._shape = self._layer.GetGeomType()
+        self._keeps_numbers = bool(numbers) and self._layer.GetFIDColumn() == numbers
+        self._number = -1  # of the feature before
         # Those without one would be left out without a word.
         self._needs_shapes = driver == "FlatGeobuf" and shape != ogr.wkbNone
         self.count = 0
@@ -125,10 +140,7 @@ class VectorWriter:
     def _check_shapefile(self, fields: Mapping[str, type | ogr.FieldDefn], shape: int) -> None:
         """Refuse what would be lost or renamed without a word."""
         if shape == ogr.wkbNone:
-            raise VectorError(
-                f"'{self.path.name}' is to be a table, and a shapefile holds none without shapes. "
-                "Use .csv or .gpkg."
-            )
+            check_table(self.path)
         for name, kind in fields.items():
             if isinstance(kind, type) and len(name.encode()) > SHAPEFILE_NAME:
                 raise VectorError(
@@ -173,18 +185,14 @@ class VectorWriter:
             field.SetName(next(name for name in names if name.lower() not in taken))
         return field
 
-    def _limited_texts(self, fields: Mapping[str, type | ogr.FieldDefn]) -> list[tuple[int, str]]:
-        """Return places and names of the fields of another layer whose texts may be cut."""
+    def _limited_texts(self) -> list[tuple[int, str]]:
+        """Return places and names of the fields whose texts may be cut."""
         kinds = [self._definition.GetFieldDefn(i).GetType() for i in range(len(self._fields))]
-        return [
-            (place, name)
-            for place, name in enumerate(self._fields)
-            if kinds[place] == ogr.OFTString and not isinstance(fields[name], type)
-        ]
+        return [each for each in enumerate(self._fields) if kinds[each[0]] == ogr.OFTString]
 
     @property
     def losses(self) -> str:
-        """A sentence on what the format has not kept of another layer's fields, "" for nothing."""
+        """A sentence on what the format has not kept of the fields, "" for nothing."""
         if not self._losses:
             return ""
         better = "" if self._driver.GetName() == "GPKG" else " A GeoPackage keeps more."
@@ -220,11 +228,13 @@ class VectorWriter:
         """
         feature = ogr.Feature(self._definition)
         feature.SetFromWithMap(row, True, places)
+        # A view of a GeoPackage may have a number twice: from there on they are new ones.
+        self._keeps_numbers &= row.GetFID() > self._number
+        if self._keeps_numbers:
+            self._number = row.GetFID()
+            feature.SetFID(self._number)
         if row.GetGeometryRef() is not None:
             feature.SetGeometryDirectly(self._fitted(row.GetGeometryRef().Clone()))
-        for place, name in self._texts:
-            if len(feature.GetFieldAsString(place).encode()) > SHAPEFILE_TEXT:
-                self._losses[f"texts of '{name}' end after {SHAPEFILE_TEXT} letters"] = None
         self._create(feature, values, len(self._fields) - len(values))
 
     def _add(self, geometry: ogr.Geometry | None, values: Sequence[Any]) -> None:
@@ -248,6 +258,9 @@ class VectorWriter:
                 feature.SetFieldNull(position)  # what is not set is no field in GeoJSON
             else:
                 feature.SetField(position, value)
+        for place, name in self._texts:
+            if len(feature.GetFieldAsString(place).encode()) > SHAPEFILE_TEXT:
+                self._losses[f"texts of '{name}' end after {SHAPEFILE_TEXT} letters"] = None
         shape = feature.GetGeometryRef() if self._needs_shapes else None
         if self._needs_shapes and (shape is None or shape.IsEmpty()):
             self._fail("a FlatGeobuf holds no features without a geometry; write a .gpkg")
@@ -332,13 +345,17 @@ def _layer_options(
     fields: Mapping[str, type | ogr.FieldDefn],
     reference: osr.SpatialReference | None,
     shape: int,
+    numbers: str,
 ) -> list[str]:
-    """Return the options of a format for a layer."""
+    """Return the options of a format for a layer, and how a GeoPackage may call its numbers."""
     options = LAYER_OPTIONS.get(driver, [])
     if driver == "GPKG":
         taken = {name.lower() for name in fields}
         column = next(each for each in GEOMETRY_COLUMNS if each not in taken)
-        return [*options, f"GEOMETRY_NAME={column}"]
+        numbers = numbers or NUMBER_COLUMN
+        while numbers.lower() in taken:
+            numbers = f"geodl_{numbers}"
+        return [*options, f"GEOMETRY_NAME={column}", f"FID={numbers}"]
     if driver == "GeoJSON" and reference is not None and not reference.GetAuthorityCode(None):
         return IN_DEGREES
     if driver == "FlatGeobuf" and shape == ogr.wkbNone:

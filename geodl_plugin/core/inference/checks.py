@@ -194,7 +194,10 @@ def open_features(options: ObjectOptions) -> VectorReader | WholeRasters:
         InputError: when the layer is empty, or the result would replace it.
     """
     _check_vector(options.output)
-    if not options.class_field or options.class_field.lower() == CONFIDENCE_FIELD.lower():
+    taken = ["", CONFIDENCE_FIELD.lower()]
+    if options.takes_rasters:
+        taken.append(RASTER_FIELD.lower())
+    if options.class_field.lower() in taken:
         raise InputError(
             f"The class cannot be stored in a field called '{options.class_field}'. "
             "Choose another name."

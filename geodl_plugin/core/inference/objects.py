@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 from ..geo.vector import Feature, VectorReader
@@ -110,11 +109,11 @@ class FeatureWriter:
         self._class_field = options.class_field
         self._schema = job.model.schema
         own = {options.class_field.lower(), CONFIDENCE_FIELD.lower()}
-        if Path(options.output).suffix.lower() == ".gpkg":
-            own.add("fid")  # a GeoPackage numbers its features in a column of this name
         kept = {name: kind for name, kind in reader.definitions.items() if name.lower() not in own}
         fields = {**kept, options.class_field: str, CONFIDENCE_FIELD: float}
-        self._writer = VectorWriter(options.output, reader.crs, fields, reader.writable_type)
+        self._writer = VectorWriter(
+            options.output, reader.crs, fields, reader.writable_type, reader.number_column
+        )
         wanted = [name if name in kept else "" for name in reader.definitions]
         self._places = self._writer.places(wanted)
         self.classified = 0

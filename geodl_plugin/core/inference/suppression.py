@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -63,13 +62,12 @@ def suppress_layer(options: SuppressionOptions, progress: Progress) -> int:
     reader = VectorReader(path, name or None)
     found = _read(reader, options, Phase(progress, "Reading", reader.count, "objects", 0.0, _READ))
     removed = found.suppressed(options.max_overlap_ratio, progress)
-    fields: dict[str, Any] = dict(reader.definitions)
-    if Path(options.output).suffix.lower() == ".gpkg":
-        # A GeoPackage numbers its features in a column of this name.
-        fields = {name: each for name, each in fields.items() if name.lower() != "fid"}
     phase = Phase(progress, "Writing", reader.count, "objects", _COMPARED, 1.0)
-    with VectorWriter(options.output, reader.crs, fields, reader.writable_type) as writer:
-        places = writer.places([name if name in fields else "" for name in reader.definitions])
+    fields = reader.definitions
+    with VectorWriter(
+        options.output, reader.crs, fields, reader.writable_type, reader.number_column
+    ) as writer:
+        places = writer.places(list(fields))
         for feature in reader.features(fields=(), empty=True):
             if feature.fid not in removed and feature.row is not None:
                 writer.write_like(feature.row, places, ())

@@ -33,6 +33,7 @@ class WholeRasters:
 
     writable_type = "Polygon"
     definitions = {RASTER_FIELD: str}
+    number_column = ""
 
     def __init__(self, options: ObjectOptions) -> None:
         self._sources = options.sources

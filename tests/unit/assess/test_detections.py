@@ -274,6 +274,7 @@ def test_wrong_input_is_one_sentence(tmp_path: Path) -> None:
     points = (str(tmp_path / "points.gpkg"), "")
     wrong = [
         (DetectionAssessment(found, found, min_iou=0), InputError, "above 0"),
+        (DetectionAssessment(("gone", ""), found, table="a.shp"), VectorError, "to be a table"),
         (DetectionAssessment(found, found, "Class"), InputError, "of the reference too"),
         (DetectionAssessment(found, found, "Klasse", "Class"), VectorError, "no field 'Klasse'"),
         (DetectionAssessment(found, empty), InputError, "has no polygons"),

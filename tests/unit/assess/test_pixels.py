@@ -360,21 +360,46 @@ def test_wrong_input_is_one_sentence(tmp_path: Path) -> None:
             assess(options, Progress())
 
 
-def sample(path: Path, rows: list[tuple[float, float, int]]) -> str:
+def test_a_raster_of_several_bands_shows_no_classes(tmp_path: Path) -> None:
+    """Percents of the tool Classify pixels, and a class band beside one of quality."""
+    result, several = raster(tmp_path / "a.tif", half()), str(tmp_path / "several.tif")
+    gdal.BuildVRT(several, [result, result], separate=True)
+    for options in (PixelAssessment(several, result), PixelAssessment(result, several)):
+        with pytest.raises(InputError, match=r"'several.tif' has 2 bands.*raster of one band"):
+            assess(options, Progress())
+
+
+def test_an_alpha_band_is_no_second_band(tmp_path: Path) -> None:
+    result = raster(tmp_path / "a.tif", half())
+    seen = str(tmp_path / "seen.tif")
+    gdal.Warp(seen, result, dstAlpha=True)
+    assert assess(PixelAssessment(seen, result), Progress())["OVERALL_ACCURACY"] == 1.0
+
+
+def test_a_table_that_no_shapefile_holds_is_refused_before_the_work(tmp_path: Path) -> None:
+    result = raster(tmp_path / "a.tif", half())
+    options = PixelAssessment(result, "gone.tif", table=str(tmp_path / "matrix.shp"))
+    with pytest.raises(VectorError, match=r"'matrix.shp' is to be a table.*\.csv"):
+        assess(options, Progress())
+
+
+def sample(path: Path, rows: list[tuple[float, float, int]], geometry: str = "Point") -> str:
     """Write points given in metres right and down from the top left corner."""
-    with VectorWriter(path, "EPSG:32612", {"Classvalue": int}, "Point") as writer:
+    with VectorWriter(path, "EPSG:32612", {"Classvalue": int}, geometry) as writer:
         for x, y, value in rows:
             point = ogr.CreateGeometryFromWkt(f"POINT({ORIGIN[0] + x} {ORIGIN[1] - y})")
             writer.write(point, {"Classvalue": value})
     return str(path)
 
 
-def test_points_tell_the_areas_of_the_classes(tmp_path: Path) -> None:
+@pytest.mark.parametrize("geometry", ["Point", "Unknown"])
+def test_points_tell_the_areas_of_the_classes(tmp_path: Path, geometry: str) -> None:
+    """Also where a file says that its layer takes any geometry."""
     values = np.zeros((200, 200), np.uint8)  # 4 ha, 1 ha of it trees
     values[:100, :100] = 1
     trees = [(2.5 + x, 2.5, 1) for x in range(8)] + [(20.5, 20.5, 0), (22.5, 20.5, 0)]
     ground = [(150.5 + x, 150.5, 0) for x in range(9)] + [(120.5, 120.5, 1)]
-    points = sample(tmp_path / "points.gpkg", trees + ground)
+    points = sample(tmp_path / "points.gpkg", trees + ground, geometry)
     files = {"table": str(tmp_path / "t.csv"), "report": str(tmp_path / "r.html")}
     result = raster(tmp_path / "a.tif", values)
     assess(PixelAssessment(result, points, "", **files), Progress())

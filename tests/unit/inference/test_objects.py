@@ -21,6 +21,7 @@ from geodl_plugin.core.inference.objects import classify as classify_features
 from geodl_plugin.core.inference.objects import run
 from geodl_plugin.core.inference.options import ObjectOptions
 from geodl_plugin.core.inference.pipeline import READERS
+from geodl_plugin.core.samples.schema import Schema
 
 from .support import (
     NORTH_UP,
@@ -193,6 +194,19 @@ def test_a_shapefile_of_multipolygons(tmp_path: Path, source: str) -> None:
     dataset = ogr.Open(str(output))
     assert dataset.GetLayer(0).GetFeatureCount() == 1
     assert dataset.GetLayer(0).GetNextFeature()["ClassLabel"] == "Car"
+
+
+def test_it_is_told_where_a_shapefile_cuts_a_list_of_classes(tmp_path: Path, source: str) -> None:
+    names = [f"{kind} forest beside permanently irrigated land".ljust(100, ".") for kind in "abc"]
+    schema = Schema.from_names(names)
+    model = write_model(
+        tmp_path / "m.dlpk", "TEST_OBJECTS", schema=schema, chip_size=16, several_labels=True
+    )
+    features = write_polygons(tmp_path / "a.gpkg", [rectangle(150, 20, 4, 4)], 32616)
+    output, heard = str(tmp_path / "out.shp"), Heard()
+    values = ObjectOptions([source], model, output, features=[features, "a"], score_threshold=0.0)
+    run(values, heard)
+    assert any("texts of 'ClassLabel' end after 254 letters" in each for each in heard.warnings)
 
 
 def test_dates_and_times_are_kept(tmp_path: Path, source: str) -> None:

@@ -156,6 +156,23 @@ def test_it_is_told_what_the_format_does_not_keep(tmp_path: Path) -> None:
     assert (tmp_path / "a.fgb").exists()
 
 
+@pytest.mark.parametrize("column", ["fid", "OBJECTID"])
+def test_what_stays_keeps_the_number_by_which_others_know_it(tmp_path: Path, column: str) -> None:
+    """QGIS shows it as a field; ArcGIS calls it OBJECTID."""
+    rows = [(square(10 * place, 0), "tree", 50.0) for place in range(4)]
+    first, _ = layer(tmp_path / "first.gpkg", rows)
+    source, output = str(tmp_path / "in.gpkg"), str(tmp_path / "out.gpkg")
+    gdal.VectorTranslate(source, first, layerCreationOptions=[f"FID={column}"], where="fid <> 2")
+    dataset = ogr.Open(source, 1)
+    dataset.GetLayer(0).DeleteFeature(1)
+    dataset = None
+    left = [each.fid for each in VectorReader(source).features()]
+    suppress_layer(SuppressionOptions((source, ""), output), Progress())
+    found = VectorReader(output)
+    assert found.number_column == column
+    assert [each.fid for each in found.features()] == left != [1, 2]
+
+
 def test_a_missing_field_is_named(tmp_path: Path) -> None:
     source = layer(tmp_path / "in.gpkg", [(square(0, 0), "tree", 50.0)])
     options = SuppressionOptions(source, str(tmp_path / "out.gpkg"), confidence_field="score")
