@@ -63,8 +63,12 @@ def run(options: PixelOptions, progress: Progress) -> dict[str, Any]:
 
 def classify(job: Job, engine: Engine, options: PixelOptions, progress: Progress) -> dict[str, Any]:
     """Classify pixels with a network that is ready."""
-    if not job.model.background:
+    if options.predict_background and not job.model.background:
         options = dataclasses.replace(options, predict_background=False)
+        progress.info(
+            f"'{job.model.name}' learned from incomplete labels and knows no background: each "
+            "pixel gets one of its classes."
+        )
     work = answering(job, engine, options, progress)
     tiles = work.tiles
     schema = job.model.schema

@@ -151,8 +151,15 @@ def test_a_background_that_was_not_learned_is_no_answer(tmp_path: Path) -> None:
     source = write_raster(tmp_path / "a.tif", np.zeros((1, 64, 64), np.uint8))
     model = write_model(tmp_path / "m.dlpk", "TEST_PIXELS", background=False)
     paths = [str(tmp_path / name) for name in ("classes.tif", "chances.tif")]
-    result = run(PixelOptions([source], model, paths[0], probabilities=paths[1]), Progress())
+    told: list[str] = []
+
+    class Heard(Progress):
+        def info(self, message: str) -> None:
+            told.append(message)
+
+    result = run(PixelOptions([source], model, paths[0], probabilities=paths[1]), Heard())
     assert result["pixel_counts"] == {"Tree": 64 * 64, "Car": 0}
+    assert any("knows no background" in each for each in told)
     with Raster.open(paths[1]) as chances, Raster.open(paths[0]) as classes:
         assert chances.band_names == ("Tree", "Car")
         assert classes.class_names() == {3: "Tree", 7: "Car"}
