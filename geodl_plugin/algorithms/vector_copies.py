@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 from qgis.core import (
-    QgsFeature,
     QgsFeatureRequest,
     QgsFeatureSink,
     QgsFeedback,
@@ -101,7 +99,7 @@ def copied(
         options,
     )
     count = 0
-    for feature in _features(source):
+    for feature in source.getFeatures(QgsFeatureRequest(), UNCHECKED):
         if feedback.isCanceled():
             raise CancelledError
         feature.setAttributes([feature.attribute(place) for place in places])
@@ -118,20 +116,6 @@ def copied(
     if problem:
         raise VectorError(f"'{layer.name()}' cannot be copied to a file: {problem}.")
     return path, options.layerName
-
-
-def _features(source: QgsProcessingFeatureSource) -> Iterator[QgsFeature]:
-    """Yield all features; read a second time where none come.
-
-    QGIS from 3.24 on reads a GeoPackage without locks. Such a connection finds nothing in one that
-    is edited since; the next reading opens another one.
-    """
-    for _ in range(2):
-        feature = None
-        for feature in source.getFeatures(QgsFeatureRequest(), UNCHECKED):
-            yield feature
-        if feature is not None:
-            return
 
 
 def _table_of(layer: QgsVectorLayer) -> str:
