@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from qgis.core import (
+    QgsFeature,
     QgsFeatureRequest,
     QgsFeatureSink,
     QgsFeedback,
@@ -99,7 +101,7 @@ def copied(
         options,
     )
     count = 0
-    for feature in source.getFeatures(QgsFeatureRequest(), UNCHECKED):
+    for feature in _features(source):
         if feedback.isCanceled():
             raise CancelledError
         feature.setAttributes([feature.attribute(place) for place in places])
@@ -116,6 +118,20 @@ def copied(
     if problem:
         raise VectorError(f"'{layer.name()}' cannot be copied to a file: {problem}.")
     return path, options.layerName
+
+
+def _features(source: QgsProcessingFeatureSource) -> Iterator[QgsFeature]:
+    """Yield all features; read a second time where none come of some.
+
+    QGIS from 3.24 on reads a GeoPackage without locks. Such a connection finds nothing in one that
+    is edited since; asked for their number, QGIS sees so and opens another one.
+    """
+    for _ in range(2):
+        feature = None
+        for feature in source.getFeatures(QgsFeatureRequest(), UNCHECKED):
+            yield feature
+        if feature is not None or source.featureCount() < 1:
+            return
 
 
 def _table_of(layer: QgsVectorLayer) -> str:

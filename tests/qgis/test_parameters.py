@@ -30,6 +30,7 @@ from geodl_plugin.algorithms.vector_copies import copied
 from geodl_plugin.core.errors import RasterError, VectorError
 from geodl_plugin.core.geo.raster import Raster
 from geodl_plugin.core.geo.shapes import rectangle
+from geodl_plugin.core.geo.vector import VectorReader
 from geodl_plugin.core.geo.vector_writer import VectorWriter
 from tests.unit.geo.shapefiles import write_encoded
 from tests.unit.inference import support
@@ -118,6 +119,26 @@ def test_a_database_that_gives_no_features_is_an_error(
 
     with pytest.raises(VectorError, match="'a' cannot be copied to a file: of its 2 features none"):
         copied(layer, Busy(), "LABELS", QgsProcessingContext(), QgsProcessingFeedback())
+
+
+def test_a_database_that_gives_its_features_late_is_read_again(
+    tmp_path: Path, qgis_new_project: None
+) -> None:
+    """QGIS 3.40 may have a connection from before the layer's editing."""
+    layer = squares(tmp_path / "a.gpkg", 2)
+    readings: list[int] = []
+
+    class Late:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(QgsProcessingFeatureSource(layer, QgsProcessingContext()), name)
+
+        def getFeatures(self, *_: Any) -> Any:
+            readings.append(len(readings))
+            return layer.getFeatures() if len(readings) > 1 else iter(())
+
+    path, name = copied(layer, Late(), "LABELS", QgsProcessingContext(), QgsProcessingFeedback())
+    assert VectorReader(path, name).count == 2
+    assert readings == [0, 1]
 
 
 def test_new_features_have_no_fid_yet(run: Any, tmp_path: Path, qgis_new_project: None) -> None:
