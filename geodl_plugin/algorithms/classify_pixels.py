@@ -14,7 +14,7 @@ from qgis.core import (
     QgsProcessingParameterVectorDestination,
 )
 
-from ..core.inference.checks import open_pixels, with_background
+from ..core.inference.checks import open_pixels, result_classes
 from ..core.inference.options import PIXEL_ARGUMENTS, PixelOptions
 from ..core.inference.pixel_items import pixel_items
 from ..core.models.registry import Task
@@ -124,9 +124,7 @@ class ClassifyPixels(InferenceAlgorithm):
             min_area=self.parameterAsDouble(parameters, self.MIN_AREA, context),
         )
         with open_pixels(pixel_items(options)[0] if options.is_each else options) as job:
-            schema = job.model.schema
-            if options.predict_background and job.model.background:
-                schema = with_background(schema)
+            schema = result_classes(job.model, options)
         result = self.infer(options, progress)
         styler = ClassRasterStyler(schema)
         self.style_output(options.output, styler, self.tr("Classified pixels"))

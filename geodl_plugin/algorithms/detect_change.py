@@ -15,7 +15,7 @@ from qgis.core import (
 
 from ..core.arguments import arguments_of
 from ..core.errors import InputError
-from ..core.inference.checks import open_change, with_background
+from ..core.inference.checks import open_change, result_classes
 from ..core.inference.options import PIXEL_ARGUMENTS, ChangeOptions
 from ..core.models.registry import Task
 from ..core.progress import Progress
@@ -82,9 +82,7 @@ class DetectChange(InferenceAlgorithm):
             second=self._later(parameters, context, progress),
         )
         with open_change(options) as job:
-            schema = job.model.schema
-            if options.predict_background and job.model.background:
-                schema = with_background(schema)
+            schema = result_classes(job.model, options)
         result = self.infer(options, progress)
         self.style_output(options.output, ClassRasterStyler(schema), self.tr("Change"))
         counts = json.dumps(result["pixel_counts"], ensure_ascii=False)

@@ -250,6 +250,12 @@ def with_background(schema: Schema) -> Schema:
     return Schema.of([ClassDefinition(0, name, BACKGROUND_COLOR), *schema.classes])
 
 
+def result_classes(model: Model, options: PixelOptions) -> Schema:
+    """Return the classes that a model may give pixels."""
+    wanted = options.predict_background and model.background
+    return with_background(model.schema) if wanted else model.schema
+
+
 def _class_of(schema: Schema, name: str) -> ClassDefinition | None:
     for each in schema.classes:
         if name.lower() == each.name.lower():

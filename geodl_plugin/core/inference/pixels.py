@@ -25,7 +25,7 @@ from ..progress import Phase, Progress, Share
 from ..samples.schema import Schema
 from .answering import Answering
 from .cell_sums import CellSums
-from .checks import Job, open_pixels, with_background
+from .checks import Job, open_pixels, result_classes, with_background
 from .engine import Decode, Engine
 from .foreign.agreement import agreed
 from .journal import Journal, facts_of, resumable
@@ -71,9 +71,7 @@ def classify(job: Job, engine: Engine, options: PixelOptions, progress: Progress
         )
     work = answering(job, engine, options, progress)
     tiles = work.tiles
-    schema = job.model.schema
-    if options.predict_background:
-        schema = with_background(schema)
+    schema = result_classes(job.model, options)
     facts = facts_of(options, tiles=[tiles.size, tiles.rim, tiles.step])
     rasters: list[ResultRaster] = []
     paths = [each for each in (options.output, options.probabilities) if each]
@@ -195,7 +193,7 @@ def _build_rasters(
 ) -> dict[str, int]:
     """Build classes and, if wanted, probabilities; return the pixels of each class value."""
     model, area, first = job.model, job.area, _first(options)
-    schema = model.schema if first else with_background(model.schema)
+    schema = result_classes(model, options)
     classes = ClassRasterWriter(options.output, job.raster, schema, area, True, progress)
     rasters.append(classes)
     chances: ProbabilityWriter | None = None

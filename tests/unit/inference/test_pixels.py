@@ -35,6 +35,7 @@ from .support import (
     write_polygons,
     write_raster,
 )
+from .test_engine import Heard
 
 
 def classes_of(path: str) -> np.ndarray:
@@ -151,15 +152,10 @@ def test_a_background_that_was_not_learned_is_no_answer(tmp_path: Path) -> None:
     source = write_raster(tmp_path / "a.tif", np.zeros((1, 64, 64), np.uint8))
     model = write_model(tmp_path / "m.dlpk", "TEST_PIXELS", background=False)
     paths = [str(tmp_path / name) for name in ("classes.tif", "chances.tif")]
-    told: list[str] = []
-
-    class Heard(Progress):
-        def info(self, message: str) -> None:
-            told.append(message)
-
-    result = run(PixelOptions([source], model, paths[0], probabilities=paths[1]), Heard())
+    heard = Heard()
+    result = run(PixelOptions([source], model, paths[0], probabilities=paths[1]), heard)
     assert result["pixel_counts"] == {"Tree": 64 * 64, "Car": 0}
-    assert any("knows no background" in each for each in told)
+    assert any("knows no background" in each for each in heard.infos)
     with Raster.open(paths[1]) as chances, Raster.open(paths[0]) as classes:
         assert chances.band_names == ("Tree", "Car")
         assert classes.class_names() == {3: "Tree", 7: "Car"}
