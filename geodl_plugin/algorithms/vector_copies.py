@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from qgis.core import (
@@ -84,9 +84,13 @@ def copied(
         VectorError: when a feature cannot be read or written; none is left out.
         CancelledError: when cancelled.
     """
-    number = _number_place(layer)
-    column = OWN_NUMBERS if number is None else layer.fields().at(number).name()
-    fields, places = _fields(layer, source, number)
+    numbers = layer.primaryKeyAttributes() if layer.providerType() == "ogr" else []
+    column = OWN_NUMBERS
+    # Features that are not saved have no number yet. A field that is none of OGR's may hold one
+    # twice, and features with the same number would replace each other.
+    if numbers and not layer.isModified():
+        column = layer.fields().at(numbers.pop(0)).name()
+    fields, places = _fields(source, numbers)
     path = QgsProcessingUtils.generateTempFilename(f"{name}.gpkg")
     options = QgsVectorFileWriter.SaveVectorOptions()
     options.driverName = "GPKG"
@@ -123,8 +127,8 @@ def copied(
 def _features(source: QgsProcessingFeatureSource) -> Iterator[QgsFeature]:
     """Yield all features; read a second time where none come of some.
 
-    QGIS from 3.24 on reads a GeoPackage without locks. Such a connection finds nothing in one that
-    is edited since; asked for their number, QGIS sees so and opens another one.
+    QGIS from 3.24 on reads a GeoPackage without locks, and may find nothing in one that is edited
+    since. Reading again at once finds nothing either; after asking for their number it does.
     """
     for _ in range(2):
         feature = None
@@ -140,22 +144,12 @@ def _table_of(layer: QgsVectorLayer) -> str:
     return "" if name.lower().startswith(RESERVED) else name
 
 
-def _number_place(layer: QgsVectorLayer) -> int | None:
-    """Return the place of the field by which OGR numbers the features; ``None`` without one."""
-    own = layer.primaryKeyAttributes() if layer.providerType() == "ogr" else []
-    # Features that are not saved have no number yet. A field that is none of OGR's may hold one
-    # twice, and features with the same number would replace each other.
-    return own[0] if own and not layer.isModified() else None
-
-
 def _fields(
-    layer: QgsVectorLayer, source: QgsProcessingFeatureSource, number: int | None
+    source: QgsProcessingFeatureSource, left_out: Collection[int]
 ) -> tuple[QgsFields, list[int]]:
-    """Return the fields that are written and their places; of OGR's own only the ``number``."""
-    own = layer.primaryKeyAttributes() if layer.providerType() == "ogr" else []
-    numbers = set(own) - {number}
+    """Return the fields that are written and their places."""
     fields = QgsFields()
-    places = [place for place in range(source.fields().count()) if place not in numbers]
+    places = [place for place in range(source.fields().count()) if place not in left_out]
     for place in places:
         fields.append(source.fields().at(place))
     return fields, places

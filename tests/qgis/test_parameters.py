@@ -124,21 +124,20 @@ def test_a_database_that_gives_no_features_is_an_error(
 def test_a_database_that_gives_its_features_late_is_read_again(
     tmp_path: Path, qgis_new_project: None
 ) -> None:
-    """QGIS 3.40 may have a connection from before the layer's editing."""
+    """QGIS 3.40 under load: none come before it is asked for their number."""
     layer = squares(tmp_path / "a.gpkg", 2)
-    readings: list[int] = []
+    asked: list[str] = []
 
     class Late:
         def __getattr__(self, name: str) -> Any:
+            asked.append(name)
             return getattr(QgsProcessingFeatureSource(layer, QgsProcessingContext()), name)
 
         def getFeatures(self, *_: Any) -> Any:
-            readings.append(len(readings))
-            return layer.getFeatures() if len(readings) > 1 else iter(())
+            return layer.getFeatures() if "featureCount" in asked else iter(())
 
     path, name = copied(layer, Late(), "LABELS", QgsProcessingContext(), QgsProcessingFeedback())
     assert VectorReader(path, name).count == 2
-    assert readings == [0, 1]
 
 
 def test_new_features_have_no_fid_yet(run: Any, tmp_path: Path, qgis_new_project: None) -> None:
