@@ -8,10 +8,11 @@ tile answer, on 2,048² and 4,096² pixels. In turns, in one process, after load
   padding as those, a quarter.
 * *bare engine*: the same engine on the same tiles, which lie in memory, up to each tile's boxes;
   beside the tiles of the plain loop and its own ones.
-  OpenVINO compiles a network only for long work. The smaller raster is measured twice: in the
-  first run of a model, and after a run on the larger one, whose compiled network is kept.
 * *plain loop*: read a tile of 512 with an overlap of 128, ONNX Runtime with float32,
   ``torchvision.ops.nms`` of all boxes, write them one by one.
+
+OpenVINO compiles a network only for long work. The smaller raster is measured twice: in the first
+run of a model, and after a run on the larger one, whose compiled network is kept.
 
 *Classify objects*: a ResNet-18 on chips of 64 pixels, 100,000 squares of a 4,096² raster; the
 bare engine computes as many images, which lie in memory. ``--quick``: 5,000, 2,048² only, and

@@ -45,6 +45,13 @@ def features() -> QgsVectorLayer:
     return made
 
 
+@pytest.fixture
+def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Dark is a tree, bright a car; it is applied in this process."""
+    work_here(monkeypatch)
+    return write_model(tmp_path / "houses.dlpk", "TEST_OBJECTS", bands=3, chip_size=16)
+
+
 def classes(path: str) -> dict[str, Any]:
     layer = QgsVectorLayer(path, "result", "ogr")
     return {each["name"]: each["ClassLabel"] for each in layer.getFeatures()}
@@ -60,11 +67,9 @@ def test_a_memory_layer_gets_its_classes(
     run: Callable[..., Any],
     source: str,
     features: QgsVectorLayer,
+    model: str,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    work_here(monkeypatch)
-    model = write_model(tmp_path / "houses.dlpk", "TEST_OBJECTS", bands=3, chip_size=16)
     output = str(tmp_path / "classified.gpkg")
     result = run("classifyobjects", INPUT=source, FEATURES=features, MODEL=model, OUTPUT=output)
     assert result["OBJECT_COUNT"] == 2
@@ -76,14 +81,12 @@ def test_only_the_selected_features_and_a_styled_layer(
     provider: Any,
     source: str,
     features: QgsVectorLayer,
+    model: str,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     import processing
     from qgis.core import QgsProcessingFeatureSourceDefinition
 
-    work_here(monkeypatch)
-    model = write_model(tmp_path / "houses.dlpk", "TEST_OBJECTS", bands=3, chip_size=16)
     QgsProject.instance().addMapLayer(features)
     features.selectByIds([2])
     result = processing.runAndLoadResults(
@@ -109,15 +112,13 @@ def test_the_field_fid_keeps_its_values(
     run: Callable[..., Any],
     source: str,
     features: QgsVectorLayer,
+    model: str,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Of a GeoPackage it is the number of the feature, of a layer in memory a field."""
     import processing
     from qgis.core import QgsProcessingFeatureSourceDefinition
 
-    work_here(monkeypatch)
-    model = write_model(tmp_path / "houses.dlpk", "TEST_OBJECTS", bands=3, chip_size=16)
     first, output = str(tmp_path / "first.gpkg"), str(tmp_path / "classified.gpkg")
     stored = processing.run("native:savefeatures", {"INPUT": features, "OUTPUT": first})["OUTPUT"]
     layer = QgsVectorLayer(stored, "houses", "ogr")
@@ -162,11 +163,9 @@ def test_a_real_model_in_a_real_worker(
 
 
 def test_without_features_the_rasters_are_classified(
-    run: Callable[..., Any], source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: Callable[..., Any], source: str, model: str, tmp_path: Path
 ) -> None:
-    work_here(monkeypatch)
     bright = write_raster(tmp_path / "bright.tif", np.full((3, 40, 40), 10, np.uint8))
-    model = write_model(tmp_path / "houses.dlpk", "TEST_OBJECTS", bands=3, chip_size=16)
     output = str(tmp_path / "classified.gpkg")
     result = run("classifyobjects", INPUT=[source, bright], MODEL=model, OUTPUT=output)
     assert result["OBJECT_COUNT"] == 2
