@@ -10,7 +10,7 @@ import lightning.pytorch as pl
 from .. import pages
 from ..errors import InputError
 from ..geo.picture import data_address
-from ..memory import is_out_of_memory
+from ..memory import is_out_of_memory, keep_freed_memory
 from ..progress import Phase, Progress
 from .batches import choose_batch_size, make_loaders, refuse_single
 from .building import build_module, quiet
@@ -31,6 +31,7 @@ def run(options: RateOptions, progress: Progress) -> dict[str, Any]:
         TrainingDataError: when the folder cannot be used.
     """
     training = options.training()
+    keep_freed_memory()
     with quiet():
         hardware = choose_hardware(options.device, options.precision)
         preparation = prepare(training, Phase(progress, "Reading", 1, "chips", 0.0, _READ))

@@ -9,6 +9,7 @@ from typing import Any
 import lightning.pytorch as pl
 
 from ..errors import CancelledError
+from ..memory import keep_freed_memory
 from ..progress import Phase, Progress
 from .building import build_module, quiet
 from .callbacks import HopelessError
@@ -38,6 +39,7 @@ def train(options: TrainingOptions, progress: Progress) -> dict[str, Any]:
     """
     options.check()
     began = time.monotonic()
+    keep_freed_memory()
     with quiet(), alone(options.output):
         hardware = choose_hardware(options.device, options.precision, options.devices)
         interrupted = find_interrupted(options)
