@@ -124,7 +124,7 @@ COMMON = {
     "STOP_TRAINING": "false",
 }
 # The threshold that is best on the part that trains: what was never seen does not choose it.
-DETECTION = "threshold=0.25;tile_size=512"
+DETECTION = "threshold=0.35;tile_size=512"
 
 
 class Road:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional
-from torchvision.ops import generalized_box_iou_loss
+from torchvision.ops import generalized_box_iou_loss, sigmoid_focal_loss
 
 from geodl_plugin.core.errors import InputError
 from geodl_plugin.core.models.networks import ssd_answers
@@ -22,7 +22,12 @@ from geodl_plugin.core.models.networks.anchors import (
     reach,
 )
 from geodl_plugin.core.models.networks.backbones import build_pyramid
-from geodl_plugin.core.models.networks.ssd import SingleShotDetector, _box_loss
+from geodl_plugin.core.models.networks.ssd import (
+    SingleShotDetector,
+    _box_loss,
+    _focal_loss,
+    _shares,
+)
 from geodl_plugin.core.models.registry import model_type
 from geodl_plugin.core.models.ssd import choose_grids, complete_arguments, stride_of_grid
 
@@ -154,9 +159,10 @@ def test_what_is_neither_has_no_loss():
     scores = torch.zeros(1, 4, network.outputs)
     scores[0, :, 1] = torch.tensor([4.0, 0.0, 50.0, 0.0])
     labels = torch.tensor([[0, -1, NEITHER, -1]])
-    with_it = network._class_loss(scores, labels)
+    shares = torch.ones(1, 4)
+    with_it = network._class_loss(scores, labels, shares)
     assert float(with_it) < 5
-    assert float(network._class_loss(scores, labels.clamp(min=-1))) > 40
+    assert float(network._class_loss(scores, labels.clamp(min=-1), shares)) > 40
 
 
 def test_dropout_leaves_a_part_of_every_map():
@@ -183,11 +189,10 @@ def test_dropout_is_for_the_classes_alone():
 def test_boxes_that_are_right_have_no_loss_and_wrong_ones_a_slope_towards_the_truth():
     anchors = grid_anchors(1, 1, (16, 16), torch.tensor([[1.0, 1.0]]), torch.device("cpu"))
     truth = anchors.decode(torch.tensor([[0.5, -0.25, 0.2, 0.4]]))
-    positive = torch.ones(1, 1, dtype=torch.bool)
-    right = anchors.encode(truth)[None]
-    assert float(_box_loss(anchors, right, positive, truth)) == pytest.approx(0, abs=1e-5)
-    answer = torch.zeros(1, 1, 4, requires_grad=True)
-    loss = _box_loss(anchors, answer, positive, truth)
+    right = anchors.encode(truth)
+    assert float(_box_loss(anchors, right, truth)) == pytest.approx(0, abs=1e-5)
+    answer = torch.zeros(1, 4, requires_grad=True)
+    loss = _box_loss(anchors, answer, truth)
     loss.backward()
     assert (answer.grad.sign() == -right.sign()).all()
     overlap = generalized_box_iou_loss(anchors.boxes, truth, reduction="sum")
@@ -195,9 +200,44 @@ def test_boxes_that_are_right_have_no_loss_and_wrong_ones_a_slope_towards_the_tr
     assert float(loss.detach()) == pytest.approx(float(overlap + apart))
     # Out of reach is as good as at the limit.
     far = anchors.boxes + 40.0
-    limit = torch.tensor([[[1.0, 1.0, 0.0, 0.0]]])
-    alone = generalized_box_iou_loss(anchors.decode(limit[0]), far, reduction="sum")
-    assert float(_box_loss(anchors, limit, positive, far)) == pytest.approx(float(alone))
+    limit = torch.tensor([[1.0, 1.0, 0.0, 0.0]])
+    alone = generalized_box_iou_loss(anchors.decode(limit), far, reduction="sum")
+    assert float(_box_loss(anchors, limit, far)) == pytest.approx(float(alone))
+
+
+def test_the_nearest_box_of_each_object_is_to_tell_all_of_it():
+    wanted = torch.tensor([[0.0, 0, 10, 10]] * 3 + [[50.0, 50, 60, 60]] * 2)
+    boxes = wanted + torch.tensor([0.0, 2.0, 40.0, 5.0, 20.0])[:, None] * torch.tensor([1, 0, 1, 0])
+    objects = torch.tensor([0, 0, 0, 2, 2])  # the second object has no anchor
+    found = _shares(boxes, wanted, objects, 3)
+    assert found.tolist() == pytest.approx([1.0, 2 / 3, 0, 1.0, 0], abs=0.04)
+    # Where none is near all are taught.
+    assert _shares(boxes[2:3], wanted[:1], objects[:1], 1).tolist() == [1.0]
+    assert not len(_shares(boxes[:0], wanted[:0], objects[:0], 0))
+
+
+@pytest.mark.parametrize("focal", [False, True])
+def test_the_better_of_two_boxes_gets_the_higher_score(focal):
+    network = detector([8], focal=focal)
+    scores = torch.zeros(1, 2, network.outputs, requires_grad=True)
+    optimizer = torch.optim.Adam([scores], 0.05)
+    for _ in range(400):
+        loss = network._class_loss(scores, torch.tensor([[1, 1]]), torch.tensor([[1.0, 0.6]]))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    chances = scores.sigmoid() if focal else scores.softmax(-1)
+    better, worse = chances[0, :, -1].tolist()
+    assert better > 0.9
+    assert worse == pytest.approx(0.6, abs=0.02)
+
+
+def test_focal_loss_of_yes_and_no_is_that_of_torchvision():
+    scores = torch.linspace(-4, 4, 9)
+    for truth in (torch.zeros(9), torch.ones(9)):
+        assert torch.allclose(
+            _focal_loss(scores, truth), sigmoid_focal_loss(scores, truth), atol=1e-6
+        )
 
 
 @pytest.mark.parametrize("focal", [False, True])

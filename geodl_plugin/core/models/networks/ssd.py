@@ -7,7 +7,7 @@ from typing import Any
 import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
-from torchvision.ops import generalized_box_iou_loss, sigmoid_focal_loss
+from torchvision.ops import generalized_box_iou_loss
 
 from ..ssd import stride_of_grid
 from .anchors import NEITHER, Anchors, grid_anchors, join, match
@@ -16,6 +16,8 @@ from .ssd_answers import SsdAnswers
 _LEAST_OVERLAP, _BACKGROUND_OVERLAP = 0.4, 0.3  # IoU: an object, background; else neither
 _NEGATIVES_PER_POSITIVE = 3
 _WIDTH = 128
+_LEAST_SHARE = 0.01  # of IoU, that boxes beside their object count alike
+_ALPHA = 0.25  # weight of objects in the focal loss
 _SMOOTH = 0.1  # answers that are nearer to the truth count by their square
 
 
@@ -102,35 +104,45 @@ class SingleShotDetector(nn.Module):
         )
         positive = matched >= 0
         labels = torch.full_like(matched, -1)
-        wanted = []
+        wanted, objects, count = [], [], 0
         for index, target in enumerate(targets):
             chosen = matched[index][positive[index]]
             labels[index, positive[index]] = target["labels"][chosen]
             wanted.append(target["boxes"].float()[chosen])
+            objects.append(chosen + count)
+            count += len(target["boxes"])
         labels[matched == NEITHER] = NEITHER
+        own = anchors.take(positive.nonzero()[:, 1])
+        answers, truth = outputs["squashed"][positive], torch.cat(wanted)
+        shares = torch.ones_like(labels, dtype=torch.float32)
+        shares[positive] = _shares(own.decode(answers.detach()), truth, torch.cat(objects), count)
         return {
-            "boxes": _box_loss(anchors, outputs["squashed"], positive, torch.cat(wanted)),
-            "classes": self._class_loss(outputs["scores"], labels),
+            "boxes": _box_loss(own, answers, truth),
+            "classes": self._class_loss(outputs["scores"], labels, shares),
         }
 
-    def _class_loss(self, scores: Tensor, labels: Tensor) -> Tensor:
+    def _class_loss(self, scores: Tensor, labels: Tensor, shares: Tensor) -> Tensor:
         """Return focal loss, or cross entropy with three hard negatives to a positive.
 
         Args:
             scores: ``(b, n, outputs)``.
             labels: ``(b, n)``, −1 for background and :data:`.anchors.NEITHER` for no loss.
+            shares: ``(b, n)``, how much of an object's class its anchors are to tell; the rest
+                is background.
         """
         positive, counted = labels >= 0, labels != NEITHER
         labels = labels.clamp(min=-1)
         count = positive.sum().clamp(min=1)
         if self.focal_loss:
             truth = functional.one_hot(labels + 1, self.outputs + 1)[..., 1:].to(scores.dtype)
-            losses = sigmoid_focal_loss(scores, truth, reduction="none")
+            losses = _focal_loss(scores, truth * shares[..., None])
             return losses[counted].sum() / count
         # Output 0 is the background.
+        background = -scores.log_softmax(-1)[..., 0]
         losses = functional.cross_entropy(
             scores.flatten(0, 1), (labels + 1).flatten(), reduction="none"
         ).reshape(labels.shape)
+        losses = shares * losses + (1 - shares) * background
         negative = counted & ~positive
         wrong = losses.detach().masked_fill(~negative, -1.0)
         rank = wrong.argsort(1, descending=True).argsort(1)
@@ -230,25 +242,57 @@ class _Head(nn.Module):
         return self.classes(self.drop(value)).float(), self.boxes(value).float()
 
 
-def _box_loss(anchors: Anchors, squashed: Tensor, positive: Tensor, wanted: Tensor) -> Tensor:
+def _shares(boxes: Tensor, wanted: Tensor, objects: Tensor, count: int) -> Tensor:
+    """Return how much of an object each of its anchors is to tell ``(m,)``: 1 the best one.
+
+    The score then says which of several boxes of an object is the nearest one, which is what
+    suppression keeps; a share of the best IoU instead of the IoU itself leaves scores as high as
+    they were. After Feng et al. 2021, arXiv:2108.07755.
+
+    Args:
+        boxes: ``(m, 4)``, what the anchors tell.
+        wanted: ``(m, 4)``, the objects' boxes.
+        objects: ``(m,)``, numbers of the objects.
+        count: of all objects.
+    """
+    low = torch.maximum(boxes[:, :2], wanted[:, :2])
+    high = torch.minimum(boxes[:, 2:], wanted[:, 2:])
+    shared = (high - low).clamp(min=0).prod(-1)
+    overlap = shared / (_areas(boxes) + _areas(wanted) - shared) + _LEAST_SHARE
+    best = overlap.new_zeros(count).scatter_reduce(0, objects, overlap, "amax")
+    return overlap / best[objects]
+
+
+def _areas(boxes: Tensor) -> Tensor:
+    return (boxes[:, 2:] - boxes[:, :2]).prod(-1)
+
+
+def _focal_loss(scores: Tensor, truth: Tensor) -> Tensor:
+    """Return the focal loss of each score for truths between 0 and 1, too.
+
+    That of Lin et al. 2017 (arXiv:1708.02002) for 0 and 1, with its α of 0.25 and γ of 2; between
+    them its quality focal loss (Li et al. 2020, arXiv:2006.04388).
+    """
+    losses = functional.binary_cross_entropy_with_logits(scores, truth, reduction="none")
+    weights = _ALPHA * truth + (1 - _ALPHA) * (1 - truth)
+    return weights * (scores.sigmoid() - truth).square() * losses
+
+
+def _box_loss(own: Anchors, answers: Tensor, wanted: Tensor) -> Tensor:
     """Return the loss of the boxes: one less their generalized IoU, and smooth L1 of the answers.
 
     Boxes that hardly touch teach by the second, nearly right ones by the first.
 
     Args:
-        anchors: of an image.
-        squashed: ``(b, n, 4)``.
-        positive: ``(b, n)``, which anchors have a box.
-        wanted: ``(m, 4)``, these boxes.
+        own: anchors ``(m,)`` that have an object.
+        answers: ``(m, 4)``, what the network says at them.
+        wanted: ``(m, 4)``, the objects' boxes.
     """
-    place = positive.nonzero()[:, 1]
-    own = Anchors(*(each[place] for each in anchors))
-    answers = squashed[positive]
     overlap = generalized_box_iou_loss(own.decode(answers), wanted, reduction="sum")
     # An anchor goes no further than its limits.
     nearest = own.encode(wanted).clamp(-1, 1)
     apart = functional.smooth_l1_loss(answers, nearest, reduction="sum", beta=_SMOOTH)
-    return (overlap + apart) / positive.sum().clamp(min=1)
+    return (overlap + apart) / max(len(wanted), 1)
 
 
 def _by_anchor(answer: Tensor, numbers: int) -> Tensor:
