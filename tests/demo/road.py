@@ -133,11 +133,15 @@ class Road:
     Args:
         qgis: runs the tools.
         folder: where everything goes.
+        trainings: how the models are made.
     """
 
-    def __init__(self, qgis: QgisProcess, folder: Path) -> None:
+    def __init__(
+        self, qgis: QgisProcess, folder: Path, trainings: tuple[Training, ...] = TRAININGS
+    ) -> None:
         self._qgis = qgis
         self._folder = folder
+        self._trainings = trainings
         self._data = folder / "data"
         self._upper = self._data / "upper.tif"
         self._lower = self._data / "lower.tif"
@@ -148,7 +152,7 @@ class Road:
         outputs = (folder / "yellowstone.tif", self._lower, folder / "truth.gpkg")
         steps = [Step("imagery", (), outputs, self._imagery)]
         # All labels come first, then all exports: what is quick fails before what is long.
-        for same in zip(*(self._training_steps(each) for each in TRAININGS)):
+        for same in zip(*(self._training_steps(each) for each in self._trainings)):
             steps += same
         for name, model, output, work in (
             ("detect trees", "trees", "trees.gpkg", self._detect),
