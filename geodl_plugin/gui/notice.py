@@ -38,6 +38,11 @@ class Notice(QFrame):
         layout.addWidget(self._label)
         self.clear()
 
+    @property
+    def links(self) -> list[str]:
+        """Labels of the links."""
+        return list(self._actions)
+
     def clear(self) -> None:
         """Hide the notice."""
         self.text = self.level = ""

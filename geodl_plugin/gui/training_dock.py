@@ -14,6 +14,7 @@ from qgis.PyQt.QtWidgets import (
     QFrame,
     QHBoxLayout,
     QLabel,
+    QPlainTextEdit,
     QProgressBar,
     QPushButton,
     QScrollArea,
@@ -32,6 +33,7 @@ from .training_monitor import TrainingMonitor
 from .training_thread import TrainingThread
 
 STEPS = 1000  # of the progress bar
+LONGEST_LOG = 5000  # lines
 
 
 class TrainingDock(QgsDockWidget):
@@ -48,6 +50,7 @@ class TrainingDock(QgsDockWidget):
         self.application: ModelApplication | None = None
         self._target = ""  # id of the raster to apply the model to; it may leave the project
         self._parting: list[str] = []  # what is told after a cancel: how to go on
+        self._warnings = 0  # of this training
         self._began = 0.0
         self._clock = QTimer(self)
         self._clock.setInterval(1000)
@@ -61,6 +64,9 @@ class TrainingDock(QgsDockWidget):
         self.form.tool_wanted.connect(self._open_tool)
         self.form.inspection_wanted.connect(self._open_inspection)
         self.monitor = TrainingMonitor()
+        self.log = QPlainTextEdit()
+        self.log.setReadOnly(True)
+        self.log.setMaximumBlockCount(LONGEST_LOG)
         self.notice = Notice()
         self.status = QLabel()
         self.status.setTextFormat(Qt.TextFormat.PlainText)  # names of files may look like tags
@@ -86,6 +92,7 @@ class TrainingDock(QgsDockWidget):
         self.tabs = QTabWidget()
         self.tabs.addTab(scroll, self.tr("Settings"))
         self.tabs.addTab(self.monitor, self.tr("Progress"))
+        self.tabs.addTab(self.log, self.tr("Log"))
         told = QHBoxLayout()
         told.addWidget(self.status, 1)
         told.addWidget(self.elapsed, 0, Qt.AlignmentFlag.AlignTop)
@@ -131,6 +138,8 @@ class TrainingDock(QgsDockWidget):
         thread.progress.connect(self._show_progress)
         thread.epoch.connect(self.monitor.add)
         self._parting.clear()
+        self.log.clear()
+        self._warnings = 0
         thread.info.connect(self._show_info)
         thread.warned.connect(self._show_warning)
         thread.succeeded.connect(self._finish)
@@ -170,11 +179,26 @@ class TrainingDock(QgsDockWidget):
 
     def _show_info(self, message: str) -> None:
         self.status.setText(message)
+        self.log.appendPlainText(message)
         if self.thread is not None and self.thread.stopping:
             self._parting.append(message)
 
     def _show_warning(self, message: str) -> None:
-        self.notice.tell("warning", message)
+        self._warnings += 1
+        self._tell("warning", message, self._all_warnings())
+
+    def _all_warnings(self) -> dict[str, Any]:
+        if self._warnings < 2:
+            return {}
+        label = self.tr("All {} warnings").format(self._warnings)
+        return {label: lambda: self.tabs.setCurrentWidget(self.log)}
+
+    def _tell(self, level: str, message: str, links: dict[str, Any] | None = None) -> None:
+        """Show a sentence about the training, and keep it in the log."""
+        self.log.appendPlainText(
+            self.tr("Warning: {}").format(message) if level == "warning" else message
+        )
+        self.notice.tell(level, message, links)
 
     def _show_time(self) -> None:
         self.elapsed.setText(duration(time.monotonic() - self._began))
@@ -187,7 +211,9 @@ class TrainingDock(QgsDockWidget):
             links[self.tr("Open the report")] = lambda: _open(report)
         links[self.tr("Use the model")] = lambda: self._use(model)
         links[self.tr("Open the folder")] = lambda: _open(str(Path(model).parent))
-        self.notice.tell("success", self._summary(result), links)
+        if self._warnings:
+            links[self.tr("Read the warnings")] = lambda: self.tabs.setCurrentWidget(self.log)
+        self._tell("success", self._summary(result), links)
         if self._target:
             self._apply(model)
         else:
@@ -203,13 +229,14 @@ class TrainingDock(QgsDockWidget):
 
     def _fail(self, message: str) -> None:
         self.thread = None
-        self.notice.tell("error", message, self._help_for(message))
+        self._tell("error", message, self._help_for(message))
         self._end(False)
 
     def _tell_cancelled(self) -> None:
         self.thread = None
-        text = " ".join([self.tr("The training was cancelled."), *self._parting])
-        self.notice.tell("info", text)
+        cancelled = self.tr("The training was cancelled.")
+        self.log.appendPlainText(cancelled)
+        self.notice.tell("info", " ".join([cancelled, *self._parting]))
         self._end(False)
 
     def _tell_start_problem(self, problem: str) -> None:
@@ -235,7 +262,7 @@ class TrainingDock(QgsDockWidget):
                 model, layer, str(Path(model).parent), self._tell_applied
             )
         except GeoDLError as error:
-            self.notice.tell("warning", str(error))
+            self._tell("warning", str(error))
             self._end(True)
             return
         feedback = self.application.feedback
@@ -248,8 +275,9 @@ class TrainingDock(QgsDockWidget):
         self.application = None
         if successful:
             self.status.setText(message)
+            self.log.appendPlainText(message)
         else:
-            self.notice.tell("warning", message)
+            self._tell("warning", message)
         self._end(successful)
 
     def _open_tool(self) -> None:

@@ -60,3 +60,36 @@ def test_a_cancelled_training_tells_how_to_go_on(
     assert dock.notice.text == (
         "The training was cancelled. The training is kept as it was after epoch 3."
     )
+
+
+def test_everything_that_a_training_tells_stays_to_be_read(
+    qgis_app: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of several warnings the window showed the last one, and none once the model was there."""
+    monkeypatch.setattr(TrainingThread, "start", lambda _: None)
+    window = QMainWindow()
+    dock = TrainingDock(window)
+    thread = TrainingThread({})
+    dock._follow(thread)
+    thread.info.emit("Training on a processor.")
+    thread.warned.emit("3 chips have no labels.")
+    assert dock.notice.links == []
+    thread.warned.emit("The class 'Tree' is rare.")
+    assert dock.notice.text == "The class 'Tree' is rare."
+    assert dock.notice.links == ["All 2 warnings"]
+    dock.notice._follow("0")
+    assert dock.tabs.currentWidget() is dock.log
+    thread.succeeded.emit({"model": "trees.dlpk", "epochs": 3})
+    assert dock.notice.links[-1] == "Read the warnings"
+    assert dock.log.toPlainText().splitlines() == [
+        "Training on a processor.",
+        "Warning: 3 chips have no labels.",
+        "Warning: The class 'Tree' is rare.",
+        "trees.dlpk was trained in 3 epochs.",
+    ]
+    # The next training starts with an empty one, and without links to what is not there.
+    thread = TrainingThread({})
+    dock._follow(thread)
+    thread.failed.emit("The folder 'chips' holds no chips.")
+    assert dock.log.toPlainText() == "The folder 'chips' holds no chips."
+    assert dock.notice.links == []
