@@ -148,10 +148,11 @@ class _Surveyor:
 
     def _look_at(self, chip: Chip) -> None:
         block, label = self._image(chip), self._label(chip)
-        whole = self._second(chip)
+        self.result.problems += problems.partner_problems(self.folder, chip, self.paired)
+        second = self._second(chip)
         if block is not None:
-            self._look_at_image(chip, block, label)
-        if block is None or label is None or not whole:
+            self._look_at_image(chip, block, label, second)
+        if block is None or label is None or (second is None and chip.second is not None):
             self.result.classes.append(None)
             return
         shape = block.valid.shape
@@ -180,26 +181,25 @@ class _Surveyor:
                 self.result.problems.append(problems.fatal(kind, str(error)))
             return None
 
-    def _second(self, chip: Chip) -> bool:
-        """Return whether a second image, where there is one, can be used beside the first."""
-        self.result.problems += problems.partner_problems(self.folder, chip, self.paired)
+    def _second(self, chip: Chip) -> Block | None:
+        """Return the second image, or both dates as one, where it can be used with the first."""
         if chip.second is None:
-            return True
+            return None
         try:
             if self.folder.reader.label is NoLabel:  # it may be of another kind
                 with open_image(chip.second) as raster:
-                    raster.read(raster.window)
-            else:
-                self.folder.read_dates(chip)
+                    return raster.read(raster.window)
+            return self.folder.read_dates(chip)
         except (RasterError, TrainingDataError) as error:
             kind = Kind.BANDS if isinstance(error, BandCountError) else Kind.IMAGE
             # What is wrong with the first image is told already.
             if all(str(error) != each.sentence for each in self.result.problems):
                 self.result.problems.append(problems.fatal(kind, str(error)))
-            return False
-        return True
+            return None
 
-    def _look_at_image(self, chip: Chip, block: Block, label: Label | None) -> None:
+    def _look_at_image(
+        self, chip: Chip, block: Block, label: Label | None, second: Block | None
+    ) -> None:
         rows, cols = block.valid.shape
         self.result.shapes[rows, cols] += 1
         self.by_size[f"{cols} by {rows} pixels"].append(chip)
@@ -211,7 +211,13 @@ class _Surveyor:
         self.result.problems += blank
         if blank:
             return
-        pixels, meaning = fingerprint(block.pixels, block.valid), fingerprint(*_arrays(label))
+        pixels, meaning = [block.pixels, block.valid], list(_arrays(label))
+        if second is not None:  # another date is seen, what stands beside an image is to be told
+            place = meaning if self.folder.reader.label is NoLabel else pixels
+            place += [second.pixels, second.valid]
+        self._compare(chip, fingerprint(*pixels), fingerprint(*meaning))
+
+    def _compare(self, chip: Chip, pixels: bytes, meaning: bytes) -> None:
         first = self.first_with.setdefault(pixels, (chip, meaning))
         if first[0] is not chip:
             same = first[1] == meaning

@@ -72,7 +72,7 @@ def open_collection(text: str) -> Collection:
         TrainingDataError: when one cannot be used.
     """
     parts = filter(None, map(unquoted, text.split(";")))
-    paths = [Path(part).expanduser() for part in parts]
+    paths, notes = _once([Path(part).expanduser() for part in parts])
     training = [path for path in paths if path.name.lower() != VALIDATION or len(paths) == 1]
     apart = [path for path in paths if path not in training]
     inside = {path: _inside(path) for path in training}
@@ -80,7 +80,7 @@ def open_collection(text: str) -> Collection:
     apart += [path for path in inside.values() if path and path.resolve() not in known]
     if not training:
         raise InputError("No folder of training data is given. Choose one.")
-    folders, notes = [], []
+    folders = []
     for path in (*training, *apart):
         folder = open_folder(path, inside.get(path))
         folders.append(_without_tests(folder))
@@ -98,6 +98,16 @@ def open_collection(text: str) -> Collection:
         validates = []
     chosen = tuple(place for place, each in enumerate(validates) if each)
     return Collection(joined, sources, chosen, tuple(notes))
+
+
+def _once(paths: Sequence[Path]) -> tuple[list[Path], list[str]]:
+    """Return each folder once, and sentences about those that are given again."""
+    known: dict[Path, Path] = {}
+    notes = []
+    for path in paths:
+        if known.setdefault(path.resolve(), path) is not path:
+            notes.append(f"'{path}' is given twice and taken once.")
+    return list(known.values()), notes
 
 
 def _without_tests(folder: ChipFolder) -> ChipFolder:

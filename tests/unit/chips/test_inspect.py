@@ -211,6 +211,30 @@ def test_a_duplicate_says_whether_the_labels_agree(voc):
     assert "contradict" in find_problems(open_folder(voc))[0].sentence
 
 
+def test_one_date_may_look_the_same_as_long_as_the_other_does_not(tiles):
+    """Pairs of the same image before and different ones after were called duplicates."""
+    for number in range(10):
+        image(tiles / "images2" / f"{number}.tif", seed=100 + number)
+    image(tiles / "images" / "3.tif", seed=5)
+    image(tiles / "images" / "5.tif", seed=5)
+    assert Kind.DUPLICATE not in [kind for kind, _ in kinds(tiles)]
+    image(tiles / "images2" / "3.tif", seed=105)
+    assert Kind.DUPLICATE in [kind for kind, _ in kinds(tiles)]
+
+
+def test_an_image_with_two_counterparts_contradicts_itself(tmp_path):
+    for number in range(3):
+        image(tmp_path / "images" / f"{number}.tif", seed=min(number, 1))
+        image(tmp_path / "images2" / f"{number}.tif", seed=number, bands=1)
+    describe(tmp_path, "Export_Tiles")
+    (problem,) = find_problems(open_folder(tmp_path))
+    assert problem.kind is Kind.DUPLICATE
+    assert "contradict" in problem.sentence
+    image(tmp_path / "images2" / "2.tif", seed=1, bands=1)
+    (problem,) = find_problems(open_folder(tmp_path))
+    assert "contradict" not in problem.sentence
+
+
 def test_chips_too_small_for_a_network(tmp_path):
     image(tmp_path / "images" / "a.tif", side=16)
     boxes(tmp_path / "labels" / "a.xml", [("Oak", (1, 1, 9, 9))])

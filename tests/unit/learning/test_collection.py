@@ -42,6 +42,19 @@ def test_folders_are_joined_with_all_their_classes(make_folder):
     assert found.folder.path.name == "one, two"
 
 
+def test_a_folder_given_twice_is_learnt_once(make_folder, tmp_path):
+    """Its chips counted twice, and trained where they validated."""
+    one = make_folder("Classified_Tiles", name="one")
+    other = make_folder("Classified_Tiles", name="two")
+    (tmp_path / "link").symlink_to(one)
+    found = open_collection(f"{one};{other};{tmp_path / 'link'};{one}/")
+    assert len(found.folder.chips) == 12
+    assert found.notes == (
+        f"'{tmp_path / 'link'}' is given twice and taken once.",
+        f"'{one}' is given twice and taken once.",
+    )
+
+
 def test_a_validation_folder_validates(make_folder, tmp_path):
     one = make_folder("Labeled_Tiles", values=(1, 2), name="one")
     make_folder("Labeled_Tiles", values=(1, 2), name="one/validation", count=2, stride=6400)
