@@ -24,7 +24,8 @@ def refuse_inputs(outputs: Iterable[str | Path], inputs: Iterable[str | Path]) -
 
     Raises:
         InputError: with the name of the file that would be lost, or that another program has open
-            on Windows: there the result could not take its name in the end.
+            on Windows: there the result could not take its name in the end; nor can it that of a
+            folder.
     """
     read = {_identity(each) for each in inputs if str(each)}
     written: set[Identity] = set()
@@ -39,6 +40,8 @@ def refuse_inputs(outputs: Iterable[str | Path], inputs: Iterable[str | Path]) -
             )
         if identity in written:
             raise InputError(f"'{name}' is named for two results. Choose another file for one.")
+        if os.path.isdir(each):  # noqa: PTH112 -- Path's raises for names too long for a file
+            raise InputError(f"'{each}' is a folder. Give the name of a file for the result.")
         if is_held(Path(each)):
             raise InputError(
                 f"'{name}' is open, in QGIS or another program, and cannot be replaced. Remove its "

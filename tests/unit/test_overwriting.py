@@ -42,6 +42,14 @@ def test_two_results_need_two_files(tmp_path: Path) -> None:
         refuse_inputs([tmp_path / "a.tif", "", tmp_path / "b" / ".." / "a.tif"], [])
 
 
+def test_a_folder_is_no_file(tmp_path: Path) -> None:
+    """A report in its place failed after all the work, with the name of a temporary file."""
+    for text in (tmp_path, f"{tmp_path}/"):
+        with pytest.raises(InputError, match=r"is a folder\. Give the name of a file"):
+            refuse_inputs([text], [])
+    refuse_inputs([tmp_path / "a.html", "x" * 5000, "a\0b"], [])
+
+
 def test_the_rest_is_let_through(source: Path, tmp_path: Path) -> None:
     odd = ["", "{}", "x" * 5000, "a\0b", "wms://type=xyz&url=https://a.b/{z}/{x}/{y}.png"]
     refuse_inputs([tmp_path / "b.gpkg", "", ""], [source, *odd])
