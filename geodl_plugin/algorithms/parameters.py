@@ -69,9 +69,9 @@ def add_model(
         model,
         tool.tr(
             "Path of a model package (.dlpk), a definition (.emd) or a network alone (.onnx, "
-            "TorchScript .pt, torch.export .pt2), the name of an installed model, or the "
-            "definition's JSON, whose ModelFile is an absolute path. Networks of other makers, "
-            "TensorFlow's among them (.pb, SavedModel), need no other libraries."
+            "OpenVINO .xml, TorchScript .pt, torch.export .pt2), the name of an installed model, "
+            "or the definition's JSON, whose ModelFile is an absolute path. Networks of other "
+            "makers, TensorFlow's among them (.pb, SavedModel), need no other libraries."
         ),
     )
     # As text: QGIS would sort the arguments and blur their types.

@@ -81,7 +81,7 @@ class ModelField(QWidget):
         self.line = ModelLine()
         self.line.setShowClearButton(not compact)
         self.line.setPlaceholderText(
-            self.tr("Model package (.dlpk, .emd), network (.onnx, .pt, .pt2) or name")
+            self.tr("Model package (.dlpk, .emd), network (.onnx, .xml, .pt, .pt2) or name")
         )
         self.line.textChanged.connect(self._wait)
         self.line.editingFinished.connect(self.look)
@@ -159,7 +159,7 @@ class ModelField(QWidget):
             self.tr("Choose a model"),
             self._folder() or settings.value(FOLDER_SETTING, ""),
             self.tr("Models")
-            + " (*.dlpk *.emd *.onnx *.pt *.pt2);;"
+            + " (*.dlpk *.emd *.onnx *.xml *.pt *.pt2);;"
             + self.tr("All files")
             + " (*)",
         )

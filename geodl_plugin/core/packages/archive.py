@@ -97,9 +97,9 @@ def open_package(model: str | Path) -> Package:
     """Open a model with all its files.
 
     Args:
-        model: path of a ``.dlpk``, ``.emd``, ``.onnx``, ``.pt`` or ``.pt2``, the name of an
-            installed model, or the JSON text of a definition, whose files lie in the folder of
-            the absolute path that it names.
+        model: path of a ``.dlpk``, ``.emd``, ``.onnx``, ``.xml``, ``.pt`` or ``.pt2``, the name
+            of an installed model, or the JSON text of a definition, whose files lie in the
+            folder of the absolute path that it names.
 
     Raises:
         ModelError: when it is no model, or not a safe one.
@@ -309,7 +309,8 @@ def _open_archive(path: Path, name: str = "") -> Archive:
     except DAMAGE as error:
         raise ModelError(
             f"'{name}' is not a model package: {error}. "
-            "Choose a model package (.dlpk) or definition (.emd), or a network (.onnx, .pt, .pt2)."
+            "Choose a model package (.dlpk) or definition (.emd), or a network (.onnx, .xml, .pt, "
+            ".pt2)."
         ) from error
 
 

@@ -16,7 +16,7 @@ LONGEST_FILE = 200  # bytes, what is written beside it has a longer name
 
 # What no file may be called on one system or another.
 _FORBIDDEN = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*]')
-_MODEL_SUFFIXES = (SUFFIX, ".emd", ".onnx", ".pt", ".pt2", ".json", ".part")
+_MODEL_SUFFIXES = (SUFFIX, ".emd", ".onnx", ".xml", ".pt", ".pt2", ".json", ".part")
 
 
 def directory() -> Path:

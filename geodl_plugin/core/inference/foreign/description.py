@@ -243,7 +243,8 @@ class _Reader:
         if suffix not in LOADERS:
             raise ModelError(
                 f"'{self.name}' has its network in '{plain}', which nothing here reads. Use ONNX "
-                "(.onnx), TorchScript (.pt), torch.export (.pt2) or TensorFlow (.pb, SavedModel)."
+                "(.onnx), OpenVINO (.xml), TorchScript (.pt), torch.export (.pt2) or TensorFlow "
+                "(.pb, SavedModel)."
             )
         return str(self.facts.get("program") or LOADERS[suffix]), plain
 

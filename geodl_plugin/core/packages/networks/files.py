@@ -13,6 +13,7 @@ from ...errors import ModelError
 from ..definition import CaselessDict, ModelDefinition, read_definition
 from .metadata import NETWORK, interpret
 from .onnx_header import UNSIGNED_BYTE, Port, read_onnx
+from .openvino_header import read_openvino
 from .torch_archive import EXPORTED, exported_shape, read_torch
 
 SIDE_FILES = (".emd", ".json")
@@ -156,6 +157,15 @@ def _shape(image: Port) -> dict[str, Any]:
     return found
 
 
+def _of_openvino(path: Path) -> dict[str, Any]:
+    header = read_openvino(path)
+    values = interpret(header.metadata)
+    shape = next((each for each in header.inputs if len(each) == 4), ())
+    values.setdefault(NETWORK, {}).update(_shape(Port("", shape, 0)))
+    values["Framework"] = "OpenVINO"
+    return values
+
+
 def _of_torch(path: Path) -> dict[str, Any]:
     kind, extra = read_torch(path)
     told: dict[str, str] = {}
@@ -180,6 +190,7 @@ def _of_torch(path: Path) -> dict[str, Any]:
 
 _READERS: dict[str, Callable[[Path], dict[str, Any]]] = {
     ".onnx": _of_onnx,
+    ".xml": _of_openvino,
     ".pt": _of_torch,
     ".pt2": _of_torch,
 }

@@ -103,13 +103,48 @@ def test_what_unpacks_without_an_end_is_refused(tmp_path: Path) -> None:
         read_torch(path)
 
 
-@pytest.mark.parametrize("suffix", ["onnx", "pt", "pt2"])
+@pytest.mark.parametrize("suffix", ["onnx", "xml", "pt", "pt2"])
 def test_any_bytes_are_a_sentence(suffix: str, tmp_path: Path) -> None:
     path = tmp_path / f"net.{suffix}"
     for content in (b"", b"\x00" * 9, b"PK\x05\x06" + b"\x00" * 18, os.urandom(300)):
         path.write_bytes(content)
         with pytest.raises(ModelError, match=r"net\."):
             peek_definition(path)
+
+
+GRAPH = '<net name="a" version="11"><layers>{}</layers>{}</net>'
+PARAMETER = '<layer id="0" type="Parameter"><data shape="{}" element_type="f32"/></layer>'
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("<annotation><object/></annotation>", r"'net\.xml' is no network of OpenVINO's"),
+        ('<!DOCTYPE a [<!ENTITY b "c">]>' + GRAPH.format("&b;", ""), "is no plain graph"),
+        (GRAPH.format("&b;", ""), r"is no network of OpenVINO's: undefined entity"),
+        ("<a>" * 9000, "is no network of OpenVINO's"),
+    ],
+)
+def test_an_xml_that_is_no_graph_is_refused(content: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "net.xml"
+    path.with_suffix(".bin").write_bytes(b"")
+    for encoding in ("utf-8", "utf-16"):
+        path.write_text(content, encoding=encoding)
+        expected = message if encoding == "utf-8" else "is no plain graph"
+        with pytest.raises(ModelError, match=expected):
+            peek_definition(path)
+
+
+def test_a_graph_tells_its_input(tmp_path: Path) -> None:
+    path = tmp_path / "net.xml"
+    path.write_text(GRAPH.format(PARAMETER.format("?,4,256,256"), "<rt_info/>"))
+    with pytest.raises(ModelError, match=r"lacks its weights\. Put 'net\.bin' beside it\."):
+        peek_definition(path)
+    path.with_suffix(".bin").write_bytes(b"")
+    network = peek_definition(path).values["Network"]
+    assert network == {"layout": "NCHW", "bands": 4, "fixed": [256, 256]}
+    path.write_text(GRAPH.format(PARAMETER.format("1..8,64..512,?,7"), ""))
+    assert peek_definition(path).values["Network"] == {"layout": "NHWC", "bands": 7}
 
 
 def test_metadata_without_sense_are_left_out() -> None:
