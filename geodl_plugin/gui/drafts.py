@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from qgis.core import NULL, QgsFeature, QgsFeatureRequest, QgsGeometry
+from qgis.core import NULL, QgsFeatureRequest, QgsGeometry
 from qgis.PyQt.QtCore import QCoreApplication
 
 from ..algorithms.styling import number_field
@@ -72,17 +72,14 @@ class Drafts:
         for each in drafts:
             geometry = QgsGeometry()
             geometry.fromWkb(bytes(each.geometry.ExportToWkb()))
-            feature = QgsFeature(fields)
-            feature.setGeometry(geometry)
             values = {
                 **kinds[each.value],
                 "Count": self.samples.pixels(geometry),
                 CONFIDENCE: each.confidence,
             }
-            for name, value in values.items():
-                if fields.lookupField(name) >= 0:
-                    feature.setAttribute(fields.lookupField(name), value)
-            features.append(feature)
+            places = {fields.lookupField(name): value for name, value in values.items()}
+            places.pop(-1, None)
+            features.append(self.samples.new_feature(geometry, places))
         if features:
             self.samples.edit()
             self.samples.history.add(self.tr("Pre-label with {}").format(model), features)

@@ -142,12 +142,22 @@ class SampleLayer(QObject):
     def draw(self, geometry: QgsGeometry, kind: ClassDefinition) -> int:
         """Write a sample in the layer's coordinates and return its identifier."""
         self.edit()
-        feature = QgsFeature(self.layer.dataProvider().fields())
-        feature.setGeometry(geometry)
-        for index, value in self._attributes(kind, geometry).items():
-            feature.setAttribute(index, value)
+        feature = self.new_feature(geometry, self._attributes(kind, geometry))
         text = self.tr("Draw {}").format(kind.name)
         return self.history.add(text, [feature])[0]
+
+    def new_feature(self, geometry: QgsGeometry, values: dict[int, Any]) -> QgsFeature:
+        """Return a feature with the values of its fields, elsewhere QGIS's default values."""
+        fields = self.layer.dataProvider().fields()
+        feature = QgsFeature(fields)
+        feature.setGeometry(geometry)
+        for index, value in values.items():
+            feature.setAttribute(index, value)
+        context = self.layer.createExpressionContext()
+        for index in range(fields.count()):
+            if index not in values and self.layer.defaultValueDefinition(index).isValid():
+                feature.setAttribute(index, self.layer.defaultValue(index, feature, context))
+        return feature
 
     def reassign(self, features: Iterable[int], kind: ClassDefinition) -> None:
         """Give samples another class."""

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from osgeo import gdal, ogr
 from qgis.core import (
+    QgsDefaultValue,
     QgsFeature,
     QgsField,
     QgsGeometry,
@@ -65,6 +66,26 @@ def test_a_layer_that_is_read_only_is_left_alone(samples: SampleLayer) -> None:
     with pytest.raises(VectorError, match="is read-only"):
         samples.adopt(renamed, {})
     assert [each["Classname"] for each in rows(samples)] == ["Tree"]
+
+
+def test_a_sample_takes_the_default_values_of_the_layer(samples: SampleLayer) -> None:
+    """QGIS's own tools give them, ours left the fields empty."""
+    provider = samples.layer.dataProvider()
+    provider.addAttributes([QgsField("who", QVariant.String), QgsField("size", QVariant.Int)])
+    provider.addAttributes([QgsField("note", QVariant.String)])
+    samples.layer.updateFields()
+    fields = samples.layer.fields()
+    samples.layer.setDefaultValueDefinition(
+        fields.lookupField("who"), QgsDefaultValue("'Ann, ' || \"Classname\"")
+    )
+    samples.layer.setDefaultValueDefinition(
+        fields.lookupField("size"), QgsDefaultValue("area($geometry)")
+    )
+    samples.layer.setDefaultValueDefinition(fields.lookupField("Classvalue"), QgsDefaultValue("99"))
+    samples.draw(square(0), CAR)
+    (row,) = rows(samples)
+    assert (row["who"], row["size"], row["note"]) == ("Ann, Car", 100, None)
+    assert row["Classvalue"] == CAR.value
 
 
 def test_nothing_is_drawn_in_a_transaction(samples: SampleLayer) -> None:
