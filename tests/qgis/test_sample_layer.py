@@ -71,8 +71,8 @@ def test_a_layer_that_is_read_only_is_left_alone(samples: SampleLayer) -> None:
 def test_a_sample_takes_the_default_values_of_the_layer(samples: SampleLayer) -> None:
     """QGIS's own tools give them, ours left the fields empty."""
     provider = samples.layer.dataProvider()
-    provider.addAttributes([QgsField("who", QVariant.String), QgsField("size", QVariant.Int)])
-    provider.addAttributes([QgsField("note", QVariant.String)])
+    kinds = {"who": QVariant.String, "size": QVariant.Int, "note": QVariant.String}  # noqa: QGS402
+    provider.addAttributes([QgsField(name, kind) for name, kind in kinds.items()])
     samples.layer.updateFields()
     fields = samples.layer.fields()
     samples.layer.setDefaultValueDefinition(
