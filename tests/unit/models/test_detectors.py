@@ -9,7 +9,9 @@ import pytest
 import torch
 from safetensors.torch import load, save
 from torch import Tensor, nn
+from torchvision.models.detection._utils import Matcher
 from torchvision.models.detection.image_list import ImageList
+from torchvision.models.detection.retinanet import RetinaNetHead
 from torchvision.models.detection.roi_heads import project_masks_on_boxes
 from torchvision.ops import box_iou
 
@@ -178,6 +180,41 @@ def test_a_wide_tile_may_show_as_many_objects_by_area(name):
             outputs = network(torch.randn(1, BANDS, side, side))
             counts.append(len(network.detect(outputs, (side, side), 0.0)[0]["boxes"]))
     assert counts[0] == 20 and counts[1] == 80 and counts[2] <= 20
+
+
+def test_retinanet_teaches_the_best_score_to_the_nearest_box():
+    head = network_of("RETINANET").model.head
+    truth = torch.tensor([[8.0, 8, 24, 24]])
+    anchors = truth + torch.tensor([[0.0], [2.0], [4.0], [30.0]]) * torch.tensor([1, 0, 1, 0])
+    matched = torch.tensor([0, 0, Matcher.BETWEEN_THRESHOLDS, Matcher.BELOW_LOW_THRESHOLD])
+    target = {"boxes": truth, "labels": torch.tensor([1])}
+    logits = torch.zeros(2, 4, 2, requires_grad=True)
+    optimizer = torch.optim.Adam([logits], 0.05)
+    nothing = {"boxes": truth[:0], "labels": target["labels"][:0]}  # an image without objects
+    none = torch.full_like(matched, Matcher.BELOW_LOW_THRESHOLD)
+    for _ in range(400):
+        outputs = {"cls_logits": logits, "bbox_regression": torch.zeros(2, 4, 4)}
+        loss = head.compute_loss([target, nothing], outputs, [anchors] * 2, [matched, none])
+        optimizer.zero_grad()
+        loss["classification"].backward()
+        optimizer.step()
+    chances = logits.detach()[0].sigmoid()
+    assert chances[0, 1] > 0.9 and chances[2].tolist() == [0.5, 0.5]
+    assert float(chances[1, 1]) == pytest.approx(14 / 18, abs=0.02)
+    assert max(chances[:2, 0].max(), chances[3].max(), logits[1].sigmoid().max()) < 0.1
+
+
+def test_one_anchor_to_an_object_is_taught_as_torchvision_does():
+    head = network_of("RETINANET").model.head
+    anchors = torch.tensor([[8.0, 8, 24, 24], [40, 40, 60, 60], [10, 50, 20, 60]])
+    target = {"boxes": anchors[:2] + 1.0, "labels": torch.tensor([1, 0])}
+    matched = torch.tensor([0, 1, Matcher.BELOW_LOW_THRESHOLD])
+    outputs = {"cls_logits": torch.randn(1, 3, 2), "bbox_regression": torch.randn(1, 3, 4) / 9}
+    ours = head.compute_loss([target], outputs, [anchors], [matched])
+    theirs = RetinaNetHead.compute_loss(head, [target], outputs, [anchors], [matched])
+    assert ours.keys() == theirs.keys()
+    for name, loss in ours.items():
+        assert float(loss) == pytest.approx(float(theirs[name]), rel=1e-5)
 
 
 @pytest.mark.parametrize("name", NAMES)

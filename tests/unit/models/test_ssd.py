@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional
-from torchvision.ops import generalized_box_iou_loss, sigmoid_focal_loss
+from torchvision.ops import generalized_box_iou_loss
 
 from geodl_plugin.core.errors import InputError
 from geodl_plugin.core.models.networks import ssd_answers
@@ -22,12 +22,7 @@ from geodl_plugin.core.models.networks.anchors import (
     reach,
 )
 from geodl_plugin.core.models.networks.backbones import build_pyramid
-from geodl_plugin.core.models.networks.ssd import (
-    SingleShotDetector,
-    _box_loss,
-    _focal_loss,
-    _shares,
-)
+from geodl_plugin.core.models.networks.ssd import SingleShotDetector, _box_loss
 from geodl_plugin.core.models.registry import model_type
 from geodl_plugin.core.models.ssd import choose_grids, complete_arguments, stride_of_grid
 
@@ -205,17 +200,6 @@ def test_boxes_that_are_right_have_no_loss_and_wrong_ones_a_slope_towards_the_tr
     assert float(_box_loss(anchors, limit, far)) == pytest.approx(float(alone))
 
 
-def test_the_nearest_box_of_each_object_is_to_tell_all_of_it():
-    wanted = torch.tensor([[0.0, 0, 10, 10]] * 3 + [[50.0, 50, 60, 60]] * 2)
-    boxes = wanted + torch.tensor([0.0, 2.0, 40.0, 5.0, 20.0])[:, None] * torch.tensor([1, 0, 1, 0])
-    objects = torch.tensor([0, 0, 0, 2, 2])  # the second object has no anchor
-    found = _shares(boxes, wanted, objects, 3)
-    assert found.tolist() == pytest.approx([1.0, 2 / 3, 0, 1.0, 0], abs=0.04)
-    # Where none is near all are taught.
-    assert _shares(boxes[2:3], wanted[:1], objects[:1], 1).tolist() == [1.0]
-    assert not len(_shares(boxes[:0], wanted[:0], objects[:0], 0))
-
-
 @pytest.mark.parametrize("focal", [False, True])
 def test_the_better_of_two_boxes_gets_the_higher_score(focal):
     network = detector([8], focal=focal)
@@ -230,14 +214,6 @@ def test_the_better_of_two_boxes_gets_the_higher_score(focal):
     better, worse = chances[0, :, -1].tolist()
     assert better > 0.9
     assert worse == pytest.approx(0.6, abs=0.02)
-
-
-def test_focal_loss_of_yes_and_no_is_that_of_torchvision():
-    scores = torch.linspace(-4, 4, 9)
-    for truth in (torch.zeros(9), torch.ones(9)):
-        assert torch.allclose(
-            _focal_loss(scores, truth), sigmoid_focal_loss(scores, truth), atol=1e-6
-        )
 
 
 @pytest.mark.parametrize("focal", [False, True])

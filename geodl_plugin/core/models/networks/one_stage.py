@@ -8,10 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torchvision.models.detection import FCOS, RetinaNet
+from torchvision.models.detection._utils import Matcher
 from torchvision.models.detection.retinanet import RetinaNetHead
 
 from . import crowds
 from .pyramid import FeaturePyramid, group_norm
+from .quality import quality_focal_loss, shares_of_best
 from .stride_anchors import StrideAnchors
 
 MOST_DETECTIONS = 1000  # per image of 512 × 512, after suppression
@@ -155,7 +157,7 @@ class RetinaNetDetector(OneStageDetector):
                 backbone,
                 class_count,
                 anchor_generator=StrideAnchors(backbone.strides, sizes, ratios),
-                head=RetinaNetHead(
+                head=_RetinaNetHead(
                     backbone.out_channels, len(scales) * len(ratios), class_count, group_norm
                 ),
                 detections_per_img=MOST_DETECTIONS,
@@ -163,6 +165,55 @@ class RetinaNetDetector(OneStageDetector):
                 nms_thresh=NMS_OVERLAP,
             )
         )
+
+
+class _RetinaNetHead(RetinaNetHead):
+    """Teaches the highest score to the box of an object that fits best."""
+
+    def compute_loss(
+        self,
+        targets: list[dict[str, Tensor]],
+        outputs: dict[str, Tensor],
+        anchors: list[Tensor],
+        matched: list[Tensor],
+    ) -> dict[str, Tensor]:
+        """Return the parts of the loss.
+
+        Args:
+            targets: one per image: ``boxes`` ``(n, 4)`` in pixels, ``labels`` ``(n,)``.
+            outputs: ``cls_logits`` ``(b, a, c)`` and ``bbox_regression`` ``(b, a, 4)``.
+            anchors: ``(a, 4)`` of each image.
+            matched: ``(a,)`` of each image: an object, or below 0 background or neither.
+        """
+        losses = [
+            self._class_loss(target, logits, moves, own, chosen)
+            for target, logits, moves, own, chosen in zip(
+                targets, outputs["cls_logits"], outputs["bbox_regression"], anchors, matched
+            )
+        ]
+        boxes = self.regression_head.compute_loss(targets, outputs, anchors, matched)
+        return {"classification": torch.stack(losses).mean(), "bbox_regression": boxes}
+
+    def _class_loss(
+        self,
+        target: dict[str, Tensor],
+        logits: Tensor,
+        moves: Tensor,
+        anchors: Tensor,
+        chosen: Tensor,
+    ) -> Tensor:
+        """Return the loss of the classes of one image for each anchor that has an object."""
+        positive, counted = chosen >= 0, chosen != Matcher.BETWEEN_THRESHOLDS
+        objects = chosen[positive]
+        boxes = self.regression_head.box_coder.decode_single(
+            moves[positive].detach(), anchors[positive]
+        )
+        wanted = target["boxes"]
+        shares = shares_of_best(boxes, wanted[objects], objects, len(wanted))
+        truth = torch.zeros_like(logits)
+        truth[positive, target["labels"][objects]] = shares
+        losses = quality_focal_loss(logits[counted], truth[counted])
+        return losses.sum() / max(len(objects), 1)
 
 
 class FcosDetector(OneStageDetector):

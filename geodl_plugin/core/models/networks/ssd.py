@@ -11,13 +11,12 @@ from torchvision.ops import generalized_box_iou_loss
 
 from ..ssd import stride_of_grid
 from .anchors import NEITHER, Anchors, grid_anchors, join, match
+from .quality import quality_focal_loss, shares_of_best
 from .ssd_answers import SsdAnswers
 
 _LEAST_OVERLAP, _BACKGROUND_OVERLAP = 0.4, 0.3  # IoU: an object, background; else neither
 _NEGATIVES_PER_POSITIVE = 3
 _WIDTH = 128
-_LEAST_SHARE = 0.01  # of IoU, that boxes beside their object count alike
-_ALPHA = 0.25  # weight of objects in the focal loss
 _SMOOTH = 0.1  # answers that are nearer to the truth count by their square
 
 
@@ -115,7 +114,9 @@ class SingleShotDetector(nn.Module):
         own = anchors.take(positive.nonzero()[:, 1])
         answers, truth = outputs["squashed"][positive], torch.cat(wanted)
         shares = torch.ones_like(labels, dtype=torch.float32)
-        shares[positive] = _shares(own.decode(answers.detach()), truth, torch.cat(objects), count)
+        shares[positive] = shares_of_best(
+            own.decode(answers.detach()), truth, torch.cat(objects), count
+        )
         return {
             "boxes": _box_loss(own, answers, truth),
             "classes": self._class_loss(outputs["scores"], labels, shares),
@@ -135,7 +136,7 @@ class SingleShotDetector(nn.Module):
         count = positive.sum().clamp(min=1)
         if self.focal_loss:
             truth = functional.one_hot(labels + 1, self.outputs + 1)[..., 1:].to(scores.dtype)
-            losses = _focal_loss(scores, truth * shares[..., None])
+            losses = quality_focal_loss(scores, truth * shares[..., None])
             return losses[counted].sum() / count
         # Output 0 is the background.
         background = -scores.log_softmax(-1)[..., 0]
@@ -240,42 +241,6 @@ class _Head(nn.Module):
         """Return scores ``(b, k × outputs, rows, cols)`` and boxes ``(b, k × 4, rows, cols)``."""
         value = self.block(value)
         return self.classes(self.drop(value)).float(), self.boxes(value).float()
-
-
-def _shares(boxes: Tensor, wanted: Tensor, objects: Tensor, count: int) -> Tensor:
-    """Return how much of an object each of its anchors is to tell ``(m,)``: 1 the best one.
-
-    The score then says which of several boxes of an object is the nearest one, which is what
-    suppression keeps; a share of the best IoU instead of the IoU itself leaves scores as high as
-    they were. After Feng et al. 2021, arXiv:2108.07755.
-
-    Args:
-        boxes: ``(m, 4)``, what the anchors tell.
-        wanted: ``(m, 4)``, the objects' boxes.
-        objects: ``(m,)``, numbers of the objects.
-        count: of all objects.
-    """
-    low = torch.maximum(boxes[:, :2], wanted[:, :2])
-    high = torch.minimum(boxes[:, 2:], wanted[:, 2:])
-    shared = (high - low).clamp(min=0).prod(-1)
-    overlap = shared / (_areas(boxes) + _areas(wanted) - shared) + _LEAST_SHARE
-    best = overlap.new_zeros(count).scatter_reduce(0, objects, overlap, "amax")
-    return overlap / best[objects]
-
-
-def _areas(boxes: Tensor) -> Tensor:
-    return (boxes[:, 2:] - boxes[:, :2]).prod(-1)
-
-
-def _focal_loss(scores: Tensor, truth: Tensor) -> Tensor:
-    """Return the focal loss of each score for truths between 0 and 1, too.
-
-    That of Lin et al. 2017 (arXiv:1708.02002) for 0 and 1, with its α of 0.25 and γ of 2; between
-    them its quality focal loss (Li et al. 2020, arXiv:2006.04388).
-    """
-    losses = functional.binary_cross_entropy_with_logits(scores, truth, reduction="none")
-    weights = _ALPHA * truth + (1 - _ALPHA) * (1 - truth)
-    return weights * (scores.sigmoid() - truth).square() * losses
 
 
 def _box_loss(own: Anchors, answers: Tensor, wanted: Tensor) -> Tensor:
