@@ -13,6 +13,7 @@ from ..core.errors import (
     MissingLibraryError,
     WorkerError,
 )
+from ..core.importing import importing
 from ..core.memory import is_out_of_memory
 from ..core.telemetry import silence
 from .protocol import Channel, WorkerProgress, error_event
@@ -47,8 +48,9 @@ def run_request(channel: Channel) -> int:
         _check_python()
         name, options = channel.request()
         task = task_named(name)
-        # Importing is part of the run: a library may be missing.
-        result = task.load()(task.options(options), WorkerProgress(channel))
+        with importing("torch"):  # a part of the run: a library may be missing
+            function = task.load()
+        result = function(task.options(options), WorkerProgress(channel))
     except BaseException as error:
         unexpected = not isinstance(error, GeoDLError)
         if unexpected:

@@ -42,12 +42,16 @@ geodl_plugin.classFactory(None).initProcessing()
 print(time.perf_counter() - began)
 """
 
-# What inference imports, network built and used once.
+# What inference imports, network built and used once; with the collector of garbage, or as it is.
 INFERENCE = """
-import sys, time
+import contextlib, sys, time
 sys.path.append(sys.argv[1])
+from geodl_plugin.core import importing
+if sys.argv[3:]:
+    importing.importing = lambda library: contextlib.nullcontext()
 began = time.perf_counter()
-import torch
+with importing.importing("torch"):
+    import torch
 from geodl_plugin.core.models.registry import NetworkSpec, Task, build_network, model_type
 name = sys.argv[2]
 kind = model_type(name)
@@ -141,6 +145,17 @@ def measure(name: str, function: Callable[..., float], *arguments: Any) -> None:
     print(f"{name:45} {figures[0]:6.2f} {figures[1]:6.2f} {figures[2]:6.2f} s")
 
 
+def beside_collector(name: str) -> None:
+    """Print how much longer importing, building and using takes with the collector of garbage."""
+    rounds = [
+        [ask(sys.executable, INFERENCE, name, *more) for more in (("collected",), ())]
+        for _ in range(RUNS)
+    ]
+    collected, ours = map(min, zip(*rounds))
+    title = f"{name}, with the collector {collected:.2f} s"
+    print(f"{title:45} {collected / ours:6.2f} x as long")
+
+
 def main() -> None:
     """Measure and print."""
     print(f"{'least, middle, most of ' + str(RUNS):45}")
@@ -148,6 +163,7 @@ def main() -> None:
     measure("worker started, self-test passed", self_test)
     for name in ("SSD", "UNET", "FEATURE_CLASSIFIER"):
         measure(f"{name} imported, built, used once", ask, sys.executable, INFERENCE, name)
+    beside_collector("UNET")
     first_tiles()
 
 

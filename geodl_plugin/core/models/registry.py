@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import InputError, ModelError
+from ..importing import importing
 
 if TYPE_CHECKING:
     from torch import nn
@@ -194,12 +195,13 @@ def build_network(spec: NetworkSpec) -> nn.Module:
             f"{kind.name} has no argument '{unknown[0]}'. "
             f"It knows: {', '.join(sorted(kind.arguments)) or 'none'}."
         )
-    if not spec.resize_to or spec.resize_to == spec.chip_size:
-        return kind.build(spec)
-    from .networks.resized import ResizedNetwork
+    with importing("torchvision"):
+        if not spec.resize_to or spec.resize_to == spec.chip_size:
+            return kind.build(spec)
+        from .networks.resized import ResizedNetwork
 
-    inner = kind.build(replace(spec, chip_size=spec.resize_to, resize_to=0))
-    return ResizedNetwork(inner, spec.chip_size, spec.resize_to)
+        inner = kind.build(replace(spec, chip_size=spec.resize_to, resize_to=0))
+        return ResizedNetwork(inner, spec.chip_size, spec.resize_to)
 
 
 def build_answers(spec: NetworkSpec) -> Any | None:
