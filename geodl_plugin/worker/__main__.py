@@ -6,7 +6,9 @@ installed in the Python that has the libraries.
 
 from __future__ import annotations
 
+import atexit
 import importlib.util
+import os
 import sys
 from pathlib import Path
 
@@ -50,5 +52,13 @@ def main() -> int:
     return run_request(Channel.take_over())
 
 
+def leave() -> None:
+    """End the process at once: to take the libraries apart takes a second, and QGIS waits."""
+    sys.stderr.flush()
+    os._exit(status)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    status = 1
+    atexit.register(leave)  # the first one that is registered runs last
+    status = main()
