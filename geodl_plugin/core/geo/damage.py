@@ -32,7 +32,7 @@ def read_around(
     """
     if isinstance(raster, RasterPair):
         dates = (read_around(each, window, bands, told) for each in raster.dates)
-        return raster.joined(window, *dates)
+        return raster.joined(*dates)
     pixels = np.zeros((len(bands), window.height, window.width), raster.dtype)
     valid = np.zeros((window.height, window.width), bool)
     block_size, inside = raster.block_size, window.intersection(raster.window)

@@ -7,7 +7,9 @@ import uuid
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 from osgeo import gdal
 
 from ..errors import RasterError
@@ -40,12 +42,11 @@ def join(paths: tuple[str, ...]) -> gdal.Dataset:
                     f"'{first.name}' and '{other.name}' have different coordinate reference "
                     "systems. Warp them to one before joining them."
                 )
-    # GDAL asks the first source alone how gaps are told: all must tell theirs in one way.
-    alike = len(set(gaps)) == 1
+    # GDAL asks the first source alone how gaps are told: all must tell theirs in one way, and
+    # not by an alpha band that GDAL takes for one more band of the image.
+    alike = len(set(gaps)) == 1 and not first.has_plain_alpha
     sources = [path if alike else _with_mask(path) for path in paths]
-    # Gaps between rasters that have no data value of their own are told by an alpha band.
-    add = alike and not first.has_declared_mask
-    options = _vrt_options(first.crs, known, addAlpha=add)
+    options = _vrt_options(first.crs, known, **(_untold_gaps(first) if alike else {}))
     target = f"/vsimem/geodl-{uuid.uuid4().hex}.vrt"
     dataset = attempt(gdal.BuildVRT, target, sources, options=options)
     reason = last_error()
@@ -59,7 +60,19 @@ def join(paths: tuple[str, ...]) -> gdal.Dataset:
     return dataset
 
 
-def _vrt_options(first: str, known: str, **more: bool) -> gdal.BuildVRTOptions:
+def _untold_gaps(raster: Raster) -> dict[str, Any]:
+    """Return options that tell gaps between rasters which tell none themselves.
+
+    Decimal numbers may be no number at all, which must not cover another raster's.
+    """
+    if raster.has_declared_mask:
+        return {}
+    if np.issubdtype(raster.dtype, np.floating):
+        return {"srcNodata": "nan", "VRTNodata": "nan"}
+    return {"addAlpha": True}
+
+
+def _vrt_options(first: str, known: str, **more: Any) -> gdal.BuildVRTOptions:
     """Return options of a virtual raster of rasters that are known to have one system.
 
     Args:

@@ -50,7 +50,7 @@ class RasterPair:
         self._originals = (first, second)
         same = second.geotransform == first.geotransform and second.window == first.window
         if not same:
-            second = second.on_grid(first.geotransform, first.width, first.height)
+            second = second.on_grid(first.geotransform, first.width, first.height, bounded=True)
         self.dates = (first, second)
         self.sources = first.sources + second.sources
         self.name = first.name
@@ -81,17 +81,11 @@ class RasterPair:
 
     def read(self, window: Window, bands: Sequence[int] | None = None) -> Block:
         """Read a window of both; ``bands`` are those of one date."""
-        return self.joined(window, *(each.read(window, bands) for each in self.dates))
+        return self.joined(*(each.read(window, bands) for each in self.dates))
 
-    def joined(self, window: Window, first: Block, second: Block) -> Block:
-        """Return as one what was read of a window at each date."""
+    def joined(self, first: Block, second: Block) -> Block:
+        """Return as one what was read of one window at each date."""
         valid = first.valid & second.valid
-        # A warped raster without a no-data value is 0 where the original has no pixels.
-        within = np.zeros_like(valid)
-        part = window.intersection(self._reach)
-        if part is not None:
-            within[part.slices(window)] = True
-        valid &= within
         pixels = np.concatenate([first.pixels, second.pixels])
         if not valid.all():
             pixels[:, ~valid] = 0

@@ -49,6 +49,7 @@ MANY_BANDS = 128  # from which GDAL reads pixel-interleaved files anew for each 
 # Larger numbers are no data that nobody has declared, like -3.4e38, or such a one averaged.
 ENDLESS = 1e30
 LONGEST_SIDE = 10**9  # pixels: GDAL counts to twice as many
+MEASURED = (0.0, 65535.0)  # values for no data in this range may be measured in a band, too
 SAME_CELLS = 1e-3  # relative difference of cell sizes that are one
 
 Recipe = tuple[tuple[str, ...], GeoTransform, int, int, bool]  # of a resampled raster
@@ -92,6 +93,11 @@ class Raster:
         self._coverage_bands = self._bands if by_value else self._masks
         one_value = {band.GetNoDataValue() for band in self._bands} == {self.nodata}
         self._by_value = bool(by_value and self._masks) and one_value
+        # What is measured too, black say, is data where another band has some; -9999 never is.
+        low, high = MEASURED
+        self._never_data = bool(by_value and self._masks) and not all(
+            low <= band.GetNoDataValue() <= high for band in self._bands
+        )
         self.has_mask = bool(self._masks) or np.issubdtype(self.dtype, np.floating)
 
     @classmethod
@@ -134,6 +140,14 @@ class Raster:
     def has_alpha(self) -> bool:
         """Whether a band beside those of the image tells where it has data."""
         return self._dataset.RasterCount > self.band_count
+
+    @property
+    def has_plain_alpha(self) -> bool:
+        """Whether GDAL takes the alpha band for one more band of the image.
+
+        It does so but beside one or three others, of 8 or 16 bits.
+        """
+        return self.has_alpha and not self._bands[0].GetMaskFlags() & gdal.GMF_ALPHA
 
     @property
     def block_size(self) -> tuple[int, int]:
@@ -266,7 +280,10 @@ class Raster:
             masks = [np.empty(shape, np.uint8) for _ in self._masks]
             for mask, array in zip(self._masks, masks):
                 self._read_band(mask, self.window, array)
-            valid &= np.any(masks, axis=0)
+            if self._never_data:
+                valid &= np.all([masks[band] for band in bands], axis=0)
+            else:
+                valid &= np.any(masks, axis=0)
         pixels[:, ~valid] = 0
         return Block(pixels, valid)
 
@@ -278,7 +295,7 @@ class Raster:
             pixels = np.empty((len(bands), window.height, window.width), self.dtype)
             for position, band in enumerate(bands):
                 self._read_band(self._bands[band], window, pixels[position])
-        valid = self._read_mask(window, pixels)
+        valid = self._read_mask(window, pixels, bands)
         if not valid.all():
             pixels = np.where(valid, pixels, self.dtype.type(0))  # a sixth of an assignment's time
         return Block(pixels, valid)
@@ -338,16 +355,21 @@ class Raster:
             f"{last_error() or 'unknown error'}. The file may be damaged."
         )
 
-    def _read_mask(self, window: Window, pixels: np.ndarray) -> np.ndarray:
+    def _read_mask(self, window: Window, pixels: np.ndarray, bands: Sequence[int]) -> np.ndarray:
+        """Return where the pixels of some bands have data."""
         finite = _finite(pixels)
         if not self._masks:
             return finite
-        # A pixel that has no data in one band only, black in red say, is still a pixel.
+        join = np.logical_and if self._never_data else np.logical_or
         if self._by_value and len(pixels) == self.band_count >= MANY_BANDS:
-            return (pixels != self.nodata).any(axis=0) & finite
-        valid = np.zeros(pixels.shape[1:], bool)
-        for mask in self._masks:
-            valid |= self._read_band(mask, window) > 0
+            return join.reduce(pixels != self.nodata) & finite
+        # A pixel that has no data in one band only, black in red say, is still a pixel.
+        masks = self._masks
+        if self._never_data and bands:
+            masks = [masks[band] for band in bands]
+        valid = self._read_band(masks[0], window) > 0
+        for mask in masks[1:]:
+            join(valid, self._read_band(mask, window), out=valid)
         return valid & finite
 
 

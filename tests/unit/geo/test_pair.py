@@ -55,6 +55,24 @@ def test_the_second_is_brought_to_the_grid_of_the_first(tmp_path: Path) -> None:
         assert both.is_blank(Window(45, 0, 10, 60)) and not both.is_blank(Window(30, 30, 20, 20))
 
 
+@pytest.mark.parametrize("kind", [np.uint8, np.float32])
+def test_pixels_whose_centres_the_second_does_not_reach_have_no_data(
+    tmp_path: Path, kind: type
+) -> None:
+    """A frame of zeros was change all around the second raster."""
+    first = write_raster(tmp_path / "a.tif", np.full((1, 64, 64), 50, kind), (0, 1, 0, 64, 0, -1))
+    place = (10.7, 1, 0, 50.3, 0, -1)
+    second = write_raster(tmp_path / "b.tif", np.full((1, 30, 30), 50, kind), place)
+    with pair(first, second) as both:
+        block = both.read(both.window)
+        again = both.read(Window(5, 5, 50, 50))
+    wanted = np.zeros((64, 64), bool)
+    wanted[14:44, 11:41] = True
+    assert np.array_equal(block.valid, wanted)
+    assert (block.pixels[:, wanted] == 50).all()
+    assert np.array_equal(again.valid, wanted[5:55, 5:55])
+
+
 def test_a_first_raster_from_south_to_north_gets_its_second_the_same_way(tmp_path: Path) -> None:
     pixels = np.random.default_rng(1).integers(1, 250, (1, 40, 60)).astype(np.uint8)
     south_up = (1000.0, 1.0, 0.0, 1960.0, 0.0, 1.0)

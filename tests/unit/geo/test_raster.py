@@ -65,6 +65,25 @@ def test_a_pixel_without_data_in_one_band_only_is_a_pixel(tmp_path):
     assert valid.sum() == 15
 
 
+@pytest.mark.parametrize("nodata", [-9999.0, -3.4028234663852886e38, 1e6])
+@pytest.mark.parametrize("bands", [2, 130])
+def test_a_value_that_is_never_measured_is_no_data_of_the_bands_that_are_read(
+    tmp_path, nodata, bands
+):
+    """It went into networks where another band had data, and was classified."""
+    array = np.ones((bands, 4, 4), np.float32)
+    array[0, 0, 0] = nodata
+    array[1, 1, :] = nodata
+    with Raster.open(write(tmp_path / "a.tif", array, nodata=nodata)) as raster:
+        for chosen, known in (([0], 15), ([1], 12), ([1, 0], 11), (None, 11)):
+            block = raster.read(raster.window, chosen)
+            assert block.valid.sum() == known
+            assert (block.pixels[:, block.valid] == 1).all()
+            assert not block.pixels[:, ~block.valid].any()
+        assert raster.reduced(4, [0]).valid.sum() == 15
+        assert raster.reduced(4, [0, 1]).valid.sum() == 11
+
+
 @pytest.mark.parametrize("odd", [np.nan, np.inf, -np.inf, -3.4028235e38, -3.4028230607371e38, 1e38])
 def test_what_is_no_measured_number_is_no_data(tmp_path, odd):
     """The extremes of a type are no data of other programs, which often do not declare it."""
@@ -230,6 +249,48 @@ def test_gaps_of_every_raster_of_a_mosaic_are_known(tmp_path, bands, kind):
             block = mosaic.read(mosaic.window)
         assert block.valid.all()
         assert (block.pixels[:, :10] == 9).all() and (block.pixels[:, 10:] == above).all()
+
+
+@pytest.mark.parametrize("bands", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.float32])
+def test_what_is_transparent_covers_nothing_in_a_mosaic(tmp_path, bands, kind):
+    """GDAL takes an alpha band for a mask beside one or three others of whole numbers alone."""
+    options = ("ALPHA=NO", "PHOTOMETRIC=MINISBLACK")
+    below = np.full((bands + 1, 40, 40), 20, kind)
+    above = np.zeros_like(below)
+    below[-1] = 255
+    above[:-1, :, 20:], above[-1, :, 20:] = 10, 255
+    paths = []
+    for name, array, left in (("below.tif", below, 0), ("above.tif", above, 20)):
+        paths.append(write(tmp_path / name, array, None, (left, 0), options))
+        dataset = gdal.Open(paths[-1], gdal.GA_Update)
+        dataset.GetRasterBand(bands + 1).SetColorInterpretation(gdal.GCI_AlphaBand)
+        dataset = None
+    with Raster.open(paths) as mosaic:
+        assert mosaic.band_count == bands
+        block = mosaic.read(mosaic.window)
+    assert block.valid.all()
+    assert (block.pixels[:, :, :40] == 20).all() and (block.pixels[:, :, 40:] == 10).all()
+
+
+def test_what_is_no_number_covers_nothing_in_a_mosaic(tmp_path):
+    below = np.full((2, 40, 40), 20, np.float32)
+    above = np.full((2, 40, 40), 10, np.float32)
+    above[:, :, :20] = np.nan
+    above[0, 39, 39] = np.nan
+    paths = [
+        write(tmp_path / "below.tif", below),
+        write(tmp_path / "above.tif", above, None, (20, 0)),
+    ]
+    with Raster.open(paths) as mosaic:
+        block = mosaic.read(mosaic.window)
+    assert block.valid[:-1].all() and block.valid.sum() == 40 * 60 - 1
+    assert (block.pixels[:, :, :40] == 20).all()
+    # Rasters that lie apart have no data in between.
+    apart = [paths[0], write(tmp_path / "far.tif", below, None, (60, 0))]
+    with Raster.open(apart) as mosaic:
+        assert mosaic.read(mosaic.window).valid.sum() == 2 * 40 * 40
+        assert mosaic.is_blank(Window(42, 0, 10, 40))
 
 
 def test_values_without_data_of_one_raster_are_data_of_another(tmp_path):
