@@ -270,7 +270,8 @@ def forget(path: str | Path) -> None:
     """Remove what earlier runs have left unfinished of a result raster."""
     for what in ("pixels", "tif"):
         _remove(unfinished(path, what))
-    shutil.rmtree(unfinished(path, "tiles"), ignore_errors=True)
+    for what in ("tiles", "sums"):
+        shutil.rmtree(unfinished(path, what), ignore_errors=True)
 
 
 def _remove(path: Path) -> None:

@@ -31,6 +31,7 @@ from ..replacing import discard
 from .options import InferenceOptions
 
 FORMAT = 2
+_OWNED = "owned"
 
 
 class Journal:
@@ -113,6 +114,7 @@ class Journal:
 
     def forget(self) -> None:
         """Start anew."""
+        self.resumed = False
         self._places.clear()
         self._notes.clear()
         self._file.truncate(0)
@@ -168,6 +170,7 @@ def resumable(
     facts: Mapping[str, Any],
     progress: Progress,
     drop: Callable[[bool], None] | None = None,
+    others: Sequence[str | Path] = (),
 ) -> Iterator[Journal]:
     """Keep what is finished when something fails, and nothing when the user cancels.
 
@@ -176,8 +179,15 @@ def resumable(
         facts: what decides it.
         progress: is told what happens to what is finished.
         drop: is told, when something fails, whether what is finished is kept.
+        others: further results that grow with it. Each has a journal of its own, which tells
+            whose they are.
     """
-    journal = Journal(output, facts)
+    journals = _opened((output, *others), facts)
+    journal = journals[0]
+    if not all(each.noted(_OWNED) for each in journals[1:]):  # another call has begun them since
+        journal.forget()
+    for each in journals[1:]:
+        each.note(_OWNED, True)
     remove_leftovers(output)  # a killed run could not remove its temporary files
     try:
         yield journal
@@ -185,13 +195,26 @@ def resumable(
         kept = len(journal) > 0 and not isinstance(error, CancelledError)
         if drop is not None:
             drop(kept)
+        for each in journals:
+            each.close() if kept else each.remove()
         if kept:
-            journal.close()
             progress.info("What is finished is kept: run the same call again to go on.")
-        else:
-            journal.remove()
         raise
-    journal.remove()
+    for each in journals:
+        each.remove()
+
+
+def _opened(outputs: Sequence[str | Path], facts: Mapping[str, Any]) -> list[Journal]:
+    """Return the journals of several results, all of them or none."""
+    journals: list[Journal] = []
+    try:
+        for output in outputs:
+            journals.append(Journal(output, facts))
+    except BaseException:
+        for each in journals:
+            each.close() if each.resumed else each.remove()
+        raise
+    return journals
 
 
 class Notes:

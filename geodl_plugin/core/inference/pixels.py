@@ -82,7 +82,7 @@ def classify(job: Job, engine: Engine, options: PixelOptions, progress: Progress
         for path in [] if kept else paths:
             forget(path)
 
-    with resumable(options.output, facts, progress, drop) as journal:
+    with resumable(options.output, facts, progress, drop, paths[1:]) as journal:
         for path in (options.probabilities, options.polygons):
             if path:
                 remove_leftovers(path)
@@ -95,6 +95,8 @@ def classify(job: Job, engine: Engine, options: PixelOptions, progress: Progress
             result = _write_results(job, work, options, schema, journal, rasters, progress)
             journal.note("result", result)
         drop(False)
+    if not any(result["pixel_counts"].values()):
+        progress.warn(f"No pixel of '{job.raster.name}' that is wanted has data: all is no data.")
     return result
 
 

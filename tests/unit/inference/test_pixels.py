@@ -174,6 +174,20 @@ def test_no_data_stays_no_data(tmp_path: Path) -> None:
     assert result["pixel_counts"]["Tree"] == 200 * 150 - 1
 
 
+def test_a_result_without_any_data_is_told(tmp_path: Path) -> None:
+    told: list[str] = []
+
+    class Told(Progress):
+        def warn(self, message: str) -> None:
+            told.append(message)
+
+    source = write_raster(tmp_path / "a.tif", np.zeros((1, 80, 80), np.uint8), nodata=0)
+    with make_job(source, make_model("TEST_PIXELS")) as job:
+        options = PixelOptions([source], "", str(tmp_path / "b.tif"), tile_size=64)
+        classify(job, Engine(Brightest(2, True), "cpu", "float32", 3), options, Told())
+    assert told == ["No pixel of 'a.tif' that is wanted has data: all is no data."]
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_trimmed_tiles_do_not_show_either(tmp_path: Path, seed: int) -> None:
     torch.manual_seed(0)

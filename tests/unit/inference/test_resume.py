@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 import torch
 
-from geodl_plugin.core.errors import CancelledError
+from geodl_plugin.core.errors import CancelledError, InputError
 from geodl_plugin.core.inference.engine import Engine
 from geodl_plugin.core.inference.journal import Journal
 from geodl_plugin.core.inference.kept_tiles import KeptTiles
 from geodl_plugin.core.inference.options import PixelOptions
 from geodl_plugin.core.inference.pixels import classify
+from geodl_plugin.core.leftovers import remove_unfinished
 from geodl_plugin.core.progress import Progress
 
 from .support import SmallPixels, make_job, make_model, write_raster
@@ -171,6 +172,36 @@ def test_a_lost_scratch_file_starts_anew(tmp_path: Path, source: str, blend: str
     killed(source, tmp_path / "a.tif", 10, blend=blend)
     (tmp_path / ".a.tif.unfinished.pixels").unlink()
     assert classified(source, tmp_path / "a.tif", blend=blend).seen == TILES
+
+
+def test_probabilities_that_another_call_has_begun_are_not_gone_on_with(
+    tmp_path: Path, source: str
+) -> None:
+    """They were taken for this call's own by their size: two thirds of the pixels were wrong."""
+    (tmp_path / "whole").mkdir()
+    (tmp_path / "out").mkdir()
+    whole, out = tmp_path / "whole", tmp_path / "out"
+    classified(source, whole / "a.tif", probabilities=str(whole / "p.tif"))
+    chances = str(out / "p.tif")
+    killed(source, out / "a.tif", 15, probabilities=chances)
+    killed(source, out / "b.tif", 5, probabilities=chances, predict_background=False)
+    used = classified(source, out / "a.tif", probabilities=chances)
+    assert used.seen == TILES
+    (whole / "b.tif").touch()
+    remove_unfinished(out / "b.tif")
+    assert contents(whole).items() >= contents(out).items()
+
+
+def test_two_runs_do_not_write_the_same_probabilities(tmp_path: Path, source: str) -> None:
+    (tmp_path / "out").mkdir()
+    output, chances = tmp_path / "out" / "a.tif", str(tmp_path / "out" / "p.tif")
+    other = Journal(chances, {"options": "of another run"})
+    with pytest.raises(InputError, match=r"'p\.tif' is being written by another run"):
+        classified(source, output, probabilities=chances)
+    other.remove()
+    assert contents(output.parent) == {}
+    assert classified(source, output, probabilities=chances).seen == TILES
+    assert sorted(contents(output.parent)) == ["a.tif", "a.tif.aux.xml", "p.tif"]
 
 
 @pytest.mark.parametrize("blend", ["crop", "gaussian"])
