@@ -92,8 +92,9 @@ class ClassifyPixels(InferenceAlgorithm):
                 self.tr("Simplify polygons (map units)"),
                 QgsProcessingParameterNumber.Type.Double,
                 self.tr(
-                    "How far borders may leave the edges of the pixels; neighbours keep a common "
-                    "border. 0 keeps the edges."
+                    "Bends that cover less than its square are straightened, and with them the "
+                    "ends of narrow parts go; neighbours keep a common border. 0 keeps the edges "
+                    "of the pixels."
                 ),
             ),
             (

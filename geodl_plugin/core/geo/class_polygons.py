@@ -45,8 +45,9 @@ def write_class_polygons(
         target: the layer to write, with the fields ``Class`` and ``Classvalue``.
         schema: names of the classes.
         min_area: of a polygon, in square map units; smaller ones are left out.
-        tolerance: how far a simplified border may leave the pixels' edges, in map units; 0
-            keeps them. Neighbours keep a common border. Memory grows with the borders then.
+        tolerance: bends of borders that cover less than its square are straightened, in map
+            units, however far narrow ones reach (GEOS's coverage simplification); 0 keeps
+            them. Neighbours keep a common border. Memory grows with the borders then.
         progress: told how far it is.
 
     Raises:

@@ -83,7 +83,7 @@ def open_job(options: InferenceOptions, task: Task, progress: Progress | None = 
             check_bands(model, date)
         area = _area(raster, options.extent)
         if options.mask:
-            PolygonMask(options.mask[0], options.mask[1], raster)
+            PolygonMask(options.mask[0], options.mask[1], raster, area)
         _check_output(options)
         if options.batch_size < 0:
             raise InputError(f"batch_size={options.batch_size} is negative. Use 0 to choose.")

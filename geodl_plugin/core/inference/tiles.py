@@ -130,6 +130,16 @@ def plan(
         raise InputError(
             f"padding={rim} leaves nothing of a tile of {size} pixels. Use less than {size // 2}."
         )
+    if size - 2 * rim < step:
+        chosen = options.padding is not None and own is None and told is None
+        if chosen and (fixed or wanted) and max(raster.window.width, raster.window.height) > size:
+            raise InputError(
+                f"padding={rim} leaves less than {step} pixels, the network's step, of a tile of "
+                f"{size}. Use at most {(size - step) // 2}"
+                + ("." if fixed else ", or a larger tile_size.")
+            )
+        if padding is not None and not fixed and not wanted:
+            size = _round_up(2 * rim + step, step)
     if not fixed and not wanted:
         size = _cheapest(raster.window, size, max(size, widest), rim, step)
     blended = getattr(options, "blend", "crop") != "crop"

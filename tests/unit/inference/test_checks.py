@@ -99,6 +99,16 @@ def test_a_mask_outside(tmp_path: Path, source: str) -> None:
     assert "lies outside of 'ortho.tif'" in refused(options(source, model, mask=[mask, ""]))
 
 
+def test_a_mask_and_an_extent_that_do_not_meet(tmp_path: Path, source: str) -> None:
+    x, y = NORTH_UP[0], NORTH_UP[3]
+    shape = f"POLYGON (({x} {y}, {x + 5} {y}, {x} {y - 5}, {x} {y}))"
+    mask = write_polygons(tmp_path / "mask.gpkg", [shape], 32616)
+    model = write_model(tmp_path / "m.dlpk", "TEST_NUMBERS")
+    extent = [x + 10, y - 20, x + 20, y - 10]
+    sentence = refused(options(source, model, mask=[mask, ""], extent=extent))
+    assert sentence.startswith("The mask 'mask' lies outside of the extent on 'ortho.tif'.")
+
+
 def test_a_mask_may_reach_where_the_rasters_system_does_not(source: str, tmp_path: Path) -> None:
     """No UTM zone has coordinates for the whole world, or for the Aleutians beside Florida."""
     world = "POLYGON((-180 -90,180 -90,180 90,-180 90,-180 -90))"

@@ -5,9 +5,11 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from geodl_plugin.core.errors import InputError
 from geodl_plugin.core.geo.grid import Window
 from geodl_plugin.core.inference.checks import Job
 from geodl_plugin.core.inference.options import DetectionOptions
@@ -42,6 +44,16 @@ def test_what_the_user_tells_is_what_is_done() -> None:
     told = cut(9000, 7000, tile_size=128)
     assert (told.size, told.rim) == (128, 32)
     assert cut(9000, 7000, padding=16).rim == 16
+
+
+def test_the_padding_is_never_cut() -> None:
+    """The inner part of a tile is a step of the network at least: padding gave way to it."""
+    with pytest.raises(InputError, match=r"padding=20 leaves .* Use at most 16, or a larger"):
+        cut(9000, 7000, tile_size=64, padding=20)
+    assert cut(64, 50, tile_size=64, padding=20).size == 64  # a single tile has none
+    tiles = cut(9000, 7000, 0, padding=60)
+    assert (tiles.size, tiles.rim) == (160, 60)
+    assert min(tile.inner.col - tile.outer.col for tile in tiles if tile.outer.col) >= 60
 
 
 @settings(max_examples=60, deadline=None)
