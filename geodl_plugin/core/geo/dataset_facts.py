@@ -96,7 +96,7 @@ def is_alpha(band: gdal.Band) -> bool:
 def mask_bands(bands: Sequence[gdal.Band]) -> list[gdal.Band]:
     """Return the bands that tell where the raster has data; none when it has data everywhere."""
     flags = [band.GetMaskFlags() for band in bands]
-    if any(flag & gdal.GMF_ALL_VALID for flag in flags):
+    if not flags or any(flag & gdal.GMF_ALL_VALID for flag in flags):
         return []
     if flags[0] & gdal.GMF_PER_DATASET:
         return [bands[0].GetMaskBand()]

@@ -13,15 +13,8 @@ import numpy as np
 from osgeo import gdal, gdal_array
 
 from ..errors import RasterError
-from .dataset_facts import (
-    band_name,
-    geotransform_of,
-    is_absent,
-    is_alpha,
-    mask_bands,
-    open_dataset,
-    value_names,
-)
+from .coverage import MANY_BANDS, Coverage
+from .dataset_facts import band_name, geotransform_of, is_alpha, open_dataset, value_names
 from .gdal_calls import attempt, last_error
 from .grid import GeoTransform, Window
 
@@ -45,11 +38,7 @@ class Block:
         return self.pixels[:, self.valid]
 
 
-MANY_BANDS = 128  # from which GDAL reads pixel-interleaved files anew for each band
-# Larger numbers are no data that nobody has declared, like -3.4e38, or such a one averaged.
-ENDLESS = 1e30
 LONGEST_SIDE = 10**9  # pixels: GDAL counts to twice as many
-MEASURED = (0.0, 65535.0)  # values for no data in this range may be measured in a band, too
 SAME_CELLS = 1e-3  # relative difference of cell sizes that are one
 
 Recipe = tuple[tuple[str, ...], GeoTransform, int, int, bool]  # of a resampled raster
@@ -86,19 +75,8 @@ class Raster:
             *(gdal_array.GDALTypeCodeToNumericTypeCode(band.DataType) for band in self._bands)
         )
         self.nodata: float | None = self._bands[0].GetNoDataValue()
-        # GDAL takes an alpha band for a mask only beside one or three others.
-        self._masks = alpha or mask_bands(self._bands)
-        # A mask that is computed from a no-data value knows nothing of absent blocks.
-        by_value = not alpha and self._bands[0].GetMaskFlags() & gdal.GMF_NODATA
-        self._coverage_bands = self._bands if by_value else self._masks
-        one_value = {band.GetNoDataValue() for band in self._bands} == {self.nodata}
-        self._by_value = bool(by_value and self._masks) and one_value
-        # What is measured too, black say, is data where another band has some; -9999 never is.
-        low, high = MEASURED
-        self._never_data = bool(by_value and self._masks) and not all(
-            low <= band.GetNoDataValue() <= high for band in self._bands
-        )
-        self.has_mask = bool(self._masks) or np.issubdtype(self.dtype, np.floating)
+        self._coverage = Coverage(self._bands, alpha)
+        self.has_mask = self._coverage.is_declared or np.issubdtype(self.dtype, np.floating)
 
     @classmethod
     def open(cls, source: str | Path | Sequence[str | Path]) -> Raster:
@@ -134,7 +112,7 @@ class Raster:
     @property
     def has_declared_mask(self) -> bool:
         """Whether the file has a no-data value, a mask or an alpha band."""
-        return bool(self._masks)
+        return self._coverage.is_declared
 
     @property
     def has_alpha(self) -> bool:
@@ -236,8 +214,7 @@ class Raster:
         """Let go of the file."""
         self._dataset = None
         self._bands = []
-        self._masks = []
-        self._coverage_bands = []
+        self._coverage = Coverage([], [])
 
     def __enter__(self) -> Raster:
         return self
@@ -275,15 +252,11 @@ class Raster:
         pixels = np.empty((len(bands), *shape), self.dtype)
         for position, band in enumerate(bands):
             self._read_band(self._bands[band], self.window, pixels[position], gdal.GRIORA_Average)
-        valid = _finite(pixels)
-        if self._masks:
-            masks = [np.empty(shape, np.uint8) for _ in self._masks]
-            for mask, array in zip(self._masks, masks):
-                self._read_band(mask, self.window, array)
-            if self._never_data:
-                valid &= np.all([masks[band] for band in bands], axis=0)
-            else:
-                valid &= np.any(masks, axis=0)
+
+        def read(mask: gdal.Band) -> np.ndarray:
+            return self._read_band(mask, self.window, np.empty(shape, np.uint8))
+
+        valid = self._coverage.valid(pixels, bands, read)
         pixels[:, ~valid] = 0
         return Block(pixels, valid)
 
@@ -295,7 +268,7 @@ class Raster:
             pixels = np.empty((len(bands), window.height, window.width), self.dtype)
             for position, band in enumerate(bands):
                 self._read_band(self._bands[band], window, pixels[position])
-        valid = self._read_mask(window, pixels, bands)
+        valid = self._coverage.valid(pixels, bands, lambda mask: self._read_band(mask, window))
         if not valid.all():
             pixels = np.where(valid, pixels, self.dtype.type(0))  # a sixth of an assignment's time
         return Block(pixels, valid)
@@ -303,19 +276,14 @@ class Raster:
     def is_empty(self, window: Window) -> bool:
         """Return whether the file says, without reading pixels, that the window has no data."""
         inside = window.intersection(self.window)
-        if inside is None:
-            return True
-        # Absent blocks read as no data only where the file has a no-data value or a mask.
-        return bool(self._masks) and all(is_absent(band, inside) for band in self._coverage_bands)
+        return inside is None or self._coverage.is_absent(inside)
 
     def is_blank(self, window: Window) -> bool:
         """Return whether a window has no data, as far as its masks tell; pixels stay unread."""
         inside = window.intersection(self.window)
-        if inside is None or self.is_empty(inside):
+        if inside is None or self._coverage.is_absent(inside):
             return True
-        return bool(self._masks) and not any(
-            self._read_band(mask, inside).any() for mask in self._masks
-        )
+        return self._coverage.is_blank(lambda mask: self._read_band(mask, inside))
 
     def class_names(self) -> dict[int, str]:
         """Return the names of the pixel values, as the file tells them; empty when it does not."""
@@ -354,30 +322,6 @@ class Raster:
             f"'{self.name}' cannot be read at column {window.col}, row {window.row}: "
             f"{last_error() or 'unknown error'}. The file may be damaged."
         )
-
-    def _read_mask(self, window: Window, pixels: np.ndarray, bands: Sequence[int]) -> np.ndarray:
-        """Return where the pixels of some bands have data."""
-        finite = _finite(pixels)
-        if not self._masks:
-            return finite
-        join = np.logical_and if self._never_data else np.logical_or
-        if self._by_value and len(pixels) == self.band_count >= MANY_BANDS:
-            return join.reduce(pixels != self.nodata) & finite
-        # A pixel that has no data in one band only, black in red say, is still a pixel.
-        masks = self._masks
-        if self._never_data and bands:
-            masks = [masks[band] for band in bands]
-        valid = self._read_band(masks[0], window) > 0
-        for mask in masks[1:]:
-            join(valid, self._read_band(mask, window), out=valid)
-        return valid & finite
-
-
-def _finite(pixels: np.ndarray) -> np.ndarray:
-    """Return where all bands of ``(bands, rows, cols)`` are numbers that can be measured."""
-    if np.issubdtype(pixels.dtype, np.floating) and pixels.shape[0]:
-        return (np.abs(pixels) < ENDLESS).all(axis=0)
-    return np.ones(pixels.shape[1:], bool)
 
 
 def _warped(

@@ -84,6 +84,21 @@ def test_a_value_that_is_never_measured_is_no_data_of_the_bands_that_are_read(
         assert raster.reduced(4, [0, 1]).valid.sum() == 11
 
 
+def test_no_data_values_of_all_bands_together_are_a_mask(tmp_path):
+    """Such a file, of gdalwarp for one, was refused in no sentence."""
+    array = np.ones((3, 4, 4), np.float32)
+    array[0, 0, 0] = -1
+    array[:, 1, 1] = -1, -2, -3
+    path = write(tmp_path / "a.tif", array)
+    dataset = gdal.Open(str(path), gdal.GA_Update)
+    dataset.SetMetadataItem("NODATA_VALUES", "-1 -2 -3")
+    dataset = None
+    with Raster.open(path) as raster:
+        for found in (raster.read(raster.window, [1, 2]), raster.reduced(4, [2])):
+            assert not found.valid[1, 1]
+            assert found.valid.sum() == 15
+
+
 @pytest.mark.parametrize("odd", [np.nan, np.inf, -np.inf, -3.4028235e38, -3.4028230607371e38, 1e38])
 def test_what_is_no_measured_number_is_no_data(tmp_path, odd):
     """The extremes of a type are no data of other programs, which often do not declare it."""
