@@ -13,12 +13,13 @@ from torch import nn
 
 from ..device import choose_device, device_label, has_fast_bfloat16
 from ..errors import InputError, WorkerError, reason_of
-from ..memory import is_out_of_memory
+from ..memory import is_out_of_memory, keep_freed_memory
 from ..progress import Progress
 from .answers import agree, as_float32, is_finite
 from .journal import Journal, Notes
 from .kept_networks import KeptNetworks
 from .lazy_network import facts_of
+from .lean_network import lean_forms
 from .model import Model
 from .normalizing import Normalizing
 from .wrapping import form_of, innermost
@@ -81,6 +82,7 @@ class Engine:
         self._compiled: CompiledNetwork | None = None
         self._kept = kept
         self._read: ReadNetwork | None = None  # instead of the network, while trying it
+        self._lean: dict[str, nn.Module] = {}  # what torch computes, by the precision
 
     def infer(self, images: Sequence[np.ndarray], decode: Decode) -> list[Any]:
         """Compute images ``(bands, rows, cols)`` and return what ``decode`` makes of each.
@@ -180,10 +182,11 @@ class Engine:
         if self._read is not None:
             return self._read.compiled(precision)(batch)
         kind = PRECISIONS[precision]
+        network = self._lean.get(precision, self.network)
         if kind is None:
-            return self.network(batch)
+            return network(batch)
         with torch.autocast(self.device.type, dtype=kind):
-            answer = as_float32(self.network(batch))
+            answer = as_float32(network(batch))
         # What is beyond its 65,504 is no number any more, and would be background or no object.
         if kind is torch.float16 and not is_finite(answer):
             return self.network(batch)
@@ -198,12 +201,17 @@ class Engine:
             known = known or TORCH
         self._compiled = None
         self._read = None if known == TORCH else self._open(image)
+        self._lean = {} if self._read is not None else self._leaner(image)
         if self.precision == "auto":
             self.precision = self._fastest(image)
         if self._read is not None:
             self._compiled, self._read = self._read.compiled(self.precision), None
         elif known == OPENVINO or (known is None and self._seconds(image) > LEAST_SECONDS):
             self._compiled = self._compile(image, known == OPENVINO)
+        lean = None if self._compiled is not None else self._lean.get(self.precision)
+        self._lean = {} if lean is None else {self.precision: lean}
+        if self._compiled is None and self.device.type == "cpu":
+            keep_freed_memory()
         self._kind = image.dtype
         self._streams = getattr(self._compiled or self.network, "streams", 1)
         self._computing = threading.Semaphore(self._streams)
@@ -215,6 +223,13 @@ class Engine:
             f"{self.batch_size} images of {cols} × {rows} pixels"
             + (", by OpenVINO." if engine == OPENVINO else ".")
         )
+
+    def _leaner(self, image: np.ndarray) -> dict[str, nn.Module]:
+        """Return for each precision a network that answers alike, with less work, on a CPU."""
+        exact = getattr(self.network, "is_exact", False)
+        if self.device.type != "cpu" or self._work < LEAST_WORK or exact:
+            return {}
+        return lean_forms(self.network, self._tensor([self._part(image)]))
 
     def _seconds(self, image: np.ndarray) -> float:
         """Return about how long torch would take for all the work on a CPU; 0 elsewhere."""
