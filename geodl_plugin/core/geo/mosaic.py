@@ -19,6 +19,8 @@ from .gdal_calls import attempt, last_error
 from .raster import Raster
 from .result_raster import move
 
+UNTOLD = (gdal.GCI_Undefined, gdal.GCI_GrayIndex)  # colours of bands that tell none
+
 
 def join(paths: tuple[str, ...]) -> gdal.Dataset:
     """Return a virtual raster of several files.
@@ -27,37 +29,75 @@ def join(paths: tuple[str, ...]) -> gdal.Dataset:
         RasterError: when they do not fit together.
     """
     first = Raster.open(paths[0])
-    gaps, known = [_gaps_of(first)], first.crs
-    for path in paths[1:]:
+    known, gaps, colors = "", [], []
+    for path in paths:
         with Raster.open(path) as other:
             known = known or other.crs
+            _require_alike(first, other, known)
             gaps.append(_gaps_of(other))
-            if other.band_count != first.band_count:
-                raise RasterError(
-                    f"'{first.name}' has {first.band_count} bands and '{other.name}' has "
-                    f"{other.band_count}. Join only rasters with the same bands."
-                )
-            if not same_crs(known, other.crs):
-                raise RasterError(
-                    f"'{first.name}' and '{other.name}' have different coordinate reference "
-                    "systems. Warp them to one before joining them."
-                )
+            colors.append(other.band_colors)
     # GDAL asks the first source alone how gaps are told: all must tell theirs in one way, and
     # not by an alpha band that GDAL takes for one more band of the image.
-    alike = len(set(gaps)) == 1 and not first.has_plain_alpha
-    sources = [path if alike else _with_mask(path) for path in paths]
+    common = _common_colors(colors)
+    alike = len(set(gaps)) == 1 and not first.has_plain_alpha and len(set(colors)) == 1
+    sources = list(paths) if alike else [_with_mask(path, common) for path in paths]
     options = _vrt_options(first.crs, known, **(_untold_gaps(first) if alike else {}))
     target = f"/vsimem/geodl-{uuid.uuid4().hex}.vrt"
     dataset = attempt(gdal.BuildVRT, target, sources, options=options)
-    reason = last_error()
     if dataset is None:
-        raise RasterError(f"The rasters cannot be joined to one mosaic: {reason}.")
-    for place in _left_out(dataset, sources) if reason else ():
-        raise RasterError(
-            f"'{Path(paths[place]).name}' cannot be joined to '{first.name}' ({reason}). Convert "
-            "them to one data type and north up, or use the processing mode SEPARATE."
-        )
+        raise RasterError(f"The rasters cannot be joined to one mosaic: {_last_reason()}.")
+    # What does not fit, GDAL leaves out with a warning: the result would only look right.
+    if _source_count(dataset) < len(sources):
+        for place, source in enumerate(sources[1:], 1):
+            pair = attempt(gdal.BuildVRT, "", [sources[0], source], options=options)
+            if pair is None or _source_count(pair) < 2:
+                raise RasterError(
+                    f"'{Path(paths[place]).name}' cannot be joined to '{first.name}' "
+                    f"({_last_reason()}). Convert them to one data type and one kind of bands, "
+                    "or use the processing mode SEPARATE."
+                )
+        raise RasterError(f"The rasters cannot be joined to one mosaic: {_last_reason()}.")
     return dataset
+
+
+def unplaced(raster: Raster) -> str:
+    """Return why GDAL cannot join a raster to others by their places, "" when it can."""
+    grid, name = raster.geotransform, raster.name
+    if not raster.has_place:
+        return f"'{name}' has no georeference, so its place among the others is not known."
+    if grid.row_x or grid.col_y:
+        return f"'{name}' is turned, which a virtual raster of several ones is not."
+    if grid.row_y > 0 or grid.col_x < 0:
+        return f"'{name}' is not stored north up, as a virtual raster of several ones is."
+    return ""
+
+
+def _require_alike(first: Raster, other: Raster, crs: str) -> None:
+    """Raise :class:`RasterError` when two rasters cannot be parts of one mosaic.
+
+    Args:
+        first, other: the rasters.
+        crs: the system that one of those before tells.
+    """
+    reason = unplaced(other)
+    if reason:
+        raise RasterError(f"{reason} Warp it first, or use the processing mode SEPARATE.")
+    if other.band_count != first.band_count:
+        raise RasterError(
+            f"'{first.name}' has {first.band_count} bands and '{other.name}' has "
+            f"{other.band_count}. Join only rasters with the same bands."
+        )
+    if not same_crs(crs, other.crs):
+        raise RasterError(
+            f"'{first.name}' and '{other.name}' have different coordinate reference "
+            "systems. Warp them to one before joining them."
+        )
+
+
+def _common_colors(colors: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
+    """Return the colours of a mosaic's bands: what a raster does not tell, another one may."""
+    bands = zip(*colors)
+    return tuple(next((each for each in band if each not in UNTOLD), band[0]) for band in bands)
 
 
 def _untold_gaps(raster: Raster) -> dict[str, Any]:
@@ -112,8 +152,11 @@ def _gaps_of(raster: Raster) -> str:
     return str(raster.nodata if raster.has_declared_mask else "none")
 
 
-def _with_mask(path: str) -> str:
-    """Return the bands of a raster with one mask for all, whatever tells it in the file."""
+def _with_mask(path: str, colors: Sequence[int]) -> str:
+    """Return the bands of a raster with one mask for all, whatever tells it in the file.
+
+    Bands of which the file does not tell the colour get that of ``colors``.
+    """
     source = open_dataset(path)
     bands = [source.GetRasterBand(index + 1) for index in range(source.RasterCount)]
     alpha = [band for band in bands if is_alpha(band)]
@@ -128,6 +171,10 @@ def _with_mask(path: str) -> str:
     dataset = attempt(gdal.Translate, target, source, options=options)
     if dataset is None:
         raise RasterError(f"'{Path(path).name}' cannot be joined to others: {last_error()}.")
+    for number, color in enumerate(colors, 1):
+        band = dataset.GetRasterBand(number)
+        if band.GetColorInterpretation() in UNTOLD and color != gdal.GCI_PaletteIndex:
+            band.SetColorInterpretation(color)
     if not alpha and bands[0].GetMaskFlags() & gdal.GMF_NODATA:
         # A pixel that has no data in one band only is still a pixel.
         mask = dataset.GetRasterBand(1).GetMaskBand()
@@ -145,14 +192,15 @@ def _seen_in(path: str, number: int) -> str:
     )
 
 
-def _left_out(dataset: gdal.Dataset, sources: Sequence[str]) -> list[int]:
-    """Return which sources a virtual raster lacks.
+def _source_count(dataset: gdal.Dataset) -> int:
+    """Return of how many sources a virtual raster is made."""
+    first_band = _text_of(dataset).partition("</VRTRasterBand>")[0]
+    return first_band.count("<SourceFilename")
 
-    What does not fit, GDAL leaves out with a warning: the result would only look right.
-    """
-    used = _text_of(dataset)
-    names = [escape(each, quote=False).replace('"', "&quot;") for each in sources]
-    return [place for place, name in enumerate(names) if f">{name}</SourceFilename>" not in used]
+
+def _last_reason() -> str:
+    """Return GDAL's last message without the name of a file, which may be one of our own."""
+    return last_error().partition(" Skipping ")[0].rstrip(".")
 
 
 def _text_of(dataset: gdal.Dataset) -> str:

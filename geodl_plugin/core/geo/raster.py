@@ -106,8 +106,12 @@ class Raster:
     @property
     def has_palette(self) -> bool:
         """Whether the pixels of a band are places in a table of colours."""
-        indexed = gdal.GCI_PaletteIndex
-        return any(band.GetColorInterpretation() == indexed for band in self._bands)
+        return gdal.GCI_PaletteIndex in self.band_colors
+
+    @property
+    def band_colors(self) -> tuple[int, ...]:
+        """What each band shows, as GDAL's ``GCI_`` numbers."""
+        return tuple(band.GetColorInterpretation() for band in self._bands)
 
     @property
     def has_declared_mask(self) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 
 from ..errors import CancelledError, InputError, RasterError
 from ..geo.crs import same_crs
-from ..geo.mosaic import write_mosaic
+from ..geo.mosaic import unplaced, write_mosaic
 from ..geo.raster import Raster
 from ..geo.result_raster import move
 from ..leftovers import remove_unfinished, unfinished
@@ -78,16 +78,9 @@ def _different(stems: Sequence[str]) -> list[str]:
 def _require_joinable(source: str, several: bool) -> None:
     """Raise :class:`InputError` when GDAL would leave a raster's result out of a virtual one."""
     with Raster.open(source) as raster:
-        grid, name = raster.geotransform, raster.name
-        if several and not raster.has_place:
-            reason = f"'{name}' has no georeference, so its place among the others is not known."
-        elif grid.row_x or grid.col_y:
-            reason = f"'{name}' is turned, which the virtual raster that joins the results is not."
-        elif grid.row_y > 0 or grid.col_x < 0:
-            reason = f"'{name}' is not stored north up, as the raster that joins the results is."
-        else:
-            return
-    raise InputError(f"{reason} Warp it first, or run the tool for each raster, as a batch.")
+        reason = unplaced(raster) if several or raster.has_place else ""
+    if reason:
+        raise InputError(f"{reason} Warp it first, or run the tool for each raster, as a batch.")
 
 
 def run_each(

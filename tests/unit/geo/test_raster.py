@@ -233,6 +233,85 @@ def test_no_raster_is_left_out_where_gdal_raises_exceptions(tmp_path, numbers, r
         Raster.open([one, deep])
 
 
+@pytest.mark.parametrize("order", [(0, 1, 2), (1, 0, 2), (0, 2, 1)])
+@pytest.mark.parametrize("exceptions", [False, True])
+def test_no_raster_in_the_middle_is_left_out(tmp_path, numbers, request, order, exceptions):
+    """GDAL tells of it by a warning, which the next raster that fits clears away."""
+    if exceptions:
+        request.getfixturevalue("raising")
+    kinds = (np.uint8, np.uint16, np.uint8)
+    made = [
+        write(tmp_path / f"{place}.tif", numbers.astype(kind), origin=(40 * place, 0))
+        for place, kind in enumerate(kinds)
+    ]
+    with pytest.raises(RasterError, match=r"tif' cannot be joined to .*type.* SEPARATE") as raised:
+        Raster.open([made[place] for place in order])
+    assert "'1.tif'" in str(raised.value) and "/" not in str(raised.value)
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+@pytest.mark.parametrize(
+    ("across", "down", "reason"),
+    [
+        ((1, 0), (0, 1), "is not stored north up"),
+        ((-1, 0), (0, -1), "is not stored north up"),
+        ((0.8, 0.6), (0.6, -0.8), "is turned"),
+        (None, None, "has no georeference"),
+    ],
+)
+def test_what_gdal_cannot_place_is_named(tmp_path, numbers, place, across, down, reason):
+    """GDAL left it out without a word, or made a mosaic of a negative size."""
+    paths = []
+    for number in range(3):
+        paths.append(write(tmp_path / f"{number}.tif", numbers, origin=(40 * number, 0)))
+    dataset = gdal.Open(paths[place], gdal.GA_Update)
+    if across is None:
+        dataset = None
+        plain = str(tmp_path / f"{place}.png")
+        gdal.Translate(plain, paths[place], format="PNG", creationOptions=["WORLDFILE=NO"])
+        (tmp_path / f"{place}.png.aux.xml").unlink()
+        paths[place] = plain
+    else:
+        dataset.SetGeoTransform((0, *across, 0, *down))
+        dataset = None
+    with pytest.raises(RasterError, match=f"'{place}.* {reason}.*SEPARATE"):
+        Raster.open(paths)
+
+
+@pytest.mark.parametrize("nodata", [None, 0])
+@pytest.mark.parametrize("order", [(0, 1, 2), (1, 2, 0)])
+def test_bands_that_do_not_tell_their_colours_join_those_that_do(tmp_path, nodata, order):
+    """Photographs of one flight, of which some were written by another program."""
+    paths = [
+        write(
+            tmp_path / f"{place}.tif",
+            np.full((3, 30, 40), place + 1, np.uint8),
+            nodata,
+            (40 * place, 0),
+            [f"PHOTOMETRIC={'MINISBLACK' if place == 1 else 'RGB'}"],
+        )
+        for place in range(3)
+    ]
+    with Raster.open([paths[place] for place in order]) as mosaic:
+        block = mosaic.read(mosaic.window)
+        assert mosaic.band_names == ("Red", "Green", "Blue")
+    assert block.valid.all()
+    assert (block.pixels == np.repeat([1, 2, 3], 40)).all()
+
+
+def test_bands_in_another_order_are_not_joined(tmp_path):
+    array = np.ones((3, 30, 40), np.uint8)
+    paths = []
+    for place, colors in enumerate(((3, 4, 5), (5, 4, 3), (3, 4, 5))):
+        paths.append(write(tmp_path / f"{place}.tif", array, origin=(40 * place, 0)))
+        dataset = gdal.Open(paths[-1], gdal.GA_Update)
+        for number, color in enumerate(colors, 1):
+            dataset.GetRasterBand(number).SetColorInterpretation(color)
+        dataset = None
+    with pytest.raises(RasterError, match=r"'1\.tif' cannot be joined .*color interpretation"):
+        Raster.open(paths)
+
+
 def write_masked(path, array, rows, origin=(0, 0)):
     write(path, array, origin=origin)
     dataset = gdal.Open(str(path), gdal.GA_Update)
