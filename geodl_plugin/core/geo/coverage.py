@@ -39,9 +39,7 @@ class Coverage:
         self._stored = bands if by_value else self._masks
         values = {band.GetNoDataValue() for band in bands} if by_value else set()
         self._value = next(iter(values)) if len(values) == 1 else None
-        # What is measured too, black say, is data where another band has some; -9999 never is.
-        low, high = MEASURED
-        self._never_data = any(not low <= value <= high for value in values - {None})
+        self._never_data = is_never_data(values)
 
     def valid(self, pixels: np.ndarray, bands: Sequence[int], read: ReadMask) -> np.ndarray:
         """Return where pixels ``(bands, rows, cols)`` of some bands have data, ``(rows, cols)``."""
@@ -66,6 +64,15 @@ class Coverage:
     def is_blank(self, read: ReadMask) -> bool:
         """Return whether all masks, as read, say that there is no data."""
         return self.is_declared and not any(read(mask).any() for mask in self._masks)
+
+
+def is_never_data(values: set[float | None]) -> bool:
+    """Return whether no-data values are never measured.
+
+    What is measured too, black say, is data where another band has some; -9999 never is.
+    """
+    low, high = MEASURED
+    return any(not low <= value <= high for value in values if value is not None)
 
 
 def _finite(pixels: np.ndarray) -> np.ndarray:

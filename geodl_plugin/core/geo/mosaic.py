@@ -13,6 +13,7 @@ import numpy as np
 from osgeo import gdal
 
 from ..errors import RasterError
+from .coverage import is_never_data
 from .crs import same_crs
 from .dataset_facts import is_alpha, open_dataset
 from .gdal_calls import attempt, last_error
@@ -20,6 +21,7 @@ from .raster import Raster
 from .result_raster import move
 
 UNTOLD = (gdal.GCI_Undefined, gdal.GCI_GrayIndex)  # colours of bands that tell none
+OPAQUE = 255  # of a mask
 
 
 def join(paths: tuple[str, ...]) -> gdal.Dataset:
@@ -40,7 +42,7 @@ def join(paths: tuple[str, ...]) -> gdal.Dataset:
     # not by an alpha band that GDAL takes for one more band of the image.
     common = _common_colors(colors)
     alike = len(set(gaps)) == 1 and not first.has_plain_alpha and len(set(colors)) == 1
-    sources = list(paths) if alike else [_with_mask(path, common) for path in paths]
+    sources = list(paths) if alike else [_with_mask(path, first.dtype, common) for path in paths]
     options = _vrt_options(first.crs, known, **(_untold_gaps(first) if alike else {}))
     target = f"/vsimem/geodl-{uuid.uuid4().hex}.vrt"
     dataset = attempt(gdal.BuildVRT, target, sources, options=options)
@@ -152,10 +154,13 @@ def _gaps_of(raster: Raster) -> str:
     return str(raster.nodata if raster.has_declared_mask else "none")
 
 
-def _with_mask(path: str, colors: Sequence[int]) -> str:
+def _with_mask(path: str, kind: np.dtype, colors: Sequence[int]) -> str:
     """Return the bands of a raster with one mask for all, whatever tells it in the file.
 
-    Bands of which the file does not tell the colour get that of ``colors``.
+    Args:
+        path: of the raster.
+        kind: of its pixels.
+        colors: of the bands, where the file tells none.
     """
     source = open_dataset(path)
     bands = [source.GetRasterBand(index + 1) for index in range(source.RasterCount)]
@@ -175,20 +180,41 @@ def _with_mask(path: str, colors: Sequence[int]) -> str:
         band = dataset.GetRasterBand(number)
         if band.GetColorInterpretation() in UNTOLD and color != gdal.GCI_PaletteIndex:
             band.SetColorInterpretation(color)
+    more = []
     if not alpha and bands[0].GetMaskFlags() & gdal.GMF_NODATA:
-        # A pixel that has no data in one band only is still a pixel.
-        mask = dataset.GetRasterBand(1).GetMaskBand()
-        for number in image[1:]:
-            mask.SetMetadataItem(f"source_{number}", _seen_in(path, number), "new_vrt_sources")
+        never = is_never_data({band.GetNoDataValue() for band in bands})
+        more += [_joined_mask(path, number, never) for number in image[1:]]
+    if np.issubdtype(kind, np.floating):
+        numbers = _with_numbers(path)
+        more += [_joined_mask(numbers, number, True) for number in image]
+    mask = dataset.GetRasterBand(1).GetMaskBand()
+    for place, each in enumerate(more):
+        mask.SetMetadataItem(f"source_{place}", each, "new_vrt_sources")
     dataset = None  # writes the description
     return target
 
 
-def _seen_in(path: str, number: int) -> str:
-    """Return the source of a mask that adds the pixels which have data in a band."""
+def _with_numbers(path: str) -> str:
+    """Return a raster whose pixels have no data where they are no numbers."""
+    target = f"/vsimem/geodl-{uuid.uuid4().hex}.vrt"
+    options = gdal.TranslateOptions(format="VRT", noData="nan", maskBand="none")
+    if attempt(gdal.Translate, target, open_dataset(path), options=options) is None:
+        raise RasterError(f"'{Path(path).name}' cannot be joined to others: {last_error()}.")
+    return target
+
+
+def _joined_mask(path: str, number: int, all_bands: bool) -> str:
+    """Return a source of a mask that joins to it what the mask of a band tells.
+
+    Args:
+        path: of the raster.
+        number: of the band, from 1.
+        all_bands: a pixel needs data in all bands rather than in one.
+    """
+    skipped = OPAQUE if all_bands else 0
     return (
         f'<ComplexSource><SourceFilename relativeToVRT="0">{escape(path)}</SourceFilename>'
-        f"<SourceBand>mask,{number}</SourceBand><NODATA>0</NODATA></ComplexSource>"
+        f"<SourceBand>mask,{number}</SourceBand><NODATA>{skipped}</NODATA></ComplexSource>"
     )
 
 

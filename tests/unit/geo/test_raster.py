@@ -312,6 +312,33 @@ def test_bands_in_another_order_are_not_joined(tmp_path):
         Raster.open(paths)
 
 
+@pytest.mark.parametrize("below", ["value", "colours"])
+def test_what_is_no_number_does_not_cover_rasters_that_tell_their_gaps_otherwise(tmp_path, below):
+    low = np.full((3, 30, 40), 1, np.float32)
+    top = np.full((3, 30, 40), 2, np.float32)
+    top[:, :5], top[1, 5:10] = np.nan, np.nan
+    value = -9999 if below == "value" else None
+    paths = [write(tmp_path / "low.tif", low, value), write(tmp_path / "top.tif", top)]
+    if below == "colours":
+        paths[1] = write(tmp_path / "top.tif", top, options=["PHOTOMETRIC=RGB"])
+    with Raster.open(paths) as mosaic:
+        block = mosaic.read(mosaic.window)
+    assert block.valid.all()
+    assert (block.pixels[:, :10] == 1).all() and (block.pixels[:, 10:] == 2).all()
+
+
+@pytest.mark.parametrize(("value", "kept"), [(-9999, 1), (0, 2)])
+def test_a_value_that_is_never_data_takes_the_whole_pixel_in_a_mosaic_too(tmp_path, value, kept):
+    low = np.full((2, 30, 40), 1, np.float32)
+    top = np.full((2, 30, 40), 2, np.float32)
+    top[1, :5] = value
+    paths = [write(tmp_path / "low.tif", low), write(tmp_path / "top.tif", top, value)]
+    with Raster.open(paths) as mosaic:
+        block = mosaic.read(mosaic.window)
+    assert block.valid.all()
+    assert (block.pixels[0, :5] == kept).all() and (block.pixels[:, 5:] == 2).all()
+
+
 def write_masked(path, array, rows, origin=(0, 0)):
     write(path, array, origin=origin)
     dataset = gdal.Open(str(path), gdal.GA_Update)
