@@ -154,6 +154,7 @@ class Engine:
         self.notes.note("precision", self.precision)
         self.notes.note("batch_size", self.batch_size)
         self.notes.note("engine", engine)
+        self.notes.note("lean", bool(self._lean))
         return engine
 
     def _next_batch(self, images: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
@@ -201,7 +202,7 @@ class Engine:
             known = known or TORCH
         self._compiled = None
         self._read = None if known == TORCH else self._open(image)
-        self._lean = {} if self._read is not None else self._leaner(image)
+        self._lean = {} if self._read is not None else self._leaner(image, self.notes.noted("lean"))
         if self.precision == "auto":
             self.precision = self._fastest(image)
         if self._read is not None:
@@ -224,10 +225,16 @@ class Engine:
             + (", by OpenVINO." if engine == OPENVINO else ".")
         )
 
-    def _leaner(self, image: np.ndarray) -> dict[str, nn.Module]:
-        """Return for each precision a network that answers alike, with less work, on a CPU."""
+    def _leaner(self, image: np.ndarray, known: bool | None) -> dict[str, nn.Module]:
+        """Return for each precision a network that answers alike, with less work, on a CPU.
+
+        Args:
+            image: the first one.
+            known: whether the run that goes on had one; ``None`` for another run.
+        """
         exact = getattr(self.network, "is_exact", False)
-        if self.device.type != "cpu" or self._work < LEAST_WORK or exact:
+        wanted = self._work >= LEAST_WORK if known is None else known
+        if self.device.type != "cpu" or exact or not wanted:
             return {}
         return lean_forms(self.network, self._tensor([self._part(image)]))
 

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from geodl_plugin.core.inference.engine import Engine
+from geodl_plugin.core.inference.journal import Notes
 from geodl_plugin.core.inference.lean_network import folded, halved, lean_forms, same
 from geodl_plugin.core.models.registry import NetworkSpec, build_network, model_type
 
@@ -192,3 +193,23 @@ def test_what_openvino_computes_has_no_lean_network_beside_it(
     engine.expect(10_000, 64, 64)
     engine.infer([IMAGES[0].numpy()], lambda _, answer, __: answer.numpy())
     assert engine._compiled is not None and engine._lean == {}
+
+
+@pytest.mark.parametrize(("begun", "later"), [(1, 10_000), (10_000, 1)])
+def test_a_run_goes_on_as_lean_as_it_began(
+    monkeypatch: pytest.MonkeyPatch, begun: int, later: int
+) -> None:
+    """One raster of several is computed as the first one of the run, which decides."""
+    monkeypatch.setattr("geodl_plugin.core.inference.engine.LEAST_SECONDS", 1e9)  # no OpenVINO
+    notes, network = Notes(), trained(Block())
+    image = IMAGES[0].numpy()
+    answers = []
+    for work in (begun, later):
+        engine = Engine(network, "cpu", "bfloat16", 1)
+        engine.expect(work, 64, 64)
+        if work == begun:
+            engine.infer([image], lambda _, answer, __: answer.numpy())  # the first raster
+        engine.go_on(notes)
+        answers += engine.infer([image], lambda _, answer, __: answer.numpy())
+        assert bool(engine._lean) == (begun > 1)
+    assert np.array_equal(*answers)
