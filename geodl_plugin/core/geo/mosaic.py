@@ -56,7 +56,7 @@ def join(paths: tuple[str, ...]) -> gdal.Dataset:
                 raise RasterError(
                     f"'{Path(paths[place]).name}' cannot be joined to '{first.name}' "
                     f"({_last_reason()}). Convert them to one data type and one kind of bands, "
-                    "or use the processing mode SEPARATE."
+                    "or run the tool for each raster, as a batch."
                 )
         raise RasterError(f"The rasters cannot be joined to one mosaic: {_last_reason()}.")
     return dataset
@@ -83,7 +83,7 @@ def _require_alike(first: Raster, other: Raster, crs: str) -> None:
     """
     reason = unplaced(other)
     if reason:
-        raise RasterError(f"{reason} Warp it first, or use the processing mode SEPARATE.")
+        raise RasterError(f"{reason} Warp it first, or run the tool for each, as a batch.")
     if other.band_count != first.band_count:
         raise RasterError(
             f"'{first.name}' has {first.band_count} bands and '{other.name}' has "

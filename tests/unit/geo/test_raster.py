@@ -180,7 +180,7 @@ def test_no_raster_of_a_mosaic_is_left_out(tmp_path):
         assert block.valid.sum() == 3 * 30 * 40 - 5 * 40 - 10 * 30
         assert (block.pixels[:, 10, 0] == 10).all() and (block.pixels[:, 10, 45] == 9).all()
     deep = write(tmp_path / "deep.tif", grey.astype(np.uint16), origin=(40, 0))
-    with pytest.raises(RasterError, match=r"'deep\.tif' cannot be joined .* SEPARATE"):
+    with pytest.raises(RasterError, match=r"'deep\.tif' cannot be joined .* as a batch"):
         Raster.open([other, deep])
 
 
@@ -229,7 +229,7 @@ def test_a_new_mosaic_is_not_shown_by_the_overviews_of_an_earlier_one(tmp_path):
 def test_no_raster_is_left_out_where_gdal_raises_exceptions(tmp_path, numbers, raising):
     one = write(tmp_path / "one.tif", numbers.astype(np.uint8))
     deep = write(tmp_path / "deep.tif", numbers.astype(np.uint16), origin=(40, 0))
-    with pytest.raises(RasterError, match=r"'deep\.tif' cannot be joined .*type.* SEPARATE"):
+    with pytest.raises(RasterError, match=r"'deep\.tif' cannot be joined .*type.* as a batch"):
         Raster.open([one, deep])
 
 
@@ -244,7 +244,9 @@ def test_no_raster_in_the_middle_is_left_out(tmp_path, numbers, request, order, 
         write(tmp_path / f"{place}.tif", numbers.astype(kind), origin=(40 * place, 0))
         for place, kind in enumerate(kinds)
     ]
-    with pytest.raises(RasterError, match=r"tif' cannot be joined to .*type.* SEPARATE") as raised:
+    with pytest.raises(
+        RasterError, match=r"tif' cannot be joined to .*type.* as a batch"
+    ) as raised:
         Raster.open([made[place] for place in order])
     assert "'1.tif'" in str(raised.value) and "/" not in str(raised.value)
 
@@ -274,7 +276,7 @@ def test_what_gdal_cannot_place_is_named(tmp_path, numbers, place, across, down,
     else:
         dataset.SetGeoTransform((0, *across, 0, *down))
         dataset = None
-    with pytest.raises(RasterError, match=f"'{place}.* {reason}.*SEPARATE"):
+    with pytest.raises(RasterError, match=f"'{place}.* {reason}.*as a batch"):
         Raster.open(paths)
 
 
